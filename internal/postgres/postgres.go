@@ -1,0 +1,119 @@
+// Package postgres turns the operator's connection string into connections set up the relay's way.
+//
+// Every connection names itself in pg_stat_activity and fixes the settings that change how values look as text, because a
+// role or database setting (DateStyle, TimeZone) would otherwise make the stream and a query disagree about the same
+// value. Direct connections also bound their idle transactions, so that a frozen process cannot hold a lock for ever.
+// cmd opens the pools; replication opens its own walsender connection.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"attendee-relay/internal/secret"
+)
+
+// ConnectTimeout bounds one attempt to connect, name look-up and authentication included.
+const ConnectTimeout = 5 * time.Second
+
+// idleInTransaction is how long a transaction of ours may stand still before the server ends it.
+const idleInTransaction = 10 * time.Second
+
+// Pool opens a pool of at most max connections that may go through a transaction pooler: it sets only what a pooler
+// tracks, and its users keep no state in a session. It does not connect yet.
+func Pool(url secret.String, name string, limit int) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url.Reveal())
+	if err != nil {
+		return nil, errors.New("the connection string of the database cannot be read: it is neither a postgres:// URL nor a list of key=value words")
+	}
+	prepare(config.ConnConfig, name)
+	config.MaxConns = int32(limit) //nolint:gosec // validated by config, at most thousands
+	config.MaxConnIdleTime = time.Minute
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the connection pool: %w", err)
+	}
+	return pool, nil
+}
+
+// Direct opens one connection that must not go through a transaction pooler: locks and snapshots are bound to it.
+func Direct(ctx context.Context, url secret.String, name string) (*pgx.Conn, error) {
+	config, err := DirectConfig(url, name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, ConnectTimeout, errors.New("the database did not answer in time"))
+	defer cancel()
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// DirectConfig is what Direct connects with.
+func DirectConfig(url secret.String, name string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(url.Reveal())
+	if err != nil {
+		return nil, errors.New("the connection string for replication cannot be read: it is neither a postgres:// URL nor a list of key=value words")
+	}
+	prepare(config, name)
+	config.RuntimeParams["extra_float_digits"] = "1"
+	config.RuntimeParams["bytea_output"] = "hex"
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = milliseconds(idleInTransaction)
+	config.RuntimeParams["lock_timeout"] = milliseconds(2 * time.Second)
+	return config, nil
+}
+
+// Replication opens a walsender connection that the server drops when it has been silent for takeover.
+func Replication(ctx context.Context, url secret.String, name string, takeover time.Duration) (*pgconn.PgConn, error) {
+	config, err := DirectConfig(url, name)
+	if err != nil {
+		return nil, err
+	}
+	delete(config.RuntimeParams, "lock_timeout")
+	config.RuntimeParams["replication"] = "database"
+	config.RuntimeParams["wal_sender_timeout"] = milliseconds(takeover)
+	ctx, cancel := context.WithTimeoutCause(ctx, ConnectTimeout, errors.New("the database did not answer in time"))
+	defer cancel()
+	return pgconn.ConnectConfig(ctx, &config.Config)
+}
+
+func prepare(config *pgx.ConnConfig, name string) {
+	config.ConnectTimeout = ConnectTimeout
+	config.RuntimeParams["application_name"] = name
+	config.RuntimeParams["DateStyle"] = "ISO, MDY"
+	config.RuntimeParams["TimeZone"] = "UTC"
+	config.RuntimeParams["IntervalStyle"] = "postgres"
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Unreachable reports whether err means that the server cannot be talked to now (and may be later): the connection
+// failed or broke, or the server is starting, stopping or out of connections.
+func Unreachable(err error) bool {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		switch pgErr.Code {
+		case "57P01", "57P02", "57P03", "53300":
+			return true
+		}
+		return len(pgErr.Code) == 5 && pgErr.Code[:2] == "08"
+	}
+	var connectErr *pgconn.ConnectError
+	var netErr net.Error
+	return errors.As(err, &connectErr) || errors.As(err, &netErr)
+}
+
+// Code returns the SQLSTATE of err, or "" when the server did not send one.
+func Code(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return pgErr.Code
+	}
+	return ""
+}

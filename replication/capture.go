@@ -1,0 +1,201 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/secret"
+)
+
+// captureFaults are the faults that a running stream disproves.
+var captureFaults = []fault.Code{
+	fault.WALLevel, fault.Privilege, fault.SourceMissing, fault.SourceChanged, fault.SourceDrift, fault.NoReplicaIdentity,
+	fault.PublicationMissing, fault.PublicationUnsafe, fault.SlotMissing, fault.SlotLost, fault.SlotBusy,
+	fault.SlotsExhausted, fault.ClusterChanged, fault.LSNBehind, fault.InRecovery, fault.SchemaNewer, fault.RowSecurity,
+	fault.DatabaseUnreachable,
+}
+
+// errStandby: another process holds the slot or is making it.
+var errStandby = errors.New("another process leads")
+
+// standbyRetry is how often a standby tries to get the slot.
+const standbyRetry = time.Second
+
+// Capture reads the stream for as long as it holds the slot, and tries to get it for as long as it does not.
+type Capture struct {
+	config     Config
+	url        secret.String
+	deployment string
+	books      Books
+	recorder   Recorder
+	board      *fault.Board
+	log        *zap.Logger
+
+	leading   atomic.Bool
+	standby   atomic.Bool
+	recorded  atomic.Uint64
+	serverEnd atomic.Uint64
+	oldest    atomic.Int64
+}
+
+// NewCapture makes a Capture; url is the direct connection string.
+func NewCapture(c Config, url secret.String, deployment string, books Books, recorder Recorder, board *fault.Board, log *zap.Logger) *Capture {
+	return &Capture{config: c, url: url, deployment: deployment, books: books, recorder: recorder, board: board,
+		log: log.Named("replication")}
+}
+
+// Leading reports whether this process holds the slot and records.
+func (c *Capture) Leading() bool { return c.leading.Load() }
+
+// StandingBy reports whether another process was seen to lead when this one last tried.
+func (c *Capture) StandingBy() bool { return c.standby.Load() }
+
+// Run captures until the context ends. It never gives up: what it cannot do is on the fault board, and is tried again.
+func (c *Capture) Run(ctx context.Context) error {
+	wait := newBackoff()
+	for {
+		err := c.lead(ctx)
+		if c.leading.Swap(false) {
+			wait.reset()
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		pause := c.explain(err, wait)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// explain puts the reason why capture does not run on the board and returns how long to wait before the next try.
+func (c *Capture) explain(err error, wait *backoff) time.Duration {
+	c.standby.Store(errors.Is(err, errStandby))
+	if errors.Is(err, errStandby) {
+		c.board.Clear(captureFaults...)
+		return standbyRetry
+	}
+	pause := wait.next()
+	var f *fault.Fault
+	switch {
+	case errors.As(err, &f):
+	case postgres.Unreachable(err):
+		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication")
+	default:
+		c.log.Error("capture stopped and will try again", zap.Error(err), zap.Duration("retry_in", pause))
+		return pause
+	}
+	if c.board.Raise(f) {
+		c.log.Error("capture cannot run", zap.String("fault", string(f.Code)), zap.NamedError("cause", err), zap.Duration("retry_in", pause))
+	}
+	return pause
+}
+
+// lead gets hold of the slot, takes the bookkeeping over and streams until something fails.
+func (c *Capture) lead(ctx context.Context) error {
+	conn, at, source, err := c.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeWalsender(conn)
+	err = pglogrepl.StartReplication(ctx, conn, c.config.Slot, 0, pglogrepl.StartReplicationOptions{
+		Mode:       pglogrepl.LogicalReplication,
+		PluginArgs: []string{"proto_version '1'", "publication_names '" + c.config.Publication + "'"},
+	})
+	if postgres.Code(err) == "55006" {
+		return errStandby
+	}
+	if err != nil {
+		return fmt.Errorf("starting to stream from slot %q: %w", c.config.Slot, err)
+	}
+	at, err = c.books.Lead(ctx)
+	if err != nil {
+		return fmt.Errorf("taking the bookkeeping over: %w", err)
+	}
+	if at.Phase != PhaseStreaming {
+		return fmt.Errorf("the bookkeeping went back to phase %q while the slot was taken", at.Phase)
+	}
+	c.leading.Store(true)
+	c.standby.Store(false)
+	c.board.Clear(captureFaults...)
+	c.log.Info("capturing", zap.String("slot", c.config.Slot), zap.Stringer("checkpoint", at.LSN))
+	return c.stream(ctx, conn, source, at.LSN)
+}
+
+func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Source, from pglogrepl.LSN) error {
+	c.recorded.Store(uint64(from))
+	c.oldest.Store(0)
+	queue := newQueue()
+	group, ctx := errgroup.WithContext(ctx)
+	reader := &stream{conn: conn, assembler: newAssembler(source), queue: queue, interval: c.config.Takeover / 3,
+		recorded: &c.recorded, serverEnd: &c.serverEnd}
+	writer := &record{recorder: skipping{c.recorder, from}, queue: queue, recorded: &c.recorded, oldest: &c.oldest,
+		advanced: time.Now()}
+	group.Go(func() error { return writer.run(ctx) })
+	group.Go(func() error { return reader.receive(ctx) })
+	err := group.Wait()
+	// What was recorded last is confirmed while the connection still stands; if it does not, the stream repeats it and
+	// the checkpoint drops it.
+	_ = reader.tell(false)
+	return err
+}
+
+// skipping drops the commits that were recorded before this process took over: the slot repeats what was not confirmed.
+type skipping struct {
+	Recorder
+	recorded pglogrepl.LSN
+}
+
+// Record implements Recorder.
+func (s skipping) Record(ctx context.Context, commits []Commit) error {
+	kept := commits[:0]
+	for _, commit := range commits {
+		// A transaction's parts carry no end yet. Its commit record starts before its end, so one that starts before the
+		// checkpoint has ended by then: a checkpoint is never inside a commit record.
+		if commit.CommitLSN >= s.recorded {
+			kept = append(kept, commit)
+		}
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	return s.Recorder.Record(ctx, kept)
+}
+
+func (c *Capture) name(role string) string { return "attendee-relay/" + c.deployment + " " + role }
+
+func closeWalsender(conn *pgconn.PgConn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx)
+}
+
+// backoff waits longer after each failure, up to 10 s, with jitter so that several relays do not come back together.
+type backoff struct{ wait time.Duration }
+
+func newBackoff() *backoff {
+	b := &backoff{}
+	b.reset()
+	return b
+}
+
+func (b *backoff) reset() { b.wait = 100 * time.Millisecond }
+
+func (b *backoff) next() time.Duration {
+	wait := b.wait
+	b.wait = min(2*b.wait, 10*time.Second)
+	return wait/2 + rand.N(wait) //nolint:gosec // jitter
+}

@@ -1,0 +1,9 @@
+-- The columns of a table, by number.
+SELECT a.attnum,
+       a.attname::text,
+       a.atttypid,
+       pg_catalog.format_type(a.atttypid, a.atttypmod),
+       a.attgenerated <> ''
+  FROM pg_catalog.pg_attribute a
+ WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+ ORDER BY a.attnum

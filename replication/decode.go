@@ -1,0 +1,242 @@
+package replication
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pglogrepl"
+
+	"attendee-relay/internal/fault"
+)
+
+// assembler turns pgoutput messages into commits, or parts of large ones. It holds at most one open transaction.
+type assembler struct {
+	source   *Source
+	accepted map[string]bool
+	layout   *layout
+	open     *Commit
+}
+
+// layout says at which places of a tuple the columns stand that are read.
+type layout struct {
+	identity []int
+	key      int
+	status   int
+}
+
+func newAssembler(source *Source) *assembler {
+	accepted := make(map[string]bool, len(source.Accepted))
+	for _, form := range source.Accepted {
+		accepted[form] = true
+	}
+	return &assembler{source: source, accepted: accepted}
+}
+
+// inTransaction reports whether a transaction has begun and not ended.
+func (a *assembler) inTransaction() bool { return a.open != nil }
+
+// take reads one message. It returns a commit when the message ends one, a part when the open transaction has grown to
+// PartSize changes, and else nil.
+func (a *assembler) take(data []byte) (*Commit, error) {
+	message, err := pglogrepl.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("parsing a message of the stream: %w", err)
+	}
+	switch m := message.(type) {
+	case *pglogrepl.BeginMessage:
+		a.open = &Commit{CommitLSN: m.FinalLSN, Time: m.CommitTime, XID: m.Xid}
+		return nil, nil
+	case *pglogrepl.CommitMessage:
+		return a.commit(m)
+	case *pglogrepl.RelationMessage:
+		return nil, a.relation(m)
+	case *pglogrepl.TruncateMessage:
+		return a.truncate(m)
+	case *pglogrepl.InsertMessage:
+		return a.row(m.RelationID, Insert, nil, m.Tuple)
+	case *pglogrepl.UpdateMessage:
+		return a.row(m.RelationID, Update, m.OldTuple, m.NewTuple)
+	case *pglogrepl.DeleteMessage:
+		return a.row(m.RelationID, Delete, m.OldTuple, nil)
+	default:
+		return nil, nil // origins, types: nothing that is read here
+	}
+}
+
+func (a *assembler) commit(m *pglogrepl.CommitMessage) (*Commit, error) {
+	done := a.open
+	if done == nil {
+		return nil, fmt.Errorf("the stream has a commit at %s without its begin", m.CommitLSN)
+	}
+	a.open = nil
+	done.EndLSN = m.TransactionEndLSN
+	return done, nil
+}
+
+// relation checks that the stream describes the columns that the catalog showed. A difference means that the table was
+// altered: nothing after it is understood until the source has been read again.
+func (a *assembler) relation(m *pglogrepl.RelationMessage) error {
+	if m.RelationID != a.source.OID {
+		return nil
+	}
+	find := func(want Column) (int, error) {
+		at := slices.IndexFunc(m.Columns, func(c *pglogrepl.RelationMessageColumn) bool { return c.Name == want.Name })
+		if at < 0 {
+			return 0, fault.New(fault.SourceDrift, "column %q of %s is no longer in the stream: it was renamed, dropped or left out of the publication", want.Name, a.source.Name())
+		}
+		if m.Columns[at].DataType != want.TypeOID {
+			return 0, fault.New(fault.SourceDrift, "column %q of %s has another type in the stream than in the catalog", want.Name, a.source.Name())
+		}
+		return at, nil
+	}
+	l := &layout{}
+	var err error
+	for _, column := range a.source.Identity {
+		at, err := find(column)
+		if err != nil {
+			return err
+		}
+		l.identity = append(l.identity, at)
+	}
+	if l.key, err = find(a.source.Key); err != nil {
+		return err
+	}
+	if l.status, err = find(a.source.Status); err != nil {
+		return err
+	}
+	a.layout = l
+	return nil
+}
+
+func (a *assembler) truncate(m *pglogrepl.TruncateMessage) (*Commit, error) {
+	if !slices.Contains(m.RelationIDs, a.source.OID) {
+		return nil, nil
+	}
+	return a.add(Change{Op: Truncate})
+}
+
+func (a *assembler) row(relation uint32, op Op, before, after *pglogrepl.TupleData) (*Commit, error) {
+	if relation != a.source.OID {
+		return nil, nil
+	}
+	if a.layout == nil {
+		return nil, fmt.Errorf("the stream has a change of %s before its description", a.source.Name())
+	}
+	change := Change{Op: op}
+	var err error
+	if op == Delete {
+		change.Identity, err = a.identity(before, nil)
+		if err != nil {
+			return nil, err
+		}
+		return a.add(change)
+	}
+	if change.Identity, err = a.identity(after, before); err != nil {
+		return nil, err
+	}
+	if before != nil {
+		previous, err := a.identity(before, nil)
+		if err != nil {
+			return nil, err
+		}
+		if previous != change.Identity {
+			change.Previous = previous
+		}
+	}
+	if change.Key, err = tupleValue(after, a.layout.key, before); err != nil {
+		return nil, err
+	}
+	status, err := tupleValue(after, a.layout.status, before)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case status.Kind == Unchanged:
+		change.Status = StatusUnchanged
+	case status.Kind == Present && a.accepted[status.Text]:
+		change.Status = Accepted
+	default:
+		change.Status = NotAccepted
+	}
+	return a.add(change)
+}
+
+func (a *assembler) add(change Change) (*Commit, error) {
+	if a.open == nil {
+		return nil, fmt.Errorf("the stream has a change of %s outside a transaction", a.source.Name())
+	}
+	a.open.Changes = append(a.open.Changes, change)
+	if len(a.open.Changes) < PartSize {
+		return nil, nil
+	}
+	part := *a.open
+	part.More = true
+	a.open.Changes = nil
+	a.open.Part++
+	return &part, nil
+}
+
+// identity returns the row's identity in the form of Source.IdentitySQL. A value that the new tuple leaves out as an
+// unchanged TOAST value stands in the old one.
+func (a *assembler) identity(tuple, old *pglogrepl.TupleData) (string, error) {
+	fields := make([]string, len(a.layout.identity))
+	for i, at := range a.layout.identity {
+		value, err := tupleValue(tuple, at, old)
+		if err != nil {
+			return "", err
+		}
+		if value.Kind != Present {
+			return "", fault.New(fault.SourceDrift, "a change of %s has no value for its identity column %q: its REPLICA IDENTITY was changed", a.source.Name(), a.source.Identity[i].Name)
+		}
+		fields[i] = value.Text
+	}
+	if len(fields) == 1 {
+		return fields[0], nil
+	}
+	return rowText(fields), nil
+}
+
+func tupleValue(tuple *pglogrepl.TupleData, at int, old *pglogrepl.TupleData) (Value, error) {
+	if tuple == nil || at >= len(tuple.Columns) {
+		return Value{}, fmt.Errorf("a change in the stream has fewer columns than its table")
+	}
+	switch column := tuple.Columns[at]; column.DataType {
+	case pglogrepl.TupleDataTypeText:
+		return TextValue(string(column.Data)), nil
+	case pglogrepl.TupleDataTypeToast:
+		// The old tuple under REPLICA IDENTITY FULL, or with a key column, carries the whole value.
+		if old != nil && at < len(old.Columns) && old.Columns[at].DataType == pglogrepl.TupleDataTypeText {
+			return TextValue(string(old.Columns[at].Data)), nil
+		}
+		return Value{Kind: Unchanged}, nil
+	default:
+		return Value{Kind: Null}, nil
+	}
+}
+
+// rowText writes fields as Postgres writes a row: record_out of PostgreSQL 14-18 quotes a field that is empty or holds a
+// quote, a backslash, a parenthesis, a comma or white space, and doubles quotes and backslashes in it.
+func rowText(fields []string) string {
+	var b strings.Builder
+	b.WriteByte('(')
+	for i, field := range fields {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if field != "" && !strings.ContainsAny(field, "\"\\(), \t\n\r\v\f") {
+			b.WriteString(field)
+			continue
+		}
+		b.WriteByte('"')
+		for _, c := range []byte(field) {
+			if c == '"' || c == '\\' {
+				b.WriteByte(c)
+			}
+			b.WriteByte(c)
+		}
+		b.WriteByte('"')
+	}
+	b.WriteByte(')')
+	return b.String()
+}

@@ -1,0 +1,104 @@
+package replication
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+)
+
+// queueWeight bounds the changes that are read and not recorded yet, and with them memory.
+const queueWeight = 4 * PartSize
+
+// item is a commit (or a part of one), or a position with nothing to record up to it.
+type item struct {
+	commit  *Commit
+	advance pglogrepl.LSN
+	// urgent: the server waits for an answer, so the position should be stored now.
+	urgent bool
+}
+
+// weight counts what an item holds in memory, in changes.
+func (it item) weight() int64 {
+	if it.commit == nil {
+		return 1
+	}
+	return int64(max(1, len(it.commit.Changes)))
+}
+
+// queue stands between the goroutine that reads and the one that records. It holds at most queueWeight changes.
+type queue struct {
+	items chan item
+	free  chan int64 // holds one value: the weight that is free
+	grown chan struct{}
+}
+
+func newQueue() *queue {
+	q := &queue{items: make(chan item, queueWeight), free: make(chan int64, 1), grown: make(chan struct{}, 1)}
+	q.free <- queueWeight
+	return q
+}
+
+// put adds an item. It reports full when there was no room for as long as patience.
+func (q *queue) put(ctx context.Context, it item, patience time.Duration) (full bool, err error) {
+	if q.take(it.weight()) {
+		q.items <- it
+		return false, nil
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case <-q.grown:
+			if q.take(it.weight()) {
+				q.items <- it
+				return false, nil
+			}
+		case <-timer.C:
+			return true, nil
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+func (q *queue) take(weight int64) bool {
+	free := <-q.free
+	ok := free >= weight
+	if ok {
+		free -= weight
+	}
+	q.free <- free
+	return ok
+}
+
+// release gives the weight of recorded items back.
+func (q *queue) release(weight int64) {
+	q.free <- <-q.free + weight
+	select {
+	case q.grown <- struct{}{}:
+	default:
+	}
+}
+
+// batch waits for an item and returns it with those that are there already, up to limit changes: one at once when idle,
+// many together under a backlog.
+func (q *queue) batch(ctx context.Context, limit int64) ([]item, error) {
+	var batch []item
+	var weight int64
+	select {
+	case it := <-q.items:
+		batch, weight = append(batch, it), it.weight()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	for weight < limit {
+		select {
+		case it := <-q.items:
+			batch, weight = append(batch, it), weight+it.weight()
+		default:
+			return batch, nil
+		}
+	}
+	return batch, nil
+}

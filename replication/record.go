@@ -1,0 +1,100 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+)
+
+const (
+	// batchChanges bounds the changes recorded in one transaction.
+	batchChanges = 2_000
+	// recordTimeout bounds one call of the Recorder.
+	recordTimeout = 5 * time.Minute
+	// advanceBytes and advanceEvery say when a position without anything to record is worth a write: each write is WAL
+	// itself, and storing every keepalive's position would feed itself.
+	advanceBytes = 1 << 20
+	advanceEvery = 10 * time.Second
+	advanceLeast = 4 << 10
+)
+
+// record takes what receive queued, in order, and gives it to the Recorder.
+type record struct {
+	recorder Recorder
+	queue    *queue
+	recorded *atomic.Uint64
+	// oldest is when the oldest commit not yet recorded was committed, in Unix nanoseconds; 0: there is none.
+	oldest   *atomic.Int64
+	advanced time.Time
+}
+
+// run works until the context ends or the Recorder fails. What it is recording when the context ends is finished.
+func (r *record) run(ctx context.Context) error {
+	for {
+		items, err := r.queue.batch(ctx, batchChanges)
+		if err != nil {
+			return err
+		}
+		if err := r.store(ctx, items); err != nil {
+			return err
+		}
+		var weight int64
+		for _, it := range items {
+			weight += it.weight()
+		}
+		r.queue.release(weight)
+	}
+}
+
+func (r *record) store(ctx context.Context, items []item) error {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), recordTimeout,
+		errors.New("recording commits took too long"))
+	defer cancel()
+	var commits []Commit
+	var end, position pglogrepl.LSN
+	urgent := false
+	for _, it := range items {
+		if it.commit == nil {
+			position, urgent = max(position, it.advance), urgent || it.urgent
+			continue
+		}
+		commits = append(commits, *it.commit)
+		end = max(end, it.commit.EndLSN)
+	}
+	if len(commits) > 0 {
+		r.oldest.Store(commits[0].Time.UnixNano())
+		if err := r.recorder.Record(ctx, commits); err != nil {
+			return err
+		}
+		r.oldest.Store(0)
+		r.raise(end)
+	}
+	return r.advance(ctx, position, urgent)
+}
+
+func (r *record) advance(ctx context.Context, to pglogrepl.LSN, urgent bool) error {
+	stored := pglogrepl.LSN(r.recorded.Load())
+	if to <= stored {
+		return nil
+	}
+	ahead := to - stored
+	due := time.Since(r.advanced) >= advanceEvery && ahead >= advanceLeast
+	if !urgent && ahead < advanceBytes && !due {
+		return nil
+	}
+	if err := r.recorder.Advance(ctx, to); err != nil {
+		return err
+	}
+	r.advanced = time.Now()
+	r.raise(to)
+	return nil
+}
+
+func (r *record) raise(to pglogrepl.LSN) {
+	if uint64(to) > r.recorded.Load() {
+		r.recorded.Store(uint64(to))
+	}
+}

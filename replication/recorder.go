@@ -1,0 +1,69 @@
+package replication
+
+import (
+	"context"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+)
+
+// Recorder makes the stream durable. What it has returned nil for is confirmed to Postgres and never sent again.
+type Recorder interface {
+	// Record stores the commits in order; the last one's EndLSN becomes the checkpoint. A part of a large transaction
+	// (More) is kept aside until the last part arrives and moves nothing. An error leaves the bookkeeping as it was, and
+	// the stream is read again from the checkpoint.
+	Record(ctx context.Context, commits []Commit) error
+	// Advance moves the checkpoint to an LSN at which nothing is open and nothing is left to record.
+	Advance(ctx context.Context, to pglogrepl.LSN) error
+}
+
+// Books is the bookkeeping that outlives a process: how far capture has come in this database.
+type Books interface {
+	// Open prepares the bookkeeping for this source, or refuses with a fault before it touches anything.
+	Open(ctx context.Context, cluster Cluster, source *Source) (Position, error)
+	// Baseline remembers the rows accepted before the slot's start: begin is called first, stored before the slot is
+	// made, then store reads the rows in the snapshot.
+	Baseline(ctx context.Context, phase Phase, start pglogrepl.LSN, snapshot string) error
+	// Lead makes this process the only one that may record, ends what its predecessor left open, and returns where to
+	// go on.
+	Lead(ctx context.Context) (Position, error)
+}
+
+// Cluster names the database that is captured.
+type Cluster struct {
+	SystemID string
+	Database string
+	// WAL is where the server's WAL ended at the time.
+	WAL pglogrepl.LSN
+}
+
+// Phase says how far the first start has come. It is stored before the step it names, so that a crash in the step is
+// seen by the next start.
+type Phase string
+
+// The phases of the bookkeeping.
+const (
+	// PhaseNew: nothing has been made yet.
+	PhaseNew Phase = "new"
+	// PhaseOwnSlot: the slot is being made by the relay; one that exists is left from a crash and made again.
+	PhaseOwnSlot Phase = "own_slot"
+	// PhaseGivenSlot: the slot was made by somebody else; it stays.
+	PhaseGivenSlot Phase = "given_slot"
+	// PhaseStreaming: the baseline is complete.
+	PhaseStreaming Phase = "streaming"
+)
+
+// Position is where the bookkeeping stands: every transaction that ends at or before LSN is recorded.
+type Position struct {
+	Phase Phase
+	LSN   pglogrepl.LSN
+}
+
+// setupLock is the advisory lock under which one process at a time makes publication, slot and baseline.
+const setupLock = 0x617474656e646565
+
+func tryLock(ctx context.Context, conn *pgx.Conn) (bool, error) {
+	var got bool
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1)", int64(setupLock)).Scan(&got)
+	return got, err
+}

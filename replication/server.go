@@ -1,0 +1,72 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+)
+
+// oldestServer is the first version whose publications cover partitioned tables the way the relay needs, and that is
+// tested.
+const oldestServer = 140000
+
+// checkServer refuses a server that cannot give a logical stream.
+func checkServer(ctx context.Context, conn *pgx.Conn) error {
+	var recovering bool
+	var level, version string
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('wal_level'), pg_catalog.current_setting('server_version_num')").
+		Scan(&recovering, &level, &version)
+	if err != nil {
+		return fmt.Errorf("reading the server's settings: %w", err)
+	}
+	if recovering {
+		return fault.New(fault.InRecovery, "the server is a standby: it cannot hold the outbox").
+			WithFix("point DATABASE_URL at the primary")
+	}
+	if level != "logical" {
+		return fault.New(fault.WALLevel, "wal_level is %s, and logical replication needs logical", level).
+			WithFix("ALTER SYSTEM SET wal_level = 'logical'; then restart Postgres")
+	}
+	if number, err := strconv.Atoi(version); err == nil && number < oldestServer {
+		return fault.New(fault.WALLevel, "the server is Postgres %d: 14 is the oldest that is supported", number/10000)
+	}
+	return nil
+}
+
+// connectWalsender opens the replication connection and asks which cluster and database it is.
+func (c *Capture) connectWalsender(ctx context.Context) (*pgconn.PgConn, Cluster, error) {
+	conn, err := postgres.Replication(ctx, c.url, c.name("walsender"), c.config.Takeover)
+	switch postgres.Code(err) {
+	case "":
+	case "42501", "28000":
+		return nil, Cluster{}, fault.New(fault.Privilege, "the role may not open a replication connection (DATABASE_REPLICATION_URL): it needs the REPLICATION attribute, and pg_hba.conf must let it in").
+			WithFix("ALTER ROLE <the relay's role> REPLICATION")
+	case "53300":
+		return nil, Cluster{}, fault.New(fault.SlotsExhausted, "all walsenders or connections are in use").
+			WithFix("ALTER SYSTEM SET max_wal_senders = 20; then restart Postgres")
+	}
+	if err != nil {
+		return nil, Cluster{}, fmt.Errorf("opening the replication connection: %w", err)
+	}
+	cluster, err := identify(ctx, conn)
+	if err != nil {
+		closeWalsender(conn)
+		return nil, Cluster{}, err
+	}
+	return conn, cluster, nil
+}
+
+func identify(ctx context.Context, conn *pgconn.PgConn) (Cluster, error) {
+	system, err := pglogrepl.IdentifySystem(ctx, conn)
+	if err != nil {
+		return Cluster{}, fmt.Errorf("asking the server which cluster it is: %w", err)
+	}
+	return Cluster{SystemID: system.SystemID, Database: system.DBName, WAL: system.XLogPos}, nil
+}

@@ -1,0 +1,112 @@
+package replication
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+)
+
+//go:embed slot.sql
+var slotSQL string
+
+// slot is the replication slot as the catalog sees it.
+type slot struct {
+	kind, plugin, database string
+	temporary, active      bool
+	pid                    int
+	walStatus, invalidated string
+	confirmed              pglogrepl.LSN
+	ownDatabase            string
+}
+
+// readSlot returns nil when there is no slot of that name.
+func readSlot(ctx context.Context, conn *pgx.Conn, name string) (*slot, error) {
+	var s slot
+	var confirmed string
+	err := conn.QueryRow(ctx, slotSQL, name).Scan(&s.kind, &s.plugin, &s.database, &s.temporary, &s.active, &s.pid,
+		&s.walStatus, &s.invalidated, &confirmed, &s.ownDatabase)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading replication slot %q: %w", name, err)
+	}
+	s.confirmed, err = pglogrepl.ParseLSN(confirmed)
+	return &s, err
+}
+
+// usable refuses a slot that cannot give this stream. The catalog decides, not the words of an error, because those
+// differ between versions.
+func (s *slot) usable(name string) error {
+	switch {
+	case s.kind != "logical" || s.plugin != "pgoutput" || s.temporary:
+		return fault.New(fault.SlotLost, "replication slot %q is not a permanent logical slot of pgoutput: somebody else made it (REPLICATION_SLOT)", name).
+			WithFix("set REPLICATION_SLOT to a free name")
+	case s.database != s.ownDatabase:
+		return fault.New(fault.SlotLost, "replication slot %q belongs to database %q (REPLICATION_SLOT)", name, s.database).
+			WithFix("set REPLICATION_SLOT to a free name")
+	case s.walStatus == "lost" || s.invalidated != "":
+		return fault.New(fault.SlotLost, "replication slot %q is lost: Postgres has removed WAL that was not read yet", name).
+			WithFix("SELECT pg_drop_replication_slot(" + quoteLiteral(name) + ")")
+	}
+	return nil
+}
+
+// createSlot makes the slot on a replication connection and returns where its stream starts and the name of the snapshot
+// that shows exactly what was committed before. The snapshot lives until the connection's next command. On Postgres 17
+// and later the slot can be one that standbys keep (failover).
+func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersion int) (pglogrepl.LSN, string, error) {
+	options := "EXPORT_SNAPSHOT"
+	if serverVersion >= 170000 && c.Failover {
+		options = "(SNAPSHOT 'export', FAILOVER)"
+	}
+	made, err := pglogrepl.ParseCreateReplicationSlot(conn.Exec(ctx,
+		fmt.Sprintf("CREATE_REPLICATION_SLOT %s LOGICAL pgoutput %s", c.Slot, options)))
+	switch postgres.Code(err) {
+	case "53400":
+		return 0, "", fault.New(fault.SlotsExhausted, "all replication slots are in use").
+			WithFix("ALTER SYSTEM SET max_replication_slots = 20; then restart Postgres")
+	case "42501":
+		return 0, "", fault.New(fault.Privilege, "the role may not create replication slots").
+			WithFix("ALTER ROLE " + roleName(conn) + " REPLICATION")
+	}
+	if err != nil {
+		return 0, "", fmt.Errorf("creating replication slot %q: %w", c.Slot, err)
+	}
+	start, err := pglogrepl.ParseLSN(made.ConsistentPoint)
+	return start, made.SnapshotName, err
+}
+
+// dropSlot removes a slot left by a crash in the baseline, with the walsender that may still be creating it.
+func dropSlot(ctx context.Context, conn *pgx.Conn, name string) error {
+	s, err := readSlot(ctx, conn, name)
+	if err != nil || s == nil {
+		return err
+	}
+	if s.active {
+		if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_terminate_backend($1)", s.pid); err != nil {
+			return fmt.Errorf("ending the session that holds replication slot %q: %w", name, err)
+		}
+	}
+	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_drop_replication_slot($1)", name); err != nil {
+		return fmt.Errorf("dropping replication slot %q, left by an unfinished first start: %w", name, err)
+	}
+	return nil
+}
+
+func roleName(conn *pgconn.PgConn) string {
+	if role := conn.ParameterStatus("session_authorization"); role != "" {
+		return pgx.Identifier{role}.Sanitize()
+	}
+	return "the relay's role"
+}
+
+func quoteLiteral(text string) string { return "'" + text + "'" }

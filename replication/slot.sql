@@ -1,0 +1,13 @@
+-- A slot as the catalog sees it. invalidation_reason exists from PostgreSQL 17 on.
+SELECT slot_type::text,
+       coalesce(plugin::text, ''),
+       coalesce(database::text, ''),
+       temporary,
+       active,
+       coalesce(active_pid, 0),
+       coalesce(wal_status, ''),
+       coalesce(to_jsonb(s) ->> 'invalidation_reason', ''),
+       coalesce(confirmed_flush_lsn, '0/0')::text,
+       pg_catalog.current_database()::text
+  FROM pg_catalog.pg_replication_slots s
+ WHERE slot_name = $1

@@ -1,0 +1,168 @@
+package replication
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+)
+
+var (
+	//go:embed source.sql
+	sourceSQL string
+	//go:embed columns.sql
+	columnsSQL string
+)
+
+// Source is the watched table as the catalog described it when capture started.
+type Source struct {
+	OID    uint32
+	Schema string
+	Table  string
+	// Partitioned: the rows lie in partitions and arrive under this table's name.
+	Partitioned bool
+	// Identity are the columns that identify a row in the stream, in the index's order.
+	Identity []Column
+	Key      Column
+	Status   Column
+	// Accepted are the accepted values as the type writes them: true is t for a bool.
+	Accepted []string
+	// ServerVersion is server_version_num, for example 150018.
+	ServerVersion int
+}
+
+// Column is a column of the watched table.
+type Column struct {
+	Number    int16
+	Name      string
+	TypeOID   uint32
+	Type      string
+	Generated bool
+}
+
+// Name returns the table's qualified and quoted name.
+func (s *Source) Name() string { return pgx.Identifier{s.Schema, s.Table}.Sanitize() }
+
+// IdentitySQL is an expression that gives a row's identity exactly as Change carries it: the output form of the one
+// column, or the row's text form. format and ROW()::text call the types' output functions, as the walsender does; a
+// cast would not (a bool's differs).
+func (s *Source) IdentitySQL() string {
+	if len(s.Identity) == 1 {
+		return textSQL(s.Identity[0])
+	}
+	names := make([]string, len(s.Identity))
+	for i, column := range s.Identity {
+		names[i] = pgx.Identifier{column.Name}.Sanitize()
+	}
+	return "ROW(" + strings.Join(names, ", ") + ")::text"
+}
+
+// KeySQL is an expression that gives SOURCE_KEY's text form, or NULL.
+func (s *Source) KeySQL() string {
+	name := pgx.Identifier{s.Key.Name}.Sanitize()
+	return "CASE WHEN " + name + " IS NOT NULL THEN " + textSQL(s.Key) + " END"
+}
+
+// AcceptedSQL is a condition that holds for accepted rows; parameter is the placeholder of Accepted.
+func (s *Source) AcceptedSQL(parameter string) string {
+	name := pgx.Identifier{s.Status.Name}.Sanitize()
+	return name + " IS NOT NULL AND " + textSQL(s.Status) + " = ANY (" + parameter + "::text[])"
+}
+
+func textSQL(c Column) string { return "format('%s', " + pgx.Identifier{c.Name}.Sanitize() + ")" }
+
+// ReadSource reads the watched table from the catalog and refuses, with a fault, one that cannot be captured without
+// losing rows or breaking the application.
+func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) {
+	schema, table, _ := strings.Cut(c.Table, ".")
+	s := &Source{Schema: schema, Table: table}
+	var kind, persistence, identity string
+	var identityColumns []int16
+	var oddLeaves int
+	err := conn.QueryRow(ctx, sourceSQL, schema, table).
+		Scan(&s.OID, &kind, &persistence, &identity, &s.ServerVersion, &identityColumns, &oddLeaves)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, fault.New(fault.SourceMissing, "the watched table %s does not exist (SOURCE_TABLE)", s.Name()).
+			WithFix("set SOURCE_TABLE to the attendees table, schema-qualified and in verbatim case")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the watched table from the catalog: %w", err)
+	}
+	switch {
+	case kind != "r" && kind != "p":
+		return nil, fault.New(fault.SourceMissing, "%s is not a table (SOURCE_TABLE)", s.Name())
+	case persistence != "p":
+		return nil, fault.New(fault.SourceMissing, "%s is an unlogged or temporary table: its changes are not in the WAL", s.Name()).
+			WithFix("ALTER TABLE " + s.Name() + " SET LOGGED")
+	case identity == "n", len(identityColumns) == 0, oddLeaves > 0:
+		return nil, fault.New(fault.NoReplicaIdentity,
+			"%s has no immediate primary key, or it or one of its partitions has another REPLICA IDENTITY: in a publication the application's own UPDATE and DELETE would fail", s.Name()).
+			WithFix("ALTER TABLE " + s.Name() + " ADD PRIMARY KEY (id); ALTER TABLE " + s.Name() + " REPLICA IDENTITY DEFAULT")
+	}
+	s.Partitioned = kind == "p"
+	columns, err := readColumns(ctx, conn, s.OID)
+	if err != nil {
+		return nil, err
+	}
+	for _, number := range identityColumns {
+		at := slices.IndexFunc(columns, func(c Column) bool { return c.Number == number })
+		s.Identity = append(s.Identity, columns[at])
+	}
+	if s.Key, err = findColumn(columns, "SOURCE_KEY", c.Key, s.Name()); err != nil {
+		return nil, err
+	}
+	if s.Status, err = findColumn(columns, "SOURCE_STATUS", c.Status, s.Name()); err != nil {
+		return nil, err
+	}
+	s.Accepted, err = acceptedForms(ctx, conn, s.Status, c.Accepted)
+	return s, err
+}
+
+func readColumns(ctx context.Context, conn *pgx.Conn, oid uint32) ([]Column, error) {
+	rows, err := conn.Query(ctx, columnsSQL, oid)
+	if err != nil {
+		return nil, fmt.Errorf("reading the watched table's columns: %w", err)
+	}
+	columns, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Column])
+	if err != nil {
+		return nil, fmt.Errorf("reading the watched table's columns: %w", err)
+	}
+	return columns, nil
+}
+
+func findColumn(columns []Column, variable, name, table string) (Column, error) {
+	at := slices.IndexFunc(columns, func(c Column) bool { return c.Name == name })
+	if at < 0 {
+		return Column{}, fault.New(fault.SourceMissing, "%s has no column %q (%s)", table, name, variable).
+			WithFix("set " + variable + " to a column of the table, in verbatim case")
+	}
+	if columns[at].Generated {
+		return Column{}, fault.New(fault.SourceMissing, "column %q of %s is generated: the stream does not carry it (%s)", name, table, variable).
+			WithFix("set " + variable + " to an ordinary column")
+	}
+	return columns[at], nil
+}
+
+// acceptedForms returns the accepted values as the status column's type writes them, so that "true" finds a bool's t and
+// a char(n) its padding.
+func acceptedForms(ctx context.Context, conn *pgx.Conn, status Column, accepted []string) ([]string, error) {
+	forms := make([]string, len(accepted))
+	for i, value := range accepted {
+		err := conn.QueryRow(ctx, "SELECT format('%s', $1::text::"+status.Type+")", value).Scan(&forms[i])
+		if postgres.Code(err) != "" && !postgres.Unreachable(err) {
+			return nil, fault.New(fault.SourceMissing, "%q of SOURCE_ACCEPTED is not a value of type %s, the type of column %q (SOURCE_STATUS)",
+				value, status.Type, status.Name).WithFix("set SOURCE_ACCEPTED to values of that type")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the text form of SOURCE_ACCEPTED: %w", err)
+		}
+	}
+	return forms, nil
+}

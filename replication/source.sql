@@ -1,0 +1,19 @@
+-- The watched table, and the index that identifies its rows in the stream: the REPLICA IDENTITY index if one is set,
+-- else the primary key. A deferrable one does not count: Postgres treats such a table as having no identity
+-- (RelationGetIndexList, PostgreSQL 14-18).
+SELECT c.oid,
+       c.relkind::text,
+       c.relpersistence::text,
+       c.relreplident::text,
+       pg_catalog.current_setting('server_version_num')::int,
+       coalesce(i.indkey::int2[], '{}'),
+       (SELECT count(*)
+          FROM pg_catalog.pg_partition_tree(c.oid) t
+          JOIN pg_catalog.pg_class leaf ON leaf.oid = t.relid
+         WHERE t.isleaf AND c.relkind = 'p' AND leaf.relreplident NOT IN ('d', 'f', c.relreplident))
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_index i
+         ON i.indrelid = c.oid AND i.indisvalid AND i.indimmediate
+        AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END
+ WHERE n.nspname = $1 AND c.relname = $2

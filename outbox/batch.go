@@ -1,0 +1,160 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/replication"
+)
+
+var (
+	//go:embed sql/waiting_read.sql
+	waitingReadSQL string
+	//go:embed sql/waiting_touch.sql
+	waitingTouchSQL string
+	//go:embed sql/waiting_add.sql
+	waitingAddSQL string
+)
+
+// batch is what a run of commits comes to: the ledger's change, messages that are ready, and acceptances that wait.
+type batch struct {
+	ledger   *ledger
+	messages messages
+	waiting  []acceptance
+	touched  []*stored
+	settle   string
+	accepted int
+}
+
+// stored is a waiting acceptance in the database whose row the commits touch: it is evaluated again at once.
+type stored struct {
+	id int64
+	*place
+}
+
+// evaluate finds the commits' acceptances and renders them, inside the reader's snapshot.
+func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit) (*batch, error) {
+	identities, keys := mentioned(commits)
+	l, err := readLedger(ctx, r.reader.conn, identities)
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := readWaiting(ctx, r.reader.conn, identities, keys)
+	if err != nil {
+		return nil, err
+	}
+	b := &batch{ledger: l, settle: r.config.Settle.String()}
+	held := map[string]bool{}
+	var places []*place
+	for _, w := range waiting {
+		places = append(places, w.place)
+		if w.key != nil {
+			held[*w.key] = true
+		}
+	}
+	var found []acceptance
+	for i := range commits {
+		commit := &commits[i]
+		if r.inBaseline(commit) {
+			continue
+		}
+		n := newNet()
+		for _, change := range commit.Changes {
+			n.apply(change)
+		}
+		accepted := l.decide(commit, n)
+		follow(places, n)
+		for _, a := range accepted {
+			places = append(places, a.place)
+			// An acceptance whose key already waits queues behind it, so that an earlier one is never sent after a later.
+			if a.key == nil || held[*a.key] {
+				b.waiting = append(b.waiting, a)
+			} else {
+				found = append(found, a)
+			}
+		}
+		b.accepted += len(accepted)
+	}
+	ready, late, err := r.render(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	b.messages, b.waiting = ready, append(b.waiting, late...)
+	for _, w := range waiting {
+		if w.touched {
+			b.touched = append(b.touched, w)
+		}
+	}
+	return b, nil
+}
+
+// mentioned lists the identities that the commits name, and the keys of rows that they accept.
+func mentioned(commits []replication.Commit) (identities, keys []string) {
+	seen := map[string]bool{}
+	for _, commit := range commits {
+		for _, c := range commit.Changes {
+			for _, identity := range [...]string{c.Identity, c.Previous} {
+				if identity != "" && !seen[identity] {
+					seen[identity] = true
+					identities = append(identities, identity)
+				}
+			}
+			if c.Status == replication.Accepted && c.Key.Kind == replication.Present {
+				keys = append(keys, c.Key.Text)
+			}
+		}
+	}
+	return identities, keys
+}
+
+func readWaiting(ctx context.Context, q querier, identities, keys []string) ([]*stored, error) {
+	rows, err := q.Query(ctx, waitingReadSQL, identities, keys)
+	if err != nil {
+		return nil, fmt.Errorf("reading the waiting acceptances: %w", err)
+	}
+	waiting, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*stored, error) {
+		s := &stored{place: &place{}}
+		return s, row.Scan(&s.id, &s.row, &s.key)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the waiting acceptances: %w", err)
+	}
+	return waiting, nil
+}
+
+// write queues the statements that store the batch.
+func (b *batch) write(q *pgx.Batch) {
+	b.ledger.write(q)
+	queueTouched(q, b.touched)
+	queueWaiting(q, b.waiting, b.settle)
+	b.messages.queue(q)
+}
+
+func queueTouched(q *pgx.Batch, touched []*stored) {
+	if len(touched) == 0 {
+		return
+	}
+	var ids []int64
+	var rows []string
+	var keys []*string
+	for _, w := range touched {
+		ids, rows, keys = append(ids, w.id), append(rows, w.row), append(keys, w.key)
+	}
+	q.Queue(waitingTouchSQL, ids, rows, keys)
+}
+
+func queueWaiting(q *pgx.Batch, waiting []acceptance, settle string) {
+	if len(waiting) == 0 {
+		return
+	}
+	var identities, rows, lsns []string
+	var keys, times []*string
+	for _, a := range waiting {
+		identities, rows, keys = append(identities, a.identity), append(rows, a.row), append(keys, a.key)
+		lsns, times = append(lsns, a.lsn.String()), append(times, timeText(a.time))
+	}
+	q.Queue(waitingAddSQL, identities, rows, keys, lsns, times, settle)
+}

@@ -1,0 +1,147 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/replication"
+)
+
+var (
+	//go:embed sql/checkpoint_read.sql
+	checkpointReadSQL string
+	//go:embed sql/checkpoint_make.sql
+	checkpointMakeSQL string
+)
+
+// Open implements replication.Books. On a first start it touches nothing unless the payload query can be used; later an
+// unusable one stops rendering only.
+func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source *replication.Source) (replication.Position, error) {
+	conn, err := r.connectWriter(ctx)
+	if err != nil {
+		return replication.Position{}, err
+	}
+	exists, err := schemaExists(ctx, conn)
+	if err != nil {
+		return replication.Position{}, err
+	}
+	if err := r.checkQuery(ctx); err != nil && !exists {
+		return replication.Position{}, err
+	}
+	if err := Migrate(ctx, conn); err != nil {
+		return replication.Position{}, err
+	}
+	settings, err := json.Marshal(r.settings)
+	if err != nil {
+		return replication.Position{}, fmt.Errorf("writing the settings down: %w", err)
+	}
+	if _, err := conn.Exec(ctx, checkpointMakeSQL, cluster.SystemID, cluster.Database, r.deployment, settings); err != nil {
+		return replication.Position{}, fmt.Errorf("making the checkpoint: %w", err)
+	}
+	at, err := r.readCheckpoint(ctx, conn, cluster)
+	if err != nil {
+		return replication.Position{}, err
+	}
+	r.systemID, r.source = cluster.SystemID, source
+	return at, nil
+}
+
+func (r *Recorder) connectWriter(ctx context.Context) (*pgx.Conn, error) {
+	r.writer.mu.Lock()
+	defer r.writer.mu.Unlock()
+	return r.writer.connect(ctx)
+}
+
+// checkQuery shows an unusable payload query on the fault board, and takes it off when it can be used.
+func (r *Recorder) checkQuery(ctx context.Context) error {
+	err := r.reader.check(ctx)
+	var f *fault.Fault
+	switch {
+	case errors.As(err, &f):
+		r.board.Raise(f)
+	case err == nil:
+		r.board.Clear(fault.QueryInvalid)
+	}
+	return err
+}
+
+// readCheckpoint refuses bookkeeping that belongs to another database or that rests on other settings.
+func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) (replication.Position, error) {
+	var systemID, database, deployment, phase, lsn string
+	var stored []byte
+	var seen, until *string
+	err := conn.QueryRow(ctx, checkpointReadSQL).Scan(&systemID, &database, &deployment, &stored, &phase, &lsn, &seen, &until)
+	if err != nil {
+		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)
+	}
+	if systemID != cluster.SystemID || database != cluster.Database || deployment != r.deployment {
+		return replication.Position{}, fault.New(fault.ClusterChanged,
+			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q of cluster %s: this is a copy, or DEPLOYMENT was changed",
+			deployment, database, systemID, r.deployment, cluster.Database, cluster.SystemID).
+			WithFix("on a copy: DROP SCHEMA attendee_relay CASCADE and set another DEPLOYMENT; else set DEPLOYMENT back")
+	}
+	var settings Settings
+	if err := json.Unmarshal(stored, &settings); err != nil {
+		return replication.Position{}, fmt.Errorf("reading the stored settings: %w", err)
+	}
+	if !reflect.DeepEqual(settings, r.settings) {
+		return replication.Position{}, fault.New(fault.SourceChanged,
+			"SOURCE_TABLE, SOURCE_KEY, SOURCE_STATUS, SOURCE_ACCEPTED or SOURCE_REPEAT is not what the ledger was made with (%s)", stored).
+			WithFix("set it back; or, to begin again from a new baseline, drop the slot and DROP SCHEMA attendee_relay CASCADE")
+	}
+	at := replication.Position{Phase: replication.Phase(phase)}
+	if at.LSN, err = pglogrepl.ParseLSN(lsn); err != nil {
+		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)
+	}
+	if at.LSN > cluster.WAL {
+		return replication.Position{}, fault.New(fault.LSNBehind,
+			"the server's WAL ends at %s, before the checkpoint %s: this is an older copy of the database, or a restored backup", cluster.WAL, at.LSN)
+	}
+	return at, r.rememberSeen(seen, until)
+}
+
+func (r *Recorder) rememberSeen(text, until *string) error {
+	r.seenUntil = 0
+	if text == nil || until == nil {
+		return nil
+	}
+	var err error
+	if r.seen, err = parseSnapshot(*text); err != nil {
+		return err
+	}
+	r.seenUntil, err = pglogrepl.ParseLSN(*until)
+	return err
+}
+
+// Lead implements replication.Books.
+func (r *Recorder) Lead(ctx context.Context) (replication.Position, error) {
+	if err := r.writer.lead(ctx); err != nil {
+		return replication.Position{}, err
+	}
+	r.spooling = nil
+	if err := r.applySpool(ctx); err != nil {
+		return replication.Position{}, err
+	}
+	conn, err := r.connectWriter(ctx)
+	if err != nil {
+		return replication.Position{}, err
+	}
+	var phase, lsn string
+	if err := conn.QueryRow(ctx, "SELECT phase, lsn::text FROM attendee_relay.checkpoint").Scan(&phase, &lsn); err != nil {
+		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)
+	}
+	at := replication.Position{Phase: replication.Phase(phase)}
+	if at.LSN, err = pglogrepl.ParseLSN(lsn); err != nil {
+		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)
+	}
+	r.signal(true, true)
+	return at, nil
+}

@@ -1,0 +1,56 @@
+package outbox
+
+import (
+	"fmt"
+	"net/url"
+	"time"
+)
+
+// maxQueryTimeout keeps statement_timeout, which the server counts in milliseconds of an int, in a sensible range.
+const maxQueryTimeout = time.Hour
+
+// Validate reports everything that is wrong with the settings and can be seen without the database. No value is shown:
+// a webhook URL often carries its own secret.
+func (c Config) Validate() (faults []error) {
+	add := func(name, accepted string) { faults = append(faults, fmt.Errorf("%s: %s", name, accepted)) }
+
+	switch c.Repeat {
+	case "every":
+	case "once":
+		add("SOURCE_REPEAT", "once is not available yet in this version; leave it out or write every")
+	default:
+		add("SOURCE_REPEAT", "it must be every")
+	}
+	if c.Baseline != "mark" && c.Baseline != "send" {
+		add("SOURCE_BASELINE", "it must be mark or send")
+	}
+	if c.Query != "" && c.QueryFile != "" {
+		add("SOURCE_QUERY", "SOURCE_QUERY_FILE is set too; set one of them")
+	}
+	// 0 would switch statement_timeout off, and the server rounds less than a millisecond to it.
+	if c.QueryTimeout < time.Millisecond || c.QueryTimeout > maxQueryTimeout {
+		add("SOURCE_QUERY_TIMEOUT", "it must be 1ms to 1h")
+	}
+	if c.Settle < 0 {
+		add("OUTBOX_SETTLE", "it must not be negative")
+	}
+	if c.Patience <= 0 {
+		add("OUTBOX_PATIENCE", "it must be more than 0s")
+	}
+	if c.PayloadRetention <= 0 {
+		add("OUTBOX_PAYLOAD_RETENTION", "it must be more than 0s")
+	}
+	if c.Retention <= 0 || c.Retention < c.PayloadRetention {
+		add("OUTBOX_RETENTION", "it must be more than 0s and not less than OUTBOX_PAYLOAD_RETENTION: a row outlives its body")
+	}
+	if c.DefaultURL != "" && !validURL(c.DefaultURL) {
+		add("DELIVERY_DEFAULT_URL", "it must be an https:// (or http://) URL with a host")
+	}
+	return faults
+}
+
+// validURL holds for an absolute http or https URL. The parser's error is not passed on, it repeats the URL.
+func validURL(text string) bool {
+	target, err := url.Parse(text)
+	return err == nil && (target.Scheme == "https" || target.Scheme == "http") && target.Hostname() != ""
+}

@@ -1,0 +1,248 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/replication"
+)
+
+var (
+	//go:embed sql/ledger_read.sql
+	ledgerReadSQL string
+	//go:embed sql/ledger_remove.sql
+	ledgerRemoveSQL string
+	//go:embed sql/ledger_add.sql
+	ledgerAddSQL string
+)
+
+// entry is what the ledger says of a row. The zero entry is a row that is not accepted.
+type entry struct {
+	accepted bool
+	key      *string
+	// lsn is the commit that accepted the row; nil: before the first start.
+	lsn *pglogrepl.LSN
+}
+
+// acceptance is a row whose status became accepted in a commit.
+type acceptance struct {
+	// identity is the row's in that commit; it is part of the message id.
+	identity string
+	lsn      pglogrepl.LSN
+	time     time.Time
+	*place
+}
+
+// place is where an accepted row is now, which may differ from where it was accepted.
+type place struct {
+	row     string
+	key     *string
+	touched bool
+}
+
+// follow moves places along with their rows' changes in one transaction.
+func follow(places []*place, n *net) {
+	for _, p := range places {
+		r := n.origins[p.row]
+		if r == nil {
+			continue
+		}
+		if r.successor != nil {
+			r = r.successor
+		}
+		p.row, p.touched = r.identity, true
+		if key := r.keyAfter(); key != nil {
+			p.key = key
+		}
+	}
+}
+
+// ledger is the part of the ledger that a batch of commits touches: read once, changed in memory commit by commit, and
+// written back as a difference.
+type ledger struct {
+	loaded  map[string]entry
+	current map[string]entry
+}
+
+// querier is what pgx's connections, transactions and pools have in common for reading.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func readLedger(ctx context.Context, q querier, identities []string) (*ledger, error) {
+	l := &ledger{loaded: make(map[string]entry, len(identities)), current: make(map[string]entry, len(identities))}
+	rows, err := q.Query(ctx, ledgerReadSQL, identities)
+	if err != nil {
+		return nil, fmt.Errorf("reading the ledger: %w", err)
+	}
+	var identity string
+	var key, lsn *string
+	_, err = pgx.ForEachRow(rows, []any{&identity, &key, &lsn}, func() error {
+		at, err := parseOptionalLSN(lsn)
+		if err != nil {
+			return err
+		}
+		e := entry{accepted: true, key: key, lsn: at}
+		l.loaded[identity], l.current[identity] = e, e
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the ledger: %w", err)
+	}
+	return l, nil
+}
+
+// decide applies one transaction's net changes and returns its acceptances, in the order of the rows' first change.
+func (l *ledger) decide(commit *replication.Commit, n *net) []acceptance {
+	for _, r := range n.rows {
+		if r.existed {
+			r.before = l.current[r.origin]
+		}
+	}
+	for _, r := range n.rows {
+		if r.existed {
+			delete(l.current, r.origin)
+		}
+	}
+	left := departed(n.rows)
+	var found []acceptance
+	for _, r := range n.rows {
+		after, accepts := r.settle(left)
+		if after.accepted {
+			l.current[r.identity] = after
+		}
+		if accepts {
+			after.lsn = &commit.CommitLSN
+			l.current[r.identity] = after
+			found = append(found, acceptance{identity: r.identity, lsn: commit.CommitLSN, time: commit.Time,
+				place: &place{row: r.identity, key: after.key}})
+		}
+	}
+	return found
+}
+
+// settle returns the row's ledger entry after the transaction and whether the transaction accepts it.
+func (r *row) settle(left departures) (after entry, accepts bool) {
+	accepted := r.status == replication.Accepted || r.status == replication.StatusUnchanged && r.before.accepted
+	if r.gone || !accepted {
+		return entry{}, false
+	}
+	after = entry{accepted: true, key: r.keyAfter(), lsn: r.before.lsn}
+	if r.before.accepted {
+		return after, false
+	}
+	if !r.existed && after.key != nil {
+		if old := left.take(*after.key, r); old != nil {
+			after.lsn = old.before.lsn
+			return after, false
+		}
+	}
+	return after, true
+}
+
+func (r *row) keyAfter() *string {
+	switch r.key.Kind {
+	case replication.Present:
+		return &r.key.Text
+	case replication.Unchanged:
+		return r.before.key
+	default:
+		return nil
+	}
+}
+
+// departures are the accepted rows that a transaction deleted, by SOURCE_KEY: a row inserted after one of them with the
+// same key is the same registration, moved.
+type departures map[string][]*row
+
+func departed(rows []*row) departures {
+	left := departures{}
+	for _, r := range rows {
+		if r.gone && r.before.accepted && r.before.key != nil {
+			left[*r.before.key] = append(left[*r.before.key], r)
+		}
+	}
+	return left
+}
+
+// take gives arrived the departure of key that it continues: one before it that nothing else continues.
+func (d departures) take(key string, arrived *row) *row {
+	for _, r := range d[key] {
+		if r.successor == nil && r.seq < arrived.seq {
+			r.successor = arrived
+			return r
+		}
+	}
+	return nil
+}
+
+// write stores the difference between what was read and what the commits left.
+func (l *ledger) write(batch *pgx.Batch) {
+	var removed []string
+	for identity := range l.loaded {
+		if _, still := l.current[identity]; !still {
+			removed = append(removed, identity)
+		}
+	}
+	var added ledgerRows
+	for identity, e := range l.current {
+		if before, had := l.loaded[identity]; !had || !before.equal(e) {
+			added.add(identity, e)
+		}
+	}
+	if len(removed) > 0 {
+		batch.Queue(ledgerRemoveSQL, removed)
+	}
+	added.queue(batch)
+}
+
+func (e entry) equal(o entry) bool {
+	return equalPointer(e.key, o.key) && equalPointer(e.lsn, o.lsn)
+}
+
+func equalPointer[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+// ledgerRows are entries to store, as the arrays that one statement takes.
+type ledgerRows struct {
+	identities []string
+	keys, lsns []*string
+}
+
+func (r *ledgerRows) add(identity string, e entry) {
+	r.identities = append(r.identities, identity)
+	r.keys = append(r.keys, e.key)
+	r.lsns = append(r.lsns, lsnText(e.lsn))
+}
+
+func (r *ledgerRows) queue(batch *pgx.Batch) {
+	if len(r.identities) > 0 {
+		batch.Queue(ledgerAddSQL, r.identities, r.keys, r.lsns)
+	}
+}
+
+func lsnText(lsn *pglogrepl.LSN) *string {
+	if lsn == nil {
+		return nil
+	}
+	text := lsn.String()
+	return &text
+}
+
+func parseOptionalLSN(text *string) (*pglogrepl.LSN, error) {
+	if text == nil {
+		return nil, nil
+	}
+	lsn, err := pglogrepl.ParseLSN(*text)
+	return &lsn, err
+}

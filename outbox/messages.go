@@ -1,0 +1,87 @@
+package outbox
+
+import (
+	_ "embed"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed sql/messages_add.sql
+var messagesAddSQL string
+
+// messages are new messages, as the arrays that one statement takes.
+type messages struct {
+	ids, identities, lsns, deliveryKeys, attendees, events, payloads []string
+	keys, times, urls, secrets                                       []*string
+	endpoints                                                        []*uuid.UUID
+}
+
+// add renders one acceptance. It adds nothing and returns false when the payload query gave no row for its key, or one
+// that cannot be a message.
+func (m *messages) add(systemID string, a acceptance, rows map[string][]payload) bool {
+	if a.key == nil {
+		return false
+	}
+	mine := rows[*a.key]
+	if len(mine) == 0 || firstError(mine) != nil {
+		return false
+	}
+	for i := range mine {
+		m.append(systemID, a, &mine[i])
+	}
+	return true
+}
+
+func firstError(rows []payload) error {
+	for i := range rows {
+		if rows[i].err != nil {
+			return rows[i].err
+		}
+	}
+	return nil
+}
+
+func (m *messages) append(systemID string, a acceptance, p *payload) {
+	m.ids = append(m.ids, everyID(systemID, a.lsn, a.time, a.identity, p.deliveryKey, p.url))
+	m.identities = append(m.identities, a.identity)
+	m.keys = append(m.keys, a.key)
+	m.lsns = append(m.lsns, a.lsn.String())
+	m.times = append(m.times, timeText(a.time))
+	m.deliveryKeys = append(m.deliveryKeys, p.deliveryKey)
+	m.attendees = append(m.attendees, p.attendeeID)
+	m.events = append(m.events, p.eventID)
+	m.payloads = append(m.payloads, string(p.body))
+	if p.url == "" {
+		m.urls, m.secrets, m.endpoints = append(m.urls, nil), append(m.secrets, nil), append(m.endpoints, nil)
+		return
+	}
+	endpoint := endpointID(p.url)
+	m.urls, m.endpoints = append(m.urls, &p.url), append(m.endpoints, &endpoint)
+	m.secrets = append(m.secrets, optional(p.secret))
+}
+
+func (m *messages) queue(q *pgx.Batch) {
+	if len(m.ids) == 0 {
+		return
+	}
+	q.Queue(messagesAddSQL, m.ids, m.identities, m.keys, m.deliveryKeys, m.lsns, m.times, m.attendees, m.events,
+		m.endpoints, m.urls, m.secrets, m.payloads)
+}
+
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// timeText is a commit's time for a text parameter; nil: a baseline's acceptance has none.
+func timeText(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := t.UTC().Format("2006-01-02 15:04:05.999999Z07:00")
+	return &text
+}

@@ -1,0 +1,160 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+)
+
+//go:embed sql/reference_query.sql
+var referenceQuery string
+
+// statementName is the payload query's on each connection that runs it.
+const statementName = "attendee_relay_payload"
+
+// requiredColumns and optionalColumns are what the payload query may give, by name; others are ignored.
+var (
+	requiredColumns = []string{"key", "attendee_id", "name", "surname", "email", "price", "currency", "event_id", "event_name"}
+	arrayColumns    = []string{"form_fields", "additional_attendees"}
+)
+
+// query is the payload query: the one place that knows the operator's schema.
+type query struct{ sql string }
+
+// newQuery reads the payload query that the configuration names.
+func newQuery(c Config) (*query, error) {
+	switch {
+	case c.QueryFile != "":
+		text, err := os.ReadFile(c.QueryFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading the payload query (SOURCE_QUERY_FILE): %w", err)
+		}
+		return &query{sql: string(text)}, nil
+	case c.Query != "":
+		return &query{sql: c.Query}, nil
+	default:
+		return &query{sql: referenceQuery}, nil
+	}
+}
+
+// describe prepares the query on conn and checks its parameter and columns, without running it.
+func (q *query) describe(ctx context.Context, conn *pgx.Conn) error {
+	described, err := conn.PgConn().Prepare(ctx, statementName, q.sql, nil)
+	if err != nil {
+		if postgres.Unreachable(err) || postgres.Code(err) == "" {
+			return fmt.Errorf("preparing the payload query: %w", err)
+		}
+		return invalid("Postgres refuses it: %s", safeMessage(err))
+	}
+	if err := q.checkShape(ctx, conn, described); err != nil {
+		_ = conn.PgConn().Deallocate(ctx, statementName)
+		return err
+	}
+	return nil
+}
+
+func (q *query) checkShape(ctx context.Context, conn *pgx.Conn, described *pgconn.StatementDescription) error {
+	if len(described.ParamOIDs) != 1 {
+		return invalid("it has %d parameters and must have one, $1, the array of keys", len(described.ParamOIDs))
+	}
+	var category string
+	err := conn.QueryRow(ctx, "SELECT typcategory::text FROM pg_catalog.pg_type WHERE oid = $1", described.ParamOIDs[0]).Scan(&category)
+	if err != nil {
+		return fmt.Errorf("reading the type of the payload query's parameter: %w", err)
+	}
+	if category != "A" {
+		return invalid("$1 must be cast to an array, as in = ANY ($1::bigint[])")
+	}
+	if len(described.Fields) == 0 {
+		return invalid("it returns no columns: it must be one SELECT")
+	}
+	seen := map[string]uint32{}
+	for _, field := range described.Fields {
+		if _, twice := seen[field.Name]; twice && known(field.Name) {
+			return invalid("it has two columns named %s", field.Name)
+		}
+		seen[field.Name] = field.DataTypeOID
+	}
+	var missing []string
+	for _, name := range requiredColumns {
+		if _, ok := seen[name]; !ok {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return invalid("it lacks the column(s) %s", strings.Join(missing, ", "))
+	}
+	for _, name := range arrayColumns {
+		if oid, ok := seen[name]; ok && oid != pgtype.JSONOID && oid != pgtype.JSONBOID {
+			return invalid("column %s must be json or jsonb", name)
+		}
+	}
+	return nil
+}
+
+func known(name string) bool {
+	return slices.Contains(requiredColumns, name) || slices.Contains(arrayColumns, name) ||
+		slices.Contains([]string{"webhook_url", "secret", "delivery_key", "group_id", "group_name"}, name)
+}
+
+func invalid(format string, args ...any) *fault.Fault {
+	return fault.New(fault.QueryInvalid, "the payload query cannot be used: "+format, args...).
+		WithFix("correct SOURCE_QUERY_FILE or SOURCE_QUERY")
+}
+
+// run executes the query for these keys inside conn's open transaction. Everything comes back as text, so that no value
+// passes through another form on its way.
+func (q *query) run(ctx context.Context, conn *pgx.Conn, keys []string) ([]payload, error) {
+	result := conn.PgConn().ExecPrepared(ctx, statementName, [][]byte{arrayLiteral(keys)}, nil, nil)
+	columns := newColumns(result.FieldDescriptions())
+	var payloads []payload
+	for result.NextRow() {
+		payloads = append(payloads, columns.payload(result.Values()))
+	}
+	_, err := result.Close()
+	return payloads, err
+}
+
+// arrayLiteral writes keys as one array literal in text form; the query's cast gives it its type.
+func arrayLiteral(keys []string) []byte {
+	literal := []byte{'{'}
+	for i, key := range keys {
+		if i > 0 {
+			literal = append(literal, ',')
+		}
+		literal = append(literal, '"')
+		for j := range len(key) {
+			if key[j] == '"' || key[j] == '\\' {
+				literal = append(literal, '\\')
+			}
+			literal = append(literal, key[j])
+		}
+		literal = append(literal, '"')
+	}
+	return append(literal, '}')
+}
+
+// safeMessage is what Postgres said without the value it said it about: messages of the classes 22 and 23 quote data.
+func safeMessage(err error) string {
+	pgErr, ok := err.(*pgconn.PgError) //nolint:errorlint // callers pass what pgconn returned
+	if !ok {
+		return "the query failed"
+	}
+	message := pgErr.Message
+	if strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23") {
+		if at := strings.IndexAny(message, "\"'"); at >= 0 {
+			message = strings.TrimRight(message[:at], " :") + " (value not shown)"
+		}
+	}
+	return message + " (SQLSTATE " + pgErr.Code + ")"
+}

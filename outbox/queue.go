@@ -1,0 +1,110 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/secret"
+)
+
+var (
+	//go:embed sql/claim.sql
+	claimSQL string
+	//go:embed sql/settle.sql
+	settleSQL string
+)
+
+// queueTimeout bounds one claim or settlement.
+const queueTimeout = 10 * time.Second
+
+// Queue gives pending messages out under leases and records what became of them. Any number of processes may use it at
+// once; each statement is a transaction of its own, so it works through a transaction pooler.
+type Queue struct{ pool *pgxpool.Pool }
+
+// NewQueue makes a Queue on a pool.
+func NewQueue(pool *pgxpool.Pool) *Queue { return &Queue{pool: pool} }
+
+// Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an earlier
+// acceptance is never sent after a later one.
+func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v", queueTimeout))
+	defer cancel()
+	busy, held := make([]uuid.UUID, 0, len(request.Busy)), make([]int32, 0, len(request.Busy))
+	for endpoint, n := range request.Busy {
+		busy, held = append(busy, endpoint), append(held, int32(n)) //nolint:gosec // at most DELIVERY_CONCURRENCY
+	}
+	token := uuid.New()
+	// Read before the claim is sent, so that the lease never ends earlier in the database than here.
+	ends := time.Now().Add(request.Lease)
+	rows, err := q.pool.Query(ctx, claimSQL, request.Limit, request.Lease.String(), request.PerEndpoint, busy, held, token)
+	if noOutbox(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claiming messages: %w", err)
+	}
+	claimed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Message, error) {
+		m := Message{Token: token, LeaseEnds: ends}
+		var key string
+		var committed *time.Time
+		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.Payload, &m.Attempts, &committed)
+		m.Secret = secret.New(key)
+		if committed != nil {
+			m.CommittedAt = *committed
+		}
+		return m, err
+	})
+	if noOutbox(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("claiming messages: %w", err)
+	}
+	return claimed, nil
+}
+
+// Settle records attempts and moves their messages on, in one transaction. An outcome that comes after its lease was
+// lost is refused and counted, unless it is a 2xx and the message is still pending.
+func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v", queueTimeout))
+	defer cancel()
+	var ids []int64
+	var leases []uuid.UUID
+	var states, waits []string
+	var started []time.Time
+	var durations []int32
+	var statuses []*int32
+	var failures, responses []*string
+	for _, s := range settlements {
+		attempt := s.Outcome.attempt
+		ids, leases = append(ids, s.Message.Row), append(leases, s.Message.Token)
+		states, waits = append(states, string(s.Outcome.state)), append(waits, s.Outcome.wait.String())
+		started, durations = append(started, attempt.StartedAt), append(durations, int32(attempt.Duration.Milliseconds())) //nolint:gosec // bounded by DELIVERY_TIMEOUT
+		var status *int32
+		if attempt.Status != 0 {
+			status = new(int32)
+			*status = int32(attempt.Status) //nolint:gosec // three digits
+		}
+		statuses = append(statuses, status)
+		failures, responses = append(failures, optional(attempt.Error)), append(responses, optional(attempt.Response))
+	}
+	var applied int
+	err := q.pool.QueryRow(ctx, settleSQL, ids, leases, states, waits, started, durations, statuses, failures, responses).Scan(&applied)
+	if err != nil {
+		return Settled{}, fmt.Errorf("settling %d messages: %w", len(settlements), err)
+	}
+	return Settled{Applied: applied, Refused: len(settlements) - applied}, nil
+}
+
+// noOutbox: before the first start has made the outbox there is nothing to send.
+func noOutbox(err error) bool {
+	code := postgres.Code(err)
+	return code == "42P01" || code == "3F000"
+}

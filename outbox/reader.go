@@ -1,0 +1,149 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/secret"
+)
+
+// reader runs the payload query, each time in a fresh read-only snapshot on a connection of its own. It is used by one
+// goroutine.
+type reader struct {
+	url   secret.String
+	name  string
+	query *query
+	conn  *pgx.Conn
+}
+
+// connect makes sure that there is a connection.
+func (r *reader) connect(ctx context.Context) error {
+	if r.conn != nil && !r.conn.IsClosed() {
+		return nil
+	}
+	conn, err := postgres.Direct(ctx, r.url, r.name)
+	if err != nil {
+		return fmt.Errorf("connecting for the payload query: %w", err)
+	}
+	r.conn = conn
+	return nil
+}
+
+func (r *reader) close(ctx context.Context) {
+	if r.conn != nil {
+		_ = r.conn.Close(ctx)
+	}
+}
+
+// in calls read inside one read-only snapshot. timeout is the statement_timeout of what it runs.
+func (r *reader) in(ctx context.Context, timeout time.Duration, read func(snapshot) error) error {
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	batch.Queue("SET LOCAL statement_timeout = " + strconv.FormatInt(timeout.Milliseconds(), 10))
+	batch.Queue("SELECT pg_catalog.pg_current_snapshot()::text")
+	results := r.conn.SendBatch(ctx, batch)
+	_, err := results.Exec()
+	if err == nil {
+		_, err = results.Exec()
+	}
+	var text string
+	if err == nil {
+		err = results.QueryRow().Scan(&text)
+	}
+	if err = errors.Join(err, results.Close()); err != nil {
+		return fmt.Errorf("taking a snapshot: %w", err)
+	}
+	defer func() { _, _ = r.conn.Exec(ctx, "ROLLBACK") }()
+	taken, err := parseSnapshot(text)
+	if err != nil {
+		return err
+	}
+	return read(taken)
+}
+
+// payloads runs the payload query for keys in the snapshot that is open and returns the rows by key. Two rows of a key
+// for the same delivery_key and URL are an error for that key.
+func (r *reader) payloads(ctx context.Context, keys []string, defaultURL string) (map[string][]payload, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	rows, err := r.runPrepared(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	type target struct{ key, deliveryKey, url string }
+	seen := make(map[target]bool, len(rows))
+	byKey := make(map[string][]payload, len(keys))
+	for _, p := range rows {
+		if p.url == "" {
+			p.url = defaultURL
+		}
+		t := target{p.key, p.deliveryKey, p.url}
+		if seen[t] && p.err == nil {
+			p.err = errors.New("the payload query gave two rows with the same delivery_key and webhook_url")
+		}
+		seen[t] = true
+		byKey[p.key] = append(byKey[p.key], p)
+	}
+	return byKey, nil
+}
+
+// runPrepared runs the query, preparing it again when the server no longer has it or its plan (a table it uses was
+// altered). The transaction is lost then, so the caller's next try is the one that succeeds.
+func (r *reader) runPrepared(ctx context.Context, keys []string) ([]payload, error) {
+	if err := r.describe(ctx); err != nil {
+		return nil, err
+	}
+	rows, err := r.query.run(ctx, r.conn, keys)
+	switch postgres.Code(err) {
+	case "0A000", "26000":
+		r.forget(ctx)
+	}
+	return rows, err
+}
+
+// describe prepares the query once a connection.
+func (r *reader) describe(ctx context.Context) error {
+	prepared := r.conn.PgConn().CustomData()
+	if prepared[statementName] != nil {
+		return nil
+	}
+	if err := r.query.describe(ctx, r.conn); err != nil {
+		return err
+	}
+	prepared[statementName] = true
+	return nil
+}
+
+func (r *reader) forget(ctx context.Context) {
+	delete(r.conn.PgConn().CustomData(), statementName)
+	_, _ = r.conn.Exec(ctx, "ROLLBACK")
+	_ = r.conn.PgConn().Deallocate(ctx, statementName)
+}
+
+// check reports a query that cannot be used as a fault, without running it.
+func (r *reader) check(ctx context.Context) error {
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	return r.describe(ctx)
+}
+
+// failure is the payload query's error in words that name no value.
+func failure(err error) string {
+	var f *fault.Fault
+	if errors.As(err, &f) {
+		return f.Message
+	}
+	return "the payload query failed: " + safeMessage(err)
+}

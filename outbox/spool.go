@@ -1,0 +1,218 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/replication"
+)
+
+var (
+	//go:embed sql/spool_load.sql
+	spoolLoadSQL string
+	//go:embed sql/spool_add.sql
+	spoolAddSQL string
+	//go:embed sql/spool_update.sql
+	spoolUpdateSQL string
+	//go:embed sql/spool_truncate.sql
+	spoolTruncateSQL string
+	//go:embed sql/spool_finish.sql
+	spoolFinishSQL string
+	//go:embed sql/spool_follow.sql
+	spoolFollowSQL string
+)
+
+// spooling is a large transaction whose parts are arriving. Its net rows lie in the spool table, so that memory holds
+// one part at a time.
+type spooling struct {
+	lsn         pglogrepl.LSN
+	seq         int64
+	truncated   bool
+	truncatedAt int64
+}
+
+// spool takes one part of a large transaction. With the last part the checkpoint moves past the transaction, in the same
+// database transaction that marks the spool complete; then the spool is applied. What a crash leaves of an incomplete
+// one is emptied at the next start, and the stream sends the transaction again.
+func (r *Recorder) spool(ctx context.Context, commit *replication.Commit) error {
+	if commit.EndLSN != 0 && r.inBaseline(commit) {
+		return r.Advance(ctx, commit.EndLSN)
+	}
+	if r.spooling == nil || r.spooling.lsn != commit.CommitLSN {
+		if err := r.writer.write(ctx, 0, func(q *pgx.Batch) { q.Queue("TRUNCATE attendee_relay.spool") }); err != nil {
+			return fmt.Errorf("emptying the spool: %w", err)
+		}
+		r.spooling = &spooling{lsn: commit.CommitLSN}
+	}
+	if err := r.spoolPart(ctx, commit.Changes); err != nil {
+		r.spooling = nil
+		return fmt.Errorf("spooling a part of the transaction at %s: %w", commit.CommitLSN, err)
+	}
+	if commit.More {
+		return nil
+	}
+	if err := r.finishSpool(ctx, commit); err != nil {
+		return err
+	}
+	return r.applySpool(ctx)
+}
+
+// spoolPart folds a part's changes into the rows that the spool holds already.
+func (r *Recorder) spoolPart(ctx context.Context, changes []replication.Change) error {
+	identities, _ := mentioned([]replication.Commit{{Changes: changes}})
+	return r.writer.within(ctx, 0, func(tx pgx.Tx) error {
+		n, err := r.loadNet(ctx, tx, identities)
+		if err != nil {
+			return err
+		}
+		truncates := r.spooling.truncatedAt
+		for _, change := range changes {
+			n.apply(change)
+		}
+		r.spooling.seq, r.spooling.truncated, r.spooling.truncatedAt = n.seq, n.truncated, n.truncatedAt
+		if n.truncated && n.truncatedAt != truncates {
+			// Rows that this part does not name were emptied as well; those it inserted again afterwards are written below.
+			if _, err := tx.Exec(ctx, spoolTruncateSQL, n.truncatedAt); err != nil {
+				return err
+			}
+		}
+		return storeNet(ctx, tx, n)
+	})
+}
+
+// loadNet reads the spooled rows that these identities concern.
+func (r *Recorder) loadNet(ctx context.Context, q querier, identities []string) (*net, error) {
+	n := newNet()
+	n.seq, n.truncated, n.truncatedAt = r.spooling.seq, r.spooling.truncated, r.spooling.truncatedAt
+	rows, err := readSpooled(ctx, q, spoolLoadSQL, identities)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		n.rows = append(n.rows, row)
+		if row.existed {
+			n.origins[row.origin] = row
+		}
+		if row.gone {
+			n.gone[row.identity] = append(n.gone[row.identity], row)
+		} else {
+			n.live[row.identity] = row
+		}
+	}
+	return n, nil
+}
+
+// storeNet writes the changed rows back: new ones with what the ledger says of them, which nothing changes before the
+// transaction is complete.
+func storeNet(ctx context.Context, tx pgx.Tx, n *net) error {
+	var origins []string
+	for _, r := range n.rows {
+		if r.number == 0 && r.existed {
+			origins = append(origins, r.origin)
+		}
+	}
+	before, err := readLedger(ctx, tx, origins)
+	if err != nil {
+		return err
+	}
+	added, changed := &spoolRows{}, &spoolRows{}
+	for _, r := range n.rows {
+		switch {
+		case r.number != 0 && r.dirty:
+			changed.add(r)
+		case r.number == 0 && (r.existed || !r.gone):
+			r.before = before.loaded[r.origin]
+			added.add(r)
+		}
+	}
+	q := &pgx.Batch{}
+	changed.queue(q, spoolUpdateSQL)
+	added.queue(q, spoolAddSQL)
+	return tx.SendBatch(ctx, q).Close()
+}
+
+// finishSpool waits until the transaction can be seen, then moves the checkpoint past it and marks the spool complete.
+func (r *Recorder) finishSpool(ctx context.Context, commit *replication.Commit) error {
+	truncated := r.spooling.truncated
+	r.spooling = nil
+	if err := r.whenVisible(ctx, []replication.Commit{*commit}, func() error { return nil }); err != nil {
+		return err
+	}
+	step := spoolRemove
+	if truncated {
+		step = spoolEmptyLedger
+	}
+	return r.writer.write(ctx, commit.EndLSN, func(q *pgx.Batch) {
+		q.Queue(spoolFollowSQL)
+		q.Queue(spoolFinishSQL, string(step), commit.CommitLSN.String(), timeText(commit.Time))
+	})
+}
+
+// spoolRows are rows for the spool, as the arrays that one statement takes.
+type spoolRows struct {
+	numbers, seqs          []int64
+	identities             []string
+	gone, accepted         []bool
+	origins, keys          []*string
+	kinds, statuses        []int16
+	ledgerKeys, ledgerLSNs []*string
+}
+
+func (s *spoolRows) add(r *row) {
+	s.numbers, s.seqs = append(s.numbers, r.number), append(s.seqs, r.seq)
+	s.identities, s.gone = append(s.identities, r.identity), append(s.gone, r.gone)
+	var origin, key *string
+	if r.existed {
+		origin = &r.origin
+	}
+	if r.key.Kind == replication.Present {
+		key = &r.key.Text
+	}
+	s.origins, s.keys = append(s.origins, origin), append(s.keys, key)
+	s.kinds, s.statuses = append(s.kinds, int16(r.key.Kind)), append(s.statuses, int16(r.status))
+	s.accepted = append(s.accepted, r.before.accepted)
+	s.ledgerKeys, s.ledgerLSNs = append(s.ledgerKeys, r.before.key), append(s.ledgerLSNs, lsnText(r.before.lsn))
+}
+
+func (s *spoolRows) queue(q *pgx.Batch, sql string) {
+	if len(s.numbers) > 0 {
+		q.Queue(sql, s.numbers, s.identities, s.gone, s.origins, s.kinds, s.keys, s.statuses, s.seqs, s.accepted,
+			s.ledgerKeys, s.ledgerLSNs)
+	}
+}
+
+// readSpooled reads spool rows with a statement that selects all columns.
+func readSpooled(ctx context.Context, q querier, sql string, args ...any) ([]*row, error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the spool: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(line pgx.CollectableRow) (*row, error) {
+		r := &row{}
+		var origin, key, ledgerLSN *string
+		var kind, status int16
+		err := line.Scan(&r.number, &r.identity, &r.gone, &origin, &kind, &key, &status, &r.seq,
+			&r.before.accepted, &r.before.key, &ledgerLSN)
+		if err != nil {
+			return nil, err
+		}
+		if origin != nil {
+			r.existed, r.origin = true, *origin
+		}
+		r.key.Kind = replication.ValueKind(kind) //nolint:gosec // written from one
+		if key != nil {
+			r.key.Text = *key
+		}
+		r.status = replication.Status(status) //nolint:gosec // written from one
+		r.before.lsn, err = parseOptionalLSN(ledgerLSN)
+		return r, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the spool: %w", err)
+	}
+	return list, nil
+}

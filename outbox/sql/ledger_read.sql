@@ -1,0 +1,4 @@
+-- Which of these rows are accepted.
+SELECT identity, source_key, commit_lsn::text
+  FROM attendee_relay.ledger
+ WHERE identity = ANY ($1::text[])

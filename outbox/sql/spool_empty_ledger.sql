@@ -1,0 +1,13 @@
+-- After a TRUNCATE: rows that the transaction does not name leave the ledger, and stand in the spool as deleted before
+-- everything else, so that one inserted again with the same SOURCE_KEY is recognised.
+WITH emptied AS (
+    DELETE FROM attendee_relay.ledger
+     WHERE identity IN (SELECT l.identity
+                          FROM attendee_relay.ledger l
+                         WHERE NOT EXISTS (SELECT FROM attendee_relay.spool s WHERE s.origin = l.identity)
+                         LIMIT $1)
+    RETURNING identity, source_key, commit_lsn
+)
+INSERT INTO attendee_relay.spool (identity, gone, origin, key_kind, source_key, status, seq, was_accepted, ledger_key, ledger_lsn)
+SELECT identity, true, identity, 0, NULL, 0, 0, true, source_key, commit_lsn
+  FROM emptied

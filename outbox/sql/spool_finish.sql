@@ -1,0 +1,3 @@
+-- The spool holds the whole transaction; from here on it is applied, step by step.
+UPDATE attendee_relay.checkpoint
+   SET spool_step = $1, spool_cursor = 0, spool_lsn = $2::text::pg_lsn, spool_time = $3::text::timestamptz

@@ -1,0 +1,116 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/secret"
+)
+
+var (
+	//go:embed sql/fence.sql
+	fenceSQL string
+	//go:embed sql/leader.sql
+	leaderSQL string
+	//go:embed sql/lead.sql
+	leadSQL string
+)
+
+// errFenced: another process leads. What was to be written was not.
+var errFenced = errors.New("another process has taken the lead: nothing was written")
+
+// writer makes every change to ledger, checkpoint and acceptances, each in one short transaction under the fence. It has
+// one connection, so that a successor has one backend to end.
+type writer struct {
+	url  secret.String
+	name string
+
+	mu    sync.Mutex
+	conn  *pgx.Conn
+	epoch int64
+}
+
+func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
+	if w.conn != nil && !w.conn.IsClosed() {
+		return w.conn, nil
+	}
+	conn, err := postgres.Direct(ctx, w.url, w.name)
+	if err != nil {
+		return nil, fmt.Errorf("connecting for the bookkeeping: %w", err)
+	}
+	w.conn = conn
+	return conn, nil
+}
+
+func (w *writer) close(ctx context.Context) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.conn != nil {
+		_ = w.conn.Close(ctx)
+	}
+}
+
+// lead ends the predecessor's backend, whose open transaction may hold the fence, and raises the epoch.
+func (w *writer) lead(ctx context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	conn, err := w.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, leaderSQL); err != nil {
+		return fmt.Errorf("ending the previous leader's session: %w", err)
+	}
+	if err := conn.QueryRow(ctx, leadSQL).Scan(&w.epoch); err != nil {
+		return fmt.Errorf("raising the fence: %w", err)
+	}
+	return nil
+}
+
+// write runs the statements that fill queues in one transaction, behind the fence. A checkpoint above 0 is moved there.
+func (w *writer) write(ctx context.Context, checkpoint pglogrepl.LSN, fill func(*pgx.Batch)) error {
+	return w.within(ctx, checkpoint, func(tx pgx.Tx) error {
+		batch := &pgx.Batch{}
+		fill(batch)
+		if batch.Len() == 0 {
+			return nil
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	})
+}
+
+// within runs do in one transaction, behind the fence.
+func (w *writer) within(ctx context.Context, checkpoint pglogrepl.LSN, do func(pgx.Tx) error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	conn, err := w.connect(ctx)
+	if err != nil {
+		return err
+	}
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("beginning to record: %w", err)
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	fenced, err := tx.Exec(ctx, fenceSQL, w.epoch, checkpoint.String())
+	if err != nil {
+		return fmt.Errorf("passing the fence: %w", err)
+	}
+	if fenced.RowsAffected() == 0 {
+		return errFenced
+	}
+	if err := do(tx); err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("committing what was recorded: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"attendee-relay/internal/pgserver"
+)
+
+// DB is a database that belongs to one test.
+type DB struct {
+	name   string
+	server *pgserver.Server
+	own    *pgxpool.Pool // for Exec, Value and Values
+}
+
+// Option changes how a database is made.
+type Option func(*options)
+
+type options struct{ template string }
+
+// Empty asks for a database without the reference schema.
+func Empty() Option { return func(o *options) { o.template = "template0" } }
+
+var databases atomic.Int64
+
+// New returns a fresh database on the shared server, with the reference schema and no rows. When the test ends, its
+// clients are cut off, its replication slots dropped, and it is gone. It may be called from parallel tests.
+func New(t testing.TB, opts ...Option) *DB {
+	t.Helper()
+	return On(t, server(t), opts...)
+}
+
+// On is New on a server of Start's.
+func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
+	t.Helper()
+	o := options{template: template}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	db := &DB{name: fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1)), server: s}
+	if err := run(ctx, s.URL("postgres"), "create database "+db.name+" template "+o.template); err != nil {
+		t.Fatalf("creating the test's database: %v", err)
+	}
+	t.Cleanup(func() { db.drop(t) })
+	db.own = db.Pool(t, func(c *pgxpool.Config) {
+		// Connections lost to a crash that the test caused are not the test's concern.
+		c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
+	})
+	return db
+}
+
+// Name returns the database's name: letters, digits and underscores, unique in the server. Tests name their replication
+// slots after it, since slots belong to the whole server.
+func (db *DB) Name() string { return db.name }
+
+// URL returns the address of the database, for the superuser.
+func (db *DB) URL() string { return db.server.URL(db.name) }
+
+// Pool returns a new pool of connections, closed when the test ends.
+func (db *DB) Pool(t testing.TB, configure ...func(*pgxpool.Config)) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(db.URL())
+	if err != nil {
+		t.Fatalf("reading the test's database URL: %v", err)
+	}
+	for _, change := range configure {
+		change(config)
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		t.Fatalf("opening a pool: %v", err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// Exec runs a statement, or several without arguments, and fails the test on an error.
+func (db *DB) Exec(t testing.TB, sql string, args ...any) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if len(args) == 0 {
+		args = []any{pgx.QueryExecModeSimpleProtocol} // allows several statements
+	}
+	if _, err := db.own.Exec(ctx, sql, args...); err != nil {
+		t.Fatalf("running %q: %v", sql, err)
+	}
+}
+
+// Value returns the one value that the query gives.
+func Value[T any](t testing.TB, db *DB, sql string, args ...any) T {
+	t.Helper()
+	values := Values[T](t, db, sql, args...)
+	if len(values) != 1 {
+		t.Fatalf("%q gave %d rows instead of one", sql, len(values))
+	}
+	return values[0]
+}
+
+// Values returns the first column of all rows that the query gives.
+func Values[T any](t testing.TB, db *DB, sql string, args ...any) []T {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	rows, err := db.own.Query(ctx, sql, args...)
+	if err != nil {
+		t.Fatalf("running %q: %v", sql, err)
+	}
+	values, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	if err != nil {
+		t.Fatalf("running %q: %v", sql, err)
+	}
+	return values
+}

@@ -29,3 +29,7 @@ type Config struct {
 	AllowHTTP     bool           `env:"DELIVERY_ALLOW_HTTP, default=false"`
 	AllowNetworks []netip.Prefix `env:"DELIVERY_ALLOW_NETWORKS"`
 }
+
+// Lease returns how long a claimed message belongs to its claimer: a request that starts late in it still ends, and is
+// recorded, before anybody else may send the message.
+func (c Config) Lease() time.Duration { return 2*c.Timeout + 15*time.Second }

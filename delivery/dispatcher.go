@@ -1,0 +1,153 @@
+package delivery
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"attendee-relay/outbox"
+)
+
+// Store is where messages are leased from and outcomes go to. Its errors hold neither a URL nor connection data: they
+// are logged.
+type Store interface {
+	// Claim leases messages that are due, at most req.Limit of them and, of an endpoint, at most req.PerEndpoint minus
+	// what req.Busy says. Fewer than both bounds allow means that no more are due.
+	Claim(ctx context.Context, req outbox.ClaimRequest) ([]outbox.Message, error)
+	// Settle records every outcome, or none and returns an error; what comes after its lease is refused, not an error.
+	// It may get the same settlements again after an error.
+	Settle(ctx context.Context, settlements []outbox.Settlement) (outbox.Settled, error)
+}
+
+// exchanger makes one HTTP exchange for a message, within the timeout; Sender is one.
+type exchanger interface {
+	Send(ctx context.Context, m outbox.Message) Exchange
+	CloseIdleConnections()
+}
+
+// Dispatcher claims messages, sends them and settles them.
+type Dispatcher struct {
+	store    Store
+	sender   exchanger
+	metrics  *Metrics
+	log      *zap.Logger
+	timeout  time.Duration
+	lease    time.Duration
+	shutdown time.Duration
+	policy   policy
+	gate     *gate
+	pace     *pace
+	nudged   chan struct{}
+	claims   outage
+	retry    backoff
+	settler  settler
+}
+
+// NewDispatcher returns a Dispatcher; shutdown is how long Run may take after its context ended.
+func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender exchanger, metrics *Metrics, log *zap.Logger) *Dispatcher {
+	log = log.Named("delivery")
+	return &Dispatcher{
+		store: store, sender: sender, metrics: metrics, log: log,
+		timeout: cfg.Timeout, lease: cfg.Lease(), shutdown: shutdown,
+		policy:  policy{schedule: cfg.RetrySchedule, random: rand.Float64},
+		gate:    newGate(cfg.Concurrency, cfg.EndpointConcurrency),
+		pace:    newPace(cfg.EndpointRate),
+		nudged:  make(chan struct{}, 1),
+		claims:  outage{log: log, what: "claiming messages"},
+		retry:   backoff{random: rand.Float64},
+		settler: settler{store: store, random: rand.Float64, outage: outage{log: log, what: "recording outcomes"}},
+	}
+}
+
+// Nudge says that there may be new messages. It never waits; a nudge that is lost costs no more than a poll.
+func (d *Dispatcher) Nudge() {
+	select {
+	case d.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// Run delivers until ctx ends. Then it claims no more, lets the requests in flight finish and records them, and returns
+// nil, all within the shutdown time. It may be called once.
+//
+// Three contexts follow each other: ctx ends the claiming; requests ends, a little before the time is up, what is still
+// in flight then; records ends, when it is up, the attempts to record. A message that was claimed and not sent comes due
+// again with the end of its lease.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	requests, endRequests := outlive(ctx, d.shutdown-recordTime(d.shutdown), errInterrupted)
+	defer endRequests()
+	records, endRecords := outlive(ctx, d.shutdown, errInterrupted)
+	defer endRecords()
+	defer d.sender.CloseIdleConnections()
+
+	results := make(chan outbox.Settlement, d.gate.total)
+	var settling sync.WaitGroup
+	settling.Go(func() { d.settler.run(records, results) })
+
+	var flying sync.WaitGroup
+	d.claimUntil(ctx, requests, func(m outbox.Message) {
+		flying.Go(func() {
+			results <- d.deliver(requests, m)
+			// Only now: while outcomes cannot be recorded, places stay taken and nothing piles up.
+			d.gate.release(m.Endpoint)
+		})
+	})
+	flying.Wait()
+	close(results)
+	settling.Wait()
+	return nil
+}
+
+// deliver sends one message and decides what becomes of it.
+func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) outbox.Settlement {
+	x := d.sender.Send(ctx, m)
+	outcome := d.policy.outcome(m.Attempts, x, time.Now())
+	d.metrics.observe(&m, outcome)
+	d.report(&m, x.Reason, outcome)
+	return outbox.Settlement{Message: m, Outcome: outcome}
+}
+
+// report writes the one line of an attempt. Delivered and retried are the relay's daily work and Info; a message that is
+// given up needs somebody, and is a Warn. What the receiver answered stays in the database.
+func (d *Dispatcher) report(m *outbox.Message, reason Reason, outcome outbox.Outcome) {
+	level := zap.InfoLevel
+	if outcome.State() == outbox.StateDead {
+		level = zap.WarnLevel
+	}
+	line := d.log.Check(level, "attempt")
+	if line == nil {
+		return
+	}
+	attempt := outcome.Attempt()
+	line.Write(
+		zap.String("message_id", m.ID),
+		zap.Stringer("endpoint", m.Endpoint),
+		zap.Int("attempt", m.Attempts+1),
+		zap.Int("status", attempt.Status),
+		zap.Duration("duration", attempt.Duration),
+		zap.String("outcome", outcomeNames[outcome.State()]),
+		zap.String("reason", string(reason)),
+		zap.String("error", attempt.Error),
+		zap.Duration("wait", outcome.Wait()),
+	)
+}
+
+// recordTime is the end of the shutdown time, kept for recording what was cut off in flight.
+func recordTime(shutdown time.Duration) time.Duration { return min(shutdown/4, 5*time.Second) }
+
+// outlive returns a context that ends that long after ctx, with cause.
+func outlive(ctx context.Context, by time.Duration, cause error) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if pause(longer, by) {
+			cancel(cause)
+		}
+	})
+	return longer, func() {
+		stop()
+		cancel(nil)
+	}
+}

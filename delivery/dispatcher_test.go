@@ -1,0 +1,332 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"attendee-relay/internal/secret"
+	"attendee-relay/outbox"
+)
+
+// exchangeFunc stands in for a Sender where a test plays with time.
+type exchangeFunc func(ctx context.Context, m outbox.Message) Exchange
+
+func (f exchangeFunc) Send(ctx context.Context, m outbox.Message) Exchange { return f(ctx, m) }
+func (exchangeFunc) CloseIdleConnections()                                 {}
+
+// running is a Dispatcher at work; stop ends it and waits until it has.
+type running struct {
+	*Dispatcher
+	logs     *observer.ObservedLogs
+	registry *prometheus.Registry
+	stop     func()
+}
+
+func run(t testing.TB, store Store, sender exchanger, change ...func(*Config)) *running {
+	t.Helper()
+	core, logs := observer.New(zapcore.DebugLevel)
+	registry := prometheus.NewRegistry()
+	d := NewDispatcher(testConfig(change...), 30*time.Second, store, sender, NewMetrics(registry), zap.New(core))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return &running{d, logs, registry, stop}
+}
+
+func messages(url string, n int) []outbox.Message {
+	list := make([]outbox.Message, n)
+	for i := range list {
+		list[i] = newMessage(url)
+		list[i].ID = fmt.Sprintf("msg_%s_%d", list[i].Endpoint.String()[:8], i)
+	}
+	return list
+}
+
+func TestMessagesAreDeliveredAndRecorded(t *testing.T) {
+	t.Parallel()
+	server, requests := receiver(t, status(204))
+	store := newMemoryStore(messages(server.URL, 100)...)
+	r := run(t, store, newTestSender(t))
+	store.await(t, 100)
+	// A nudge is enough for what comes later.
+	late := newMessage(server.URL)
+	store.add(late)
+	r.Nudge()
+	store.await(t, 1)
+	r.stop()
+
+	if n := len(requests); n != 101 {
+		t.Errorf("%d requests for 101 messages", n)
+	}
+	for id := range store.rows {
+		row := store.row(id)
+		if row.state != outbox.StateDelivered || len(row.attempts) != 1 || row.attempts[0].Status != 204 {
+			t.Errorf("%+v", row)
+		}
+	}
+}
+
+func TestAMessageIsRetriedByTheScheduleAndThenDead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMessage("https://receiver.example/hook")
+		store := newMemoryStore(m)
+		start := time.Now()
+		var at []time.Duration
+		r := run(t, store, exchangeFunc(func(_ context.Context, got outbox.Message) Exchange {
+			if got.ID != m.ID || string(got.Payload) != string(m.Payload) || got.Attempts != len(at) {
+				t.Errorf("attempt %d sends %+v", len(at)+1, got)
+			}
+			at = append(at, time.Since(start))
+			return answer(500)
+		}))
+		for range 4 {
+			<-store.settled
+		}
+		r.stop()
+		row := store.row(m.ID)
+		if row.state != outbox.StateDead || len(row.attempts) != 4 || row.attempts[3].Error != "server_error: status 500, the receiver failed" {
+			t.Errorf("%+v", row)
+		}
+		for i, step := range testConfig().RetrySchedule {
+			// The poll adds up to a second of its own.
+			if wait := at[i+1] - at[i]; wait < step*8/10 || wait > step*12/10+2*pollInterval {
+				t.Errorf("attempt %d came %v after the one before, the step is %v", i+2, wait, step)
+			}
+		}
+	})
+}
+
+func TestShutdownFinishesWhatIsInFlightAndRecordsIt(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	server, requests := receiver(t, func(w http.ResponseWriter, _ *http.Request) { <-release })
+	store := newMemoryStore(messages(server.URL, 20)...)
+	r := run(t, store, newTestSender(t))
+	for range 8 {
+		receive(t, requests, "a request in flight")
+	}
+	stopped := make(chan struct{})
+	go func() {
+		r.stop()
+		close(stopped)
+	}()
+	close(release)
+	receive(t, stopped, "Run to return")
+	delivered, untouched := 0, 0
+	for id := range store.rows {
+		switch row := store.row(id); {
+		case row.state == outbox.StateDelivered && len(row.attempts) == 1:
+			delivered++
+		case row.state == outbox.StatePending && len(row.attempts) == 0:
+			untouched++
+		}
+	}
+	if delivered < 8 || delivered+untouched != 20 {
+		t.Errorf("%d delivered, %d untouched", delivered, untouched)
+	}
+}
+
+func TestShutdownInterruptsWhatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMessage("https://receiver.example/hook")
+		store := newMemoryStore(m)
+		begun := make(chan struct{})
+		r := run(t, store, exchangeFunc(func(ctx context.Context, _ outbox.Message) Exchange {
+			close(begun)
+			<-ctx.Done()
+			return failed(context.Cause(ctx), stepAnswer)
+		}))
+		<-begun
+		start := time.Now()
+		r.stop()
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("stopping took %v", took)
+		}
+		row := store.row(m.ID)
+		if row.state != outbox.StatePending || len(row.attempts) != 1 || !strings.HasPrefix(row.attempts[0].Error, "interrupted: ") {
+			t.Errorf("%+v", row)
+		}
+	})
+}
+
+func TestAnOutcomeSurvivesAStoreThatIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemoryStore(messages("https://receiver.example/hook", 5)...)
+		store.failSettles, store.failClaims = 20, 4
+		sent := 0
+		r := run(t, store, exchangeFunc(func(context.Context, outbox.Message) Exchange { sent++; return answer(200) }),
+			func(c *Config) { c.Concurrency = 1 })
+		for range 5 {
+			<-store.settled
+		}
+		r.stop()
+		for id := range store.rows {
+			if row := store.row(id); row.state != outbox.StateDelivered || len(row.attempts) != 1 {
+				t.Errorf("%+v", row)
+			}
+		}
+		if sent != 5 {
+			t.Errorf("5 messages were sent %d times", sent)
+		}
+		for what, want := range map[string]int{"claiming messages fails": 1, "claiming messages succeeds": 1,
+			"recording outcomes fails": 1, "recording outcomes succeeds": 1} {
+			n := 0
+			for _, line := range r.logs.All() {
+				if strings.HasPrefix(line.Message, what) {
+					n++
+				}
+			}
+			if n != want {
+				t.Errorf("%q was logged %d times, want %d", what, n, want)
+			}
+		}
+	})
+}
+
+func TestARunEndsThoughTheStoreNeverComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemoryStore(messages("https://receiver.example/hook", 600)...)
+		store.failSettles = 1 << 30
+		r := run(t, store, exchangeFunc(func(context.Context, outbox.Message) Exchange { return answer(200) }),
+			func(c *Config) { c.Concurrency, c.EndpointConcurrency = 16, 16 })
+		synctest.Wait()
+		start := time.Now()
+		r.stop()
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("stopping took %v", took)
+		}
+		lost := r.logs.FilterMessageSnippet("were not recorded").Len()
+		if lost == 0 {
+			t.Error("nothing was logged about outcomes that were lost")
+		}
+		// While nothing can be recorded, what is sent is bounded: in flight, waiting, and in the batch being tried.
+		if store.claimCalls > 100 {
+			t.Errorf("%d claims", store.claimCalls)
+		}
+	})
+}
+
+func TestAMessageIsNotBegunWithoutAWholeTimeoutOnItsLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMessage("https://receiver.example/hook")
+		store := newMemoryStore(m)
+		var at time.Time
+		start := time.Now()
+		// The first claim takes so long that only 14 s of the lease are left, and a request may take 15 s.
+		slow := &slowClaims{memoryStore: store, first: testConfig().Lease() - 14*time.Second}
+		r := run(t, slow, exchangeFunc(func(context.Context, outbox.Message) Exchange { at = time.Now(); return answer(200) }))
+		<-store.settled
+		r.stop()
+		if begun := at.Sub(start); begun < testConfig().Lease() {
+			t.Errorf("begun %v after the claim", begun)
+		}
+		if r.logs.FilterMessageSnippet("within their lease").Len() != 1 {
+			t.Error("the message left to its lease was not logged once")
+		}
+	})
+}
+
+// slowClaims lets the first answer travel for a while.
+type slowClaims struct {
+	*memoryStore
+	first time.Duration
+}
+
+func (s *slowClaims) Claim(ctx context.Context, req outbox.ClaimRequest) ([]outbox.Message, error) {
+	messages, err := s.memoryStore.Claim(ctx, req)
+	time.Sleep(s.first) // of the bubble's clock
+	s.first = 0
+	return messages, err
+}
+
+func TestNeitherLogNorRecordShowsURLBodyOrSecret(t *testing.T) {
+	t.Parallel()
+	const hidden = "hunter2"
+	server, _ := receiver(t, status(200))
+	failing, _ := receiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
+	var all []outbox.Message
+	for i, base := range []string{server.URL, failing.URL, "http://10.0.0.1", "https://" + hidden + ":x@127.0.0.1", "http://" + hidden + ".invalid",
+		"nonsense " + hidden, "http://127.0.0.1:1"} {
+		m := newMessage(base + "/" + hidden + "?token=" + hidden)
+		m.ID = fmt.Sprintf("msg_%d", i)
+		m.Secret, m.Payload = secret.New(hidden), []byte(`{"email":"`+hidden+`"}`)
+		all = append(all, m)
+	}
+	bad := newMessage(server.URL)
+	bad.ID, bad.Secret = "msg_bad", secret.New("whsec_"+hidden)
+	all = append(all, bad)
+	store := newMemoryStore(all...)
+	r := run(t, store, newTestSender(t), func(c *Config) { c.RetrySchedule = []time.Duration{time.Hour} })
+	store.await(t, len(all))
+	r.stop()
+
+	attempts := r.logs.FilterMessage("attempt").All()
+	if len(attempts) != len(all) {
+		t.Errorf("%d lines for %d attempts", len(attempts), len(all))
+	}
+	for _, line := range r.logs.All() {
+		encoded, err := json.Marshal(line.ContextMap())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shown := line.Message + string(encoded); strings.Contains(shown, hidden) || strings.Contains(shown, "127.0.0.1") {
+			t.Errorf("a log line shows it: %s", shown)
+		}
+		for _, key := range []string{"message_id", "endpoint", "attempt", "status", "duration", "outcome", "reason"} {
+			if _, there := line.ContextMap()[key]; line.Message == "attempt" && !there {
+				t.Errorf("no %s in %s", key, encoded)
+			}
+		}
+	}
+	for id := range store.rows {
+		for _, a := range store.row(id).attempts {
+			if strings.Contains(fmt.Sprintf("%+v", a), hidden) {
+				t.Errorf("an attempt shows it: %+v", a)
+			}
+		}
+	}
+}
+
+func TestALateRefusalIsLoggedAndNoError(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zapcore.DebugLevel)
+	store := newMemoryStore(newMessage("https://receiver.example/hook"))
+	m := newMessage("https://receiver.example/hook")
+	m.Token = [16]byte{1}
+	s := settler{store: store, random: fixed(0.5), outage: outage{log: zap.New(core), what: "recording outcomes"}}
+	results := make(chan outbox.Settlement, 2)
+	results <- outbox.Settlement{Message: m, Outcome: outbox.RetryIn(time.Second, outbox.Attempt{})}
+	results <- outbox.Settlement{Message: m, Outcome: outbox.Delivered(outbox.Attempt{})}
+	close(results)
+	s.run(t.Context(), results)
+	if row := store.row(m.ID); store.refused != 1 || row.state != outbox.StateDelivered {
+		t.Errorf("%d refused, %+v", store.refused, row)
+	}
+	if logs.FilterMessageSnippet("refused").Len() != 1 {
+		t.Errorf("%v", logs.All())
+	}
+}

@@ -1,0 +1,67 @@
+package delivery
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"attendee-relay/outbox"
+)
+
+const (
+	// jitter spreads the retries of messages that failed together over this part of the wait to either side.
+	jitter = 0.2
+	// maxRetryAfter is the longest wait that a receiver can ask for.
+	maxRetryAfter = 24 * time.Hour
+)
+
+// policy decides what becomes of a message after an attempt. It is pure: randomness and the time come in.
+type policy struct {
+	schedule []time.Duration
+	// random returns a number in [0, 1).
+	random func() float64
+}
+
+// outcome decides for a message with this many attempts recorded before. A schedule of n waits makes n+1 attempts.
+func (p policy) outcome(recorded int, x Exchange, now time.Time) outbox.Outcome {
+	switch {
+	case x.Reason == reasonDelivered:
+		return outbox.Delivered(x.Attempt)
+	case x.Reason == reasonInterrupted:
+		// The relay ended this one itself, so it is never the attempt that a message dies of.
+		return outbox.RetryIn(p.spread(p.schedule[0]), x.Attempt)
+	case recorded >= len(p.schedule):
+		return outbox.Dead(x.Attempt)
+	}
+	wait := p.spread(p.schedule[recorded])
+	if x.Attempt.Status == http.StatusTooManyRequests || x.Attempt.Status == http.StatusServiceUnavailable {
+		wait = max(wait, retryAfter(x.RetryAfter, now))
+	}
+	return outbox.RetryIn(wait, x.Attempt)
+}
+
+func (p policy) spread(step time.Duration) time.Duration {
+	return time.Duration(float64(step) * (1 - jitter + 2*jitter*p.random()))
+}
+
+// retryAfter reads a Retry-After header, seconds or a date. What cannot be read, or lies in the past, is no wait at all;
+// what is too long, or too large for a number, is the longest.
+func retryAfter(header string, now time.Time) time.Duration {
+	header = strings.TrimSpace(header)
+	if header == "" {
+		return 0
+	}
+	if strings.Trim(header, "0123456789") == "" {
+		seconds, err := strconv.ParseUint(header, 10, 64)
+		if err != nil || seconds > uint64(maxRetryAfter/time.Second) {
+			return maxRetryAfter
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	date, err := http.ParseTime(header)
+	if err != nil {
+		return 0
+	}
+	return min(max(date.Sub(now), 0), maxRetryAfter) // Sub stops at the largest Duration
+}

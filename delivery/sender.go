@@ -1,0 +1,132 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"attendee-relay/outbox"
+)
+
+var (
+	// errTimeout and errInterrupted are the causes with which an exchange is cancelled: by its own deadline, or by the
+	// end of the process's patience at shutdown.
+	errTimeout     = errors.New("the exchange took longer than DELIVERY_TIMEOUT")
+	errInterrupted = errors.New("the relay was stopped before the exchange ended")
+)
+
+// Exchange is what one attempt brought: what is recorded of it, and what the policy needs besides.
+type Exchange struct {
+	Attempt outbox.Attempt
+	// Reason is the one word for how it ended, one of a fixed list.
+	Reason Reason
+	// RetryAfter is that header of the answer, as it came.
+	RetryAfter string
+}
+
+// Sender makes one HTTP exchange for one message. It is safe for concurrent use.
+type Sender struct {
+	transport *http.Transport
+	signer    *signer
+	allowHTTP bool
+	timeout   time.Duration
+	userAgent string
+}
+
+// NewSender returns a Sender; version becomes part of its User-Agent.
+func NewSender(cfg Config, version string) (*Sender, error) {
+	signer, err := newSigner(cfg.SigningSecrets)
+	if err != nil {
+		return nil, err
+	}
+	return &Sender{
+		transport: newTransport(cfg, newDialer(cfg)),
+		signer:    signer,
+		allowHTTP: cfg.AllowHTTP,
+		timeout:   cfg.Timeout,
+		userAgent: "attendee-relay/" + version,
+	}, nil
+}
+
+// CloseIdleConnections closes the connections that wait for a next message.
+func (s *Sender) CloseIdleConnections() { s.transport.CloseIdleConnections() }
+
+// Send posts m once and reads the answer, within the timeout. Whatever goes wrong is part of the Exchange.
+func (s *Sender) Send(ctx context.Context, m outbox.Message) Exchange {
+	start := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, s.timeout, errTimeout)
+	defer cancel()
+
+	x := s.exchange(ctx, &m, start)
+	x.Attempt.StartedAt = start
+	x.Attempt.Duration = time.Since(start)
+	return x
+}
+
+func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time) Exchange {
+	progress := &progress{}
+	req, err := s.request(progress.trace(ctx), m, now)
+	if err != nil {
+		return failed(err, progress.step())
+	}
+	resp, err := s.transport.RoundTrip(req)
+	if err != nil {
+		// A cancelled dial, handshake and read each fail in words of their own; the cause says why all of them did.
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return failed(err, progress.step())
+	}
+	defer resp.Body.Close()
+	return answered(resp)
+}
+
+// request builds the request by hand: http.NewRequest would set GetBody, with which the transport sends a POST again by
+// itself after HTTP/2's GOAWAY and REFUSED_STREAM. For the same reason there is no Idempotency-Key header.
+func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) (*http.Request, error) {
+	u, err := target(m.URL, s.allowHTTP)
+	if err != nil {
+		return nil, err
+	}
+	timestamp := strconv.FormatInt(now.Unix(), 10)
+	signature, err := s.signer.signature(m, timestamp)
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{
+		"Content-Type":      {"application/json"},
+		"User-Agent":        {s.userAgent},
+		"Webhook-Id":        {m.ID},
+		"Webhook-Timestamp": {timestamp},
+	}
+	if signature != "" {
+		header["Webhook-Signature"] = []string{signature}
+	}
+	req := &http.Request{
+		Method: http.MethodPost, URL: u, Host: u.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(bytes.NewReader(m.Payload)), ContentLength: int64(len(m.Payload)),
+	}
+	return req.WithContext(ctx), nil
+}
+
+// answered judges an answer by its status alone: a 2xx whose body is cut, late or endless was received.
+func answered(resp *http.Response) Exchange {
+	x := Exchange{RetryAfter: resp.Header.Get("Retry-After")}
+	x.Attempt.Status = resp.StatusCode
+	x.Reason, x.Attempt.Error = ofStatus(resp.StatusCode)
+	// After 101 the body is the bare connection, which no deadline of ours reaches.
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		x.Attempt.Response = excerpt(resp.Body)
+	}
+	return x
+}
+
+func failed(err error, at step) Exchange {
+	reason, text := ofError(err, at)
+	return Exchange{Reason: reason, Attempt: outbox.Attempt{Error: text}}
+}

@@ -1,0 +1,164 @@
+package delivery
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"attendee-relay/internal/secret"
+)
+
+// The published test vector of Standard Webhooks.
+const (
+	vectorSecret    = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	vectorTimestamp = "1614265330"
+	vectorSignature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+)
+
+func TestSignatureIsThePublishedVector(t *testing.T) {
+	t.Parallel()
+	m := newMessage("https://example.org")
+	shared := mustSigner(t, vectorSecret)
+	own := m
+	own.Secret = secret.New(vectorSecret)
+
+	for range 3 { // a kept hash starts anew each time
+		if got, err := shared.signature(&m, vectorTimestamp); err != nil || got != vectorSignature {
+			t.Errorf("with the relay's secret: %q, %v", got, err)
+		}
+	}
+	if got, err := mustSigner(t).signature(&own, vectorTimestamp); err != nil || got != vectorSignature {
+		t.Errorf("with the message's secret: %q, %v", got, err)
+	}
+}
+
+func TestSignatureIsVerifiedByTheOfficialLibrary(t *testing.T) {
+	t.Parallel()
+	encoded := "whsec_" + base64.StdEncoding.EncodeToString([]byte("thirty-two bytes of a secret key"))
+	for name, c := range map[string]struct {
+		own       string
+		shared    []string
+		verifiers []string
+	}{
+		"one secret":                     {shared: []string{vectorSecret}, verifiers: []string{vectorSecret}},
+		"two while rotating":             {shared: []string{vectorSecret, encoded}, verifiers: []string{vectorSecret, encoded}},
+		"the message's own":              {own: encoded, shared: []string{vectorSecret}, verifiers: []string{encoded}},
+		"a text that is the key":         {own: "plain text, as it stands", verifiers: []string{"plain text, as it stands"}},
+		"a text that happens to be b64":  {own: "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", verifiers: []string{"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}},
+		"a plain text among the shared ": {shared: []string{"plain", vectorSecret}, verifiers: []string{"plain", vectorSecret}},
+	} {
+		m := newMessage("https://example.org")
+		m.Secret = secret.New(c.own)
+		timestamp := strconv.FormatInt(time.Now().Unix(), 10)
+		value, err := mustSigner(t, c.shared...).signature(&m, timestamp)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		header := http.Header{}
+		header.Set("webhook-id", m.ID)
+		header.Set("webhook-timestamp", timestamp)
+		header.Set("webhook-signature", value)
+		if got, want := strings.Count(value, " ")+1, len(c.verifiers); got != want {
+			t.Errorf("%s: %d signatures, want %d: %q", name, got, want, value)
+		}
+		for _, text := range c.verifiers {
+			if err := verifier(t, text).Verify(m.Payload, header); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err := verifier(t, text).Verify([]byte(`{"test": 1}`), header); err == nil {
+				t.Errorf("%s: another body verifies", name)
+			}
+		}
+	}
+}
+
+func TestSignatureIsEmptyWithoutASecretAndRefusedWithABadOne(t *testing.T) {
+	t.Parallel()
+	m := newMessage("https://example.org")
+	if got, err := mustSigner(t).signature(&m, vectorTimestamp); err != nil || got != "" {
+		t.Errorf("without a secret: %q, %v", got, err)
+	}
+	for _, text := range []string{"whsec_", "whsec_not base64!", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS"} {
+		m.Secret = secret.New(text)
+		got, err := mustSigner(t, vectorSecret).signature(&m, vectorTimestamp)
+		if _, refused := errors.AsType[*Refusal](err); !refused || got != "" {
+			t.Errorf("secret %q: %q, %v; must not be sent", text, got, err)
+		}
+		if err != nil && strings.Contains(err.Error(), text[len("whsec_"):]) && len(text) > len("whsec_") {
+			t.Errorf("the error shows the secret: %v", err)
+		}
+	}
+}
+
+func TestSignatureOfConcurrentMessagesIsTheirOwn(t *testing.T) {
+	t.Parallel()
+	s := mustSigner(t, vectorSecret)
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			m := newMessage("https://example.org")
+			m.ID = "msg_" + strconv.Itoa(i)
+			first, _ := s.signature(&m, vectorTimestamp)
+			for range 200 {
+				if again, _ := s.signature(&m, vectorTimestamp); again != first {
+					t.Errorf("message %d: %q, then %q", i, first, again)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func BenchmarkSignature(b *testing.B) {
+	payload := []byte(strings.Repeat("x", 800))
+	for name, own := range map[string]string{"shared": "", "own": vectorSecret} {
+		b.Run(name, func(b *testing.B) {
+			s := mustSigner(b, vectorSecret)
+			m := newMessage("https://example.org")
+			m.Payload, m.Secret = payload, secret.New(own)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = s.signature(&m, vectorTimestamp)
+			}
+		})
+	}
+}
+
+func mustSigner(t testing.TB, texts ...string) *signer {
+	t.Helper()
+	var secrets []secret.String
+	for _, text := range texts {
+		secrets = append(secrets, secret.New(text))
+	}
+	s, err := newSigner(secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// verifier is a receiver that was told the secret's text.
+func verifier(t testing.TB, text string) *standardwebhooks.Webhook {
+	t.Helper()
+	if !strings.HasPrefix(text, secretPrefix) {
+		w, err := standardwebhooks.NewWebhookRaw([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	w, err := standardwebhooks.NewWebhook(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}

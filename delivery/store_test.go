@@ -1,0 +1,129 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"attendee-relay/outbox"
+)
+
+// memoryStore is the outbox as delivery sees it, with its rules for leases: it is what the tests hold Dispatcher against.
+type memoryStore struct {
+	mu      sync.Mutex
+	rows    map[string]*memoryRow
+	order   []string
+	claims  []outbox.ClaimRequest
+	refused int
+	// failClaims and failSettles make so many calls fail.
+	failClaims, failSettles int
+	claimCalls, settleCalls int
+	// settled gets every id that was recorded; it is as large as a test needs.
+	settled chan string
+	// dead, if set, is called inside Settle before anything is recorded.
+	beforeSettle func()
+}
+
+type memoryRow struct {
+	message  outbox.Message
+	due      time.Time
+	token    uuid.UUID
+	state    outbox.State
+	attempts []outbox.Attempt
+	wait     time.Duration
+}
+
+var errAway = errors.New("the database is away")
+
+func newMemoryStore(messages ...outbox.Message) *memoryStore {
+	s := &memoryStore{rows: map[string]*memoryRow{}, settled: make(chan string, 20_000)}
+	s.add(messages...)
+	return s
+}
+
+func (s *memoryStore) add(messages ...outbox.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range messages {
+		s.rows[m.ID] = &memoryRow{message: m, state: outbox.StatePending}
+		s.order = append(s.order, m.ID)
+	}
+}
+
+func (s *memoryStore) Claim(ctx context.Context, req outbox.ClaimRequest) ([]outbox.Message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claimCalls++
+	if s.failClaims > 0 {
+		s.failClaims--
+		return nil, errAway
+	}
+	s.claims = append(s.claims, req)
+	now := time.Now()
+	taken := map[uuid.UUID]int{}
+	var claimed []outbox.Message
+	for _, id := range s.order {
+		row := s.rows[id]
+		endpoint := row.message.Endpoint
+		if row.state != outbox.StatePending || row.due.After(now) || len(claimed) == req.Limit ||
+			taken[endpoint] >= req.PerEndpoint-req.Busy[endpoint] {
+			continue
+		}
+		taken[endpoint]++
+		row.token = uuid.New()
+		row.due = now.Add(req.Lease)
+		row.message.Token, row.message.LeaseEnds = row.token, row.due
+		row.message.Attempts = len(row.attempts)
+		claimed = append(claimed, row.message)
+	}
+	return claimed, ctx.Err()
+}
+
+func (s *memoryStore) Settle(ctx context.Context, settlements []outbox.Settlement) (outbox.Settled, error) {
+	if s.beforeSettle != nil {
+		s.beforeSettle()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settleCalls++
+	if s.failSettles > 0 {
+		s.failSettles--
+		return outbox.Settled{}, errAway
+	}
+	if err := ctx.Err(); err != nil {
+		return outbox.Settled{}, err
+	}
+	var result outbox.Settled
+	for _, settlement := range settlements {
+		row, outcome := s.rows[settlement.Message.ID], settlement.Outcome
+		if row.token != settlement.Message.Token && outcome.State() != outbox.StateDelivered {
+			result.Refused++
+			s.refused++
+			continue
+		}
+		result.Applied++
+		row.state, row.wait = outcome.State(), outcome.Wait()
+		row.due = time.Now().Add(outcome.Wait())
+		row.attempts = append(row.attempts, outcome.Attempt())
+		s.settled <- settlement.Message.ID
+	}
+	return result, nil
+}
+
+func (s *memoryStore) row(id string) memoryRow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return *s.rows[id]
+}
+
+// await waits until n outcomes were recorded.
+func (s *memoryStore) await(t testing.TB, n int) {
+	t.Helper()
+	for range n {
+		receive(t, s.settled, "an outcome to be recorded")
+	}
+}

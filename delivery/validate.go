@@ -1,0 +1,87 @@
+package delivery
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+const (
+	// maxConcurrency keeps a slip of the keyboard from asking for more sockets than a process can have.
+	maxConcurrency = 10_000
+	// maxTimeout keeps leases, which are longer than two timeouts, within reason.
+	maxTimeout = time.Hour
+	// maxStep is the longest wait between two attempts; beyond it a message would outlive every sensible retention.
+	maxStep = 365 * 24 * time.Hour
+	// Keys that Standard Webhooks allows have between these many bytes.
+	minKeyBytes, maxKeyBytes = 24, 64
+)
+
+// Validate returns everything that is wrong with the configuration, each error naming its variable; none shows a secret.
+func (c Config) Validate() []error {
+	var faults []error
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+
+	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
+		add("DELIVERY_CONCURRENCY is %d, must be between 1 and %d", c.Concurrency, maxConcurrency)
+	}
+	if c.EndpointConcurrency < 1 || c.EndpointConcurrency > maxConcurrency {
+		add("DELIVERY_ENDPOINT_CONCURRENCY is %d, must be between 1 and %d", c.EndpointConcurrency, maxConcurrency)
+	}
+	if !(c.EndpointRate >= 0) || math.IsInf(c.EndpointRate, 0) {
+		add("DELIVERY_ENDPOINT_RATE is %v, must be 0 (no limit) or requests a second", c.EndpointRate)
+	}
+	if c.Timeout <= 0 || c.Timeout > maxTimeout {
+		add("DELIVERY_TIMEOUT is %v, must be more than 0 and at most %v", c.Timeout, maxTimeout)
+	}
+	if len(c.RetrySchedule) == 0 {
+		add("DELIVERY_RETRY_SCHEDULE is empty, must have at least one wait")
+	}
+	for i, step := range c.RetrySchedule {
+		if step <= 0 || step > maxStep {
+			add("DELIVERY_RETRY_SCHEDULE: wait %d is %v, must be more than 0 and at most %v", i+1, step, maxStep)
+		}
+	}
+	if c.BreakerFailures < 1 {
+		add("DELIVERY_BREAKER_FAILURES is %d, must be at least 1", c.BreakerFailures)
+	}
+	if c.BreakerProbe <= 0 {
+		add("DELIVERY_BREAKER_PROBE is %v, must be more than 0", c.BreakerProbe)
+	}
+	faults = append(faults, c.validateSecrets()...)
+	return append(faults, c.validateNetworks()...)
+}
+
+func (c Config) validateSecrets() []error {
+	var faults []error
+	for i, s := range c.SigningSecrets {
+		key, err := signingKey(s)
+		switch {
+		case err != nil:
+			faults = append(faults, fmt.Errorf("DELIVERY_SIGNING_SECRETS: secret %d: %w", i+1, err))
+		case len(key) == 0:
+			faults = append(faults, fmt.Errorf("DELIVERY_SIGNING_SECRETS: secret %d is empty", i+1))
+		case strings.HasPrefix(s.Reveal(), secretPrefix) && (len(key) < minKeyBytes || len(key) > maxKeyBytes):
+			faults = append(faults, fmt.Errorf("DELIVERY_SIGNING_SECRETS: secret %d has a key of %d bytes, must be %d to %d",
+				i+1, len(key), minKeyBytes, maxKeyBytes))
+		}
+	}
+	return faults
+}
+
+// validateNetworks refuses host bits: 10.1.2.3/8 reads like one host and would open sixteen million.
+func (c Config) validateNetworks() []error {
+	var faults []error
+	for i, network := range c.AllowNetworks {
+		switch {
+		case !network.IsValid():
+			faults = append(faults, fmt.Errorf("DELIVERY_ALLOW_NETWORKS: network %d is not a CIDR range", i+1))
+		case network != network.Masked():
+			faults = append(faults, fmt.Errorf("DELIVERY_ALLOW_NETWORKS: %v is not the start of its range, write %v or %v",
+				network, network.Masked(), netip.PrefixFrom(network.Addr(), network.Addr().BitLen())))
+		}
+	}
+	return faults
+}

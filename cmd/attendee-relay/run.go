@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"attendee-relay/admin"
+	"attendee-relay/config"
+	"attendee-relay/delivery"
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+	"attendee-relay/outbox"
+	"attendee-relay/replication"
+)
+
+// captureConns are the connections that capture holds besides the pool: the writer, its reader and the resolver's. The
+// walsender is not counted by DATABASE_MAX_CONNS: Postgres has max_wal_senders for it.
+const captureConns = 3
+
+func newRunCommand(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use:   "run",
+		Short: "Capture acceptances and deliver them until told to stop",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(p.environ)
+			if err != nil {
+				return err
+			}
+			log, err := newLogger(cfg.Log.Level, cfg.Log.Format, p.stderr)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = log.Sync() }()
+			return runRelay(cmd.Context(), cfg, log)
+		},
+	}
+}
+
+// relay is one process's stages, wired.
+type relay struct {
+	capture    *replication.Capture
+	recorder   *outbox.Recorder
+	resolver   *outbox.Resolver
+	dispatcher *delivery.Dispatcher
+	admin      *admin.Server
+	deliver    bool
+	log        *zap.Logger
+}
+
+// runRelay runs the relay until ctx ends. Faults in the database keep it up; it returns an error only for what is wrong
+// without one.
+func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
+	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery", cfg.Database.MaxConns-captureConns)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		outbox.NewStats(pool, log))
+	board := fault.NewBoard()
+	r := &relay{deliver: cfg.Delivery.Enabled, log: log}
+
+	sender, err := delivery.NewSender(cfg.Delivery, buildVersion())
+	if err != nil {
+		return err
+	}
+	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout, outbox.NewQueue(pool), sender, delivery.NewMetrics(registry), log)
+	r.recorder, err = outbox.NewRecorder(cfg.Outbox, settings(cfg), cfg.Database.ReplicationURL, cfg.Deployment, board,
+		outbox.Signals{Messages: r.dispatcher.Nudge, Waiting: func() { r.resolver.Nudge() }}, log)
+	if err != nil {
+		return &config.Error{Faults: []string{err.Error()}}
+	}
+	r.recorder.Register(registry)
+	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, board, log)
+	r.capture.Register(registry)
+	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
+	r.admin = admin.New(cfg.Admin, r.role, board, registry, log)
+	if _, err := r.admin.Listen(ctx); err != nil {
+		return err
+	}
+	log.Info("attendee-relay starts", zap.String("version", buildVersion()), zap.String("deployment", cfg.Deployment))
+	return r.run(ctx)
+}
+
+// run owns the stages' goroutines. Each stage finishes what it holds when the context ends; the admin server answers
+// until the others are done, so that a slow end can be watched.
+func (r *relay) run(ctx context.Context) error {
+	watched, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
+	adminDone := make(chan error, 1)
+	go func() { adminDone <- r.admin.Run(watched) }()
+
+	stages, ctx := errgroup.WithContext(ctx)
+	stages.Go(func() error { return r.capture.Run(ctx) })
+	stages.Go(func() error { return r.resolver.Run(ctx) })
+	if r.deliver {
+		stages.Go(func() error { return r.dispatcher.Run(ctx) })
+	}
+	err := stages.Wait()
+	r.recorder.Close(context.WithoutCancel(ctx))
+	stopWatching()
+	if adminErr := <-adminDone; err == nil && adminErr != nil {
+		err = fmt.Errorf("serving health and metrics: %w", adminErr)
+	}
+	r.log.Info("attendee-relay has stopped")
+	return err
+}
+
+func (r *relay) role() admin.Role {
+	switch {
+	case r.capture.Leading():
+		return admin.Leader
+	case r.capture.StandingBy():
+		return admin.Standby
+	default:
+		return admin.Starting
+	}
+}
+
+// settings are those that the ledger rests on.
+func settings(cfg *config.Config) outbox.Settings {
+	return outbox.Settings{Table: cfg.Replication.Table, Key: cfg.Replication.Key, Status: cfg.Replication.Status,
+		Accepted: cfg.Replication.Accepted, Repeat: cfg.Outbox.Repeat}
+}

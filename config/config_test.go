@@ -1,0 +1,250 @@
+package config_test
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"attendee-relay/config"
+)
+
+const (
+	conninfo     = "postgres://relay:hunter2@db.example:5432/registration"
+	firstSecret  = "whsec_dGhlIGZpcnN0IGtleSwgaW4gMzIgZ29vZCBieXRlcyE="
+	secondSecret = "whsec_YW5kIHRoZSBzZWNvbmQga2V5LCBhbHNvIDMyIGxvbmc="
+)
+
+func TestLoadDefaults(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load([]string{"DATABASE_URL=" + conninfo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Database.URL.Reveal() != conninfo || c.Database.ReplicationURL != c.Database.URL || c.Database.MaxConns != 8 {
+		t.Errorf("the database's settings are not the defaults: %+v", c.Database)
+	}
+	if c.Deployment != "default" || c.Replication.Table != "public.attendees" || c.Outbox.Repeat != "every" ||
+		c.Delivery.Timeout != 15*time.Second || len(c.Delivery.RetrySchedule) != 9 || c.Admin.Addr != "127.0.0.1:8080" ||
+		c.ShutdownTimeout != 30*time.Second || c.Log.Level != "info" || c.Log.Format != "json" {
+		t.Errorf("not the defaults: %+v", c)
+	}
+}
+
+func TestLoadValues(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load([]string{
+		"DATABASE_URL=" + conninfo,
+		"DATABASE_REPLICATION_URL=host=direct.example user=relay",
+		"DEPLOYMENT=staging",
+		"SOURCE_ACCEPTED=Accepted , Paid",
+		"DELIVERY_ALLOW_NETWORKS=10.0.0.0/8, fd00::/8",
+		"DELIVERY_SIGNING_SECRETS=" + firstSecret + ", " + secondSecret,
+		"DELIVERY_ENABLED=false",
+		"DELIVERY_ENDPOINT_RATE=2.5",
+		"ADMIN_ADDR=",
+		"REPLICATION_SLOT= ",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Database.ReplicationURL.Reveal(); got != "host=direct.example user=relay" {
+		t.Errorf("DATABASE_REPLICATION_URL = %q", got)
+	}
+	if !slices.Equal(c.Replication.Accepted, []string{"Accepted", "Paid"}) {
+		t.Errorf("SOURCE_ACCEPTED = %q", c.Replication.Accepted)
+	}
+	networks := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	if !slices.Equal(c.Delivery.AllowNetworks, networks) {
+		t.Errorf("DELIVERY_ALLOW_NETWORKS = %v", c.Delivery.AllowNetworks)
+	}
+	if secrets := c.Delivery.SigningSecrets; len(secrets) != 2 || secrets[1].Reveal() != secondSecret {
+		t.Errorf("DELIVERY_SIGNING_SECRETS has %d elements", len(secrets))
+	}
+	if c.Delivery.Enabled || c.Delivery.EndpointRate != 2.5 || c.Deployment != "staging" {
+		t.Errorf("values were not taken over: %+v", c)
+	}
+	if c.Admin.Addr != "" {
+		t.Errorf("ADMIN_ADDR set to nothing = %q, want no server", c.Admin.Addr)
+	}
+	if c.Replication.Slot != "attendee_relay" {
+		t.Errorf("a blank REPLICATION_SLOT = %q, want the default", c.Replication.Slot)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		set  string
+		want string
+	}{
+		"blank where required":         {"DATABASE_URL= ", "DATABASE_URL: it is required"},
+		"not a connection string":      {"DATABASE_URL=postgres://relay:hunter2@db:port/x", "DATABASE_URL: it is not understood"},
+		"another database's URL":       {"DATABASE_URL=mysql://relay:hunter2@db/x?a=b", "DATABASE_URL: it must begin with postgres://"},
+		"a JDBC URL":                   {"DATABASE_REPLICATION_URL=jdbc:postgresql://db/x?user=relay", "DATABASE_REPLICATION_URL: it must begin"},
+		"a bad second URL":             {"DATABASE_REPLICATION_URL=postgres://h:x/y", "DATABASE_REPLICATION_URL: it is not understood"},
+		"too few connections":          {"DATABASE_MAX_CONNS=4", "DATABASE_MAX_CONNS: it must be at least 5"},
+		"a number in octal":            {"DATABASE_MAX_CONNS=010", "DATABASE_MAX_CONNS: it must be a whole number"},
+		"a number with a unit":         {"DELIVERY_CONCURRENCY=8x", "DELIVERY_CONCURRENCY: it must be a whole number"},
+		"not a number":                 {"DELIVERY_ENDPOINT_RATE=NaN", "DELIVERY_ENDPOINT_RATE: it must be a number"},
+		"a duration without unit":      {"DELIVERY_TIMEOUT=15", "DELIVERY_TIMEOUT: it must be a duration with its unit"},
+		"a boolean in another word":    {"DELIVERY_ENABLED=yes", "DELIVERY_ENABLED: it must be true or false"},
+		"an empty step":                {"DELIVERY_RETRY_SCHEDULE=5s,,5m", "DELIVERY_RETRY_SCHEDULE: element 2 of the list is empty"},
+		"a step that is none":          {"DELIVERY_RETRY_SCHEDULE=5s,soon", "DELIVERY_RETRY_SCHEDULE: element 2 of the list is not a duration"},
+		"an address for a network":     {"DELIVERY_ALLOW_NETWORKS=10.0.0.1", "DELIVERY_ALLOW_NETWORKS: element 1 of the list is not a network"},
+		"17 bytes that are no network": {"DELIVERY_ALLOW_NETWORKS=10.0.0.0-10.0.0.9", "DELIVERY_ALLOW_NETWORKS: element 1 of the list is not a network"},
+		"a deployment with a blank":    {"DEPLOYMENT=our staging", "DEPLOYMENT: it must be a name"},
+		"a deployment too long":        {"DEPLOYMENT=" + strings.Repeat("a", 64), "DEPLOYMENT: it must be a name"},
+		"a table without schema":       {"SOURCE_TABLE=attendees", "SOURCE_TABLE: it must be schema.table"},
+		"a table with two dots":        {"SOURCE_TABLE=db.public.attendees", "SOURCE_TABLE: it must be schema.table"},
+		"a quoted table":               {`SOURCE_TABLE=public."Attendees"`, "SOURCE_TABLE: it must be schema.table"},
+		"a name Postgres would cut":    {"SOURCE_TABLE=public." + strings.Repeat("ä", 32), "SOURCE_TABLE: it must be schema.table"},
+		"a quoted column":              {`SOURCE_KEY="id"`, "SOURCE_KEY: it must be a column's name"},
+		"a value twice":                {"SOURCE_ACCEPTED=a,b, a", "SOURCE_ACCEPTED: elements 1 and 3 of the list are the same"},
+		"a trailing comma":             {"SOURCE_ACCEPTED=a,", "SOURCE_ACCEPTED: element 2 of the list is empty"},
+		"once":                         {"SOURCE_REPEAT=once", "SOURCE_REPEAT: once is not available yet"},
+		"another repeat":               {"SOURCE_REPEAT=twice", "SOURCE_REPEAT: it must be every"},
+		"another baseline":             {"SOURCE_BASELINE=skip", "SOURCE_BASELINE: it must be mark or send"},
+		"a slot with a capital":        {"REPLICATION_SLOT=Relay", "REPLICATION_SLOT: it must have"},
+		"a slot with a quote":          {`REPLICATION_SLOT=relay" DROP`, "REPLICATION_SLOT: it must have"},
+		"a publication with a dash":    {"REPLICATION_PUBLICATION=attendee-relay", "REPLICATION_PUBLICATION: it must have"},
+		"a publication with a digit":   {"REPLICATION_PUBLICATION=1relay", "REPLICATION_PUBLICATION: it must have"},
+		"another setup":                {"REPLICATION_SETUP=yes", "REPLICATION_SETUP: it must be auto or manual"},
+		"another on-loss":              {"REPLICATION_ON_LOSS=ignore", "REPLICATION_ON_LOSS: it must be resync or stop"},
+		"a takeover too short":         {"REPLICATION_TAKEOVER=999ms", "REPLICATION_TAKEOVER: it must be 1s to 1h"},
+		"no query timeout":             {"SOURCE_QUERY_TIMEOUT=0s", "SOURCE_QUERY_TIMEOUT: it must be 1ms to 1h"},
+		"negative settling":            {"OUTBOX_SETTLE=-1s", "OUTBOX_SETTLE: it must not be negative"},
+		"no patience":                  {"OUTBOX_PATIENCE=0s", "OUTBOX_PATIENCE: it must be more than 0s"},
+		"rows gone before bodies":      {"OUTBOX_RETENTION=24h", "OUTBOX_RETENTION: it must be more than 0s and not less"},
+		"bodies never kept":            {"OUTBOX_PAYLOAD_RETENTION=-1h", "OUTBOX_PAYLOAD_RETENTION: it must be more than 0s"},
+		"a URL without scheme":         {"DELIVERY_DEFAULT_URL=example.com/hook", "DELIVERY_DEFAULT_URL: it must be an https://"},
+		"a URL with a bad escape":      {"DELIVERY_DEFAULT_URL=https://x/hunter2%zz", "DELIVERY_DEFAULT_URL: it must be an https://"},
+		"a plain http URL":             {"DELIVERY_DEFAULT_URL=http://x.example/hook", "DELIVERY_DEFAULT_URL: it begins with http"},
+		"an address without port":      {"ADMIN_ADDR=127.0.0.1", "ADMIN_ADDR: it must be host:port"},
+		"a port out of range":          {"ADMIN_ADDR=:70000", "ADMIN_ADDR: it must be host:port"},
+		"no shutdown":                  {"SHUTDOWN_TIMEOUT=0s", "SHUTDOWN_TIMEOUT: it must be more than 0s"},
+		"another level":                {"LOG_LEVEL=verbose", "LOG_LEVEL: it must be debug, info, warn or error"},
+		"another format":               {"LOG_FORMAT=text", "LOG_FORMAT: it must be json or console"},
+		"a file that is not there":     {"ADMIN_TOKEN_FILE=/nowhere/hunter2", "ADMIN_TOKEN_FILE names a file that cannot be used: no such file"},
+		"a query that is not there":    {"SOURCE_QUERY_FILE=/nowhere/query.sql", "SOURCE_QUERY_FILE names a file that cannot be used: no such file"},
+		"an empty file":                {"ADMIN_TOKEN_FILE=/dev/null", "ADMIN_TOKEN_FILE names a file that cannot be used: it is empty"},
+		"an endless file":              {"ADMIN_TOKEN_FILE=/dev/zero", "ADMIN_TOKEN_FILE names a file that cannot be used: it is larger"},
+		"a misspelt name":              {"DATABASE_MAX_CONN=8", "DATABASE_MAX_CONN: there is no such variable; the nearest name is DATABASE_MAX_CONNS"},
+		"a misspelt deployment":        {"DEPLOYMENT_NAME=x", "DEPLOYMENT_NAME: there is no such variable; the nearest name is DEPLOYMENT"},
+		"a misspelt file":              {"ADMIN_TOKENS_FILE=x", "ADMIN_TOKENS_FILE: there is no such variable; the nearest name is ADMIN_TOKEN_FILE"},
+		"an unknown name set to blank": {"LOG_LEVELS=", "LOG_LEVELS: there is no such variable; the nearest name is LOG_LEVEL"},
+		"the file form of a file form": {"SOURCE_QUERY_FILE_FILE=/dev/null", "SOURCE_QUERY_FILE_FILE: there is no such variable; the nearest name is SOURCE_QUERY_FILE"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			environ := []string{test.set}
+			if !strings.HasPrefix(test.set, "DATABASE_URL=") {
+				environ = append(environ, "DATABASE_URL="+conninfo)
+			}
+			faults := loadFaults(t, environ)
+			if len(faults) != 1 || !strings.HasPrefix(faults[0], test.want) {
+				t.Errorf("faults %q, want one that begins %q", faults, test.want)
+			}
+			if strings.Contains(strings.Join(faults, "\n"), "hunter2") {
+				t.Errorf("a value shows in %q", faults)
+			}
+		})
+	}
+}
+
+func TestLoadReportsAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	faults := loadFaults(t, []string{
+		"DATABASE_MAX_CONNS=1", "SOURCE_TABLE=x", "SOURCE_REPEAT=once", "DELIVERY_TIMEOUT=soon", "ADMIN_ADDR=x", "LOG_LEVEL=x",
+		"LOG_COLOUR=red", "ADMIN_TOKEN_FILE=/nowhere", "SOURCE_QUERY=select", "SOURCE_QUERY_FILE=/dev/null",
+	})
+	for _, name := range []string{
+		"ADMIN_TOKEN_FILE", "SOURCE_QUERY and SOURCE_QUERY_FILE", "DATABASE_URL", "DELIVERY_TIMEOUT", "DATABASE_MAX_CONNS",
+		"SOURCE_TABLE", "SOURCE_REPEAT", "ADMIN_ADDR", "LOG_LEVEL:", "LOG_COLOUR",
+	} {
+		if !slices.ContainsFunc(faults, func(fault string) bool { return strings.HasPrefix(fault, name) }) {
+			t.Errorf("nothing is said about %s in %q", name, faults)
+		}
+	}
+	if len(faults) != 10 {
+		t.Errorf("%d faults, want 10: %q", len(faults), faults)
+	}
+}
+
+func TestLoadFromFiles(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load([]string{
+		"DATABASE_URL_FILE=" + file(t, conninfo+"\n"),
+		"DATABASE_URL=", // blank is unset, so this is not a second source
+		"DELIVERY_SIGNING_SECRETS_FILE=" + file(t, firstSecret+","+secondSecret+"\r\n"),
+		"SOURCE_QUERY_FILE=" + file(t, "SELECT 1\n"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Database.URL.Reveal(); got != conninfo || c.Database.ReplicationURL.Reveal() != conninfo {
+		t.Errorf("DATABASE_URL from a file = %q", got)
+	}
+	if secrets := c.Delivery.SigningSecrets; len(secrets) != 2 || secrets[1].Reveal() != secondSecret {
+		t.Errorf("%d secrets from a file", len(secrets))
+	}
+	if c.Outbox.QueryFile == "" || c.Outbox.Query != "" {
+		t.Errorf("SOURCE_QUERY_FILE must stay a path: file %q, text %q", c.Outbox.QueryFile, c.Outbox.Query)
+	}
+}
+
+func TestLoadPassesByWhatIsNotOurs(t *testing.T) {
+	t.Parallel()
+	_, err := config.Load([]string{
+		"DATABASE_URL=" + conninfo, "PATH=/bin", "HOME=/", "DATABASE=x", "PGHOST=db", "SOURCE_DATE_EPOCH=1", "no assignment",
+		"DATABASE_PORT=tcp://10.0.0.1:5432", "DATABASE_SERVICE_HOST=10.0.0.1", "DATABASE_SERVICE_PORT_SQL=5432",
+		"DELIVERY_PORT_8080_TCP_ADDR=10.0.0.2", "SOURCE_DB_SERVICE_PORT=1", "LOG_PORT_80_TCP=tcp://10.0.0.3:80",
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A secret reaches no error, wherever it was put and however it is broken.
+func TestErrorsNeverShowAValue(t *testing.T) {
+	t.Parallel()
+	const secret = "postgres://relay:hunter2@db:99999999/%zz"
+	for _, name := range []string{
+		"DATABASE_URL", "DATABASE_REPLICATION_URL", "DATABASE_MAX_CONNS", "DATABASE_URL_FILE", "DEPLOYMENT", "SOURCE_TABLE",
+		"SOURCE_REPEAT", "SOURCE_QUERY_FILE", "REPLICATION_SLOT", "REPLICATION_TAKEOVER", "OUTBOX_RETENTION", "DELIVERY_ENABLED",
+		"DELIVERY_RETRY_SCHEDULE", "DELIVERY_DEFAULT_URL", "DELIVERY_ALLOW_NETWORKS", "ADMIN_ADDR", "LOG_LEVEL", "LOG_OTHER",
+	} {
+		faults := loadFaults(t, []string{name + "=" + secret})
+		if text := strings.Join(faults, "\n"); strings.Contains(text, "hunter2") || !strings.Contains(text, name) {
+			t.Errorf("%s: %q", name, faults)
+		}
+	}
+}
+
+func loadFaults(t *testing.T, environ []string) []string {
+	t.Helper()
+	c, err := config.Load(environ)
+	failed, ok := err.(*config.Error) //nolint:errorlint // the promise is this very type
+	if !ok || c != nil {
+		t.Fatalf("Load(%q) = %v, %v; want an *Error alone", environ, c, err)
+	}
+	for _, fault := range failed.Faults {
+		if !strings.Contains(failed.Error(), fault) {
+			t.Errorf("%q lacks %q", failed.Error(), fault)
+		}
+	}
+	return failed.Faults
+}
+
+func file(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "value")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

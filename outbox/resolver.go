@@ -73,11 +73,12 @@ func (v *Resolver) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		wait = resolveAtLeast
 		if !v.leading() {
+			wait = time.Second // a look at memory only
 			continue
 		}
 		next, err := v.resolveDue(ctx)
+		wait = resolveAtLeast
 		switch {
 		case ctx.Err() != nil:
 			return nil

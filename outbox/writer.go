@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
@@ -22,6 +23,9 @@ var (
 	//go:embed sql/lead.sql
 	leadSQL string
 )
+
+// writeTimeout bounds one transaction of the writer.
+const writeTimeout = time.Minute
 
 // errFenced: another process leads. What was to be written was not.
 var errFenced = errors.New("another process has taken the lead: nothing was written")
@@ -65,6 +69,8 @@ func (w *writer) lead(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("the database did not answer within %v", writeTimeout))
+	defer cancel()
 	if _, err := conn.Exec(ctx, leaderSQL); err != nil {
 		return fmt.Errorf("ending the previous leader's session: %w", err)
 	}
@@ -90,6 +96,8 @@ func (w *writer) write(ctx context.Context, checkpoint pglogrepl.LSN, fill func(
 func (w *writer) within(ctx context.Context, checkpoint pglogrepl.LSN, do func(pgx.Tx) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("the database did not answer within %v", writeTimeout))
+	defer cancel()
 	conn, err := w.connect(ctx)
 	if err != nil {
 		return err

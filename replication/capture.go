@@ -111,7 +111,9 @@ func (c *Capture) lead(ctx context.Context) error {
 		return err
 	}
 	defer closeWalsender(conn)
-	err = pglogrepl.StartReplication(ctx, conn, c.config.Slot, 0, pglogrepl.StartReplicationOptions{
+	starting, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the server did not start the stream in time"))
+	defer cancel()
+	err = pglogrepl.StartReplication(starting, conn, c.config.Slot, 0, pglogrepl.StartReplicationOptions{
 		Mode:       pglogrepl.LogicalReplication,
 		PluginArgs: []string{"proto_version '1'", "publication_names '" + c.config.Publication + "'"},
 	})

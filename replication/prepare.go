@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -12,6 +13,9 @@ import (
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
 )
+
+// checkTimeout bounds each round of questions to the catalog.
+const checkTimeout = 30 * time.Second
 
 // prepare checks everything before it touches anything, makes what is missing, and returns a connection on which the
 // stream can start.
@@ -38,8 +42,10 @@ func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Sourc
 	return conn, at, source, nil
 }
 
-// check reads the catalog and refuses what cannot work; it changes nothing.
+// check reads the catalog and refuses what cannot work; it changes nothing. A standby learns here that it is one.
 func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the database did not answer the start-up checks in time"))
+	defer cancel()
 	if err := checkServer(ctx, sql); err != nil {
 		return nil, err
 	}
@@ -58,7 +64,19 @@ func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
 	if err == nil && s != nil {
 		err = s.usable(c.config.Slot)
 	}
+	if err == nil && s != nil && s.active {
+		err = c.held(s)
+	}
 	return source, err
+}
+
+// held says by whom a slot is held: by a relay of this deployment, which leads, or by somebody else.
+func (c *Capture) held(s *slot) error {
+	if s.holder == "" || s.holder == c.name("walsender") {
+		return errStandby
+	}
+	return fault.New(fault.SlotBusy, "replication slot %q is in use by %q, process %d of the server (REPLICATION_SLOT)", c.config.Slot, s.holder, s.pid).
+		WithFix(fmt.Sprintf("SELECT pg_terminate_backend(%d), or set REPLICATION_SLOT to a free name", s.pid))
 }
 
 // setUp makes publication, slot and baseline where they are missing, one process at a time.
@@ -109,9 +127,6 @@ func (c *Capture) checkSlot(s *slot, at Position) error {
 	if s == nil {
 		return c.slotMissing()
 	}
-	if s.active {
-		return errStandby
-	}
 	if s.confirmed > at.LSN {
 		return fault.New(fault.SlotLost, "slot %q was moved to %s by somebody else, past the checkpoint %s: the transactions between were never read",
 			c.config.Slot, s.confirmed, at.LSN)
@@ -146,10 +161,6 @@ func (c *Capture) baselineOfOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pg
 func (c *Capture) baselineOfGivenSlot(ctx context.Context, s *slot) error {
 	if s == nil {
 		return c.slotMissing()
-	}
-	if s.active {
-		return fault.New(fault.SlotBusy, "replication slot %q is in use by process %d of the server (REPLICATION_SLOT)", c.config.Slot, s.pid).
-			WithFix(fmt.Sprintf("SELECT pg_terminate_backend(%d), or set REPLICATION_SLOT to a free name", s.pid))
 	}
 	if err := c.books.Baseline(ctx, PhaseGivenSlot, 0, ""); err != nil {
 		return err

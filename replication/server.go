@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -64,6 +65,8 @@ func (c *Capture) connectWalsender(ctx context.Context) (*pgconn.PgConn, Cluster
 }
 
 func identify(ctx context.Context, conn *pgconn.PgConn) (Cluster, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the server did not answer in time"))
+	defer cancel()
 	system, err := pglogrepl.IdentifySystem(ctx, conn)
 	if err != nil {
 		return Cluster{}, fmt.Errorf("asking the server which cluster it is: %w", err)

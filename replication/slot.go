@@ -22,6 +22,7 @@ type slot struct {
 	kind, plugin, database string
 	temporary, active      bool
 	pid                    int
+	holder                 string
 	walStatus, invalidated string
 	confirmed              pglogrepl.LSN
 	ownDatabase            string
@@ -32,7 +33,7 @@ func readSlot(ctx context.Context, conn *pgx.Conn, name string) (*slot, error) {
 	var s slot
 	var confirmed string
 	err := conn.QueryRow(ctx, slotSQL, name).Scan(&s.kind, &s.plugin, &s.database, &s.temporary, &s.active, &s.pid,
-		&s.walStatus, &s.invalidated, &confirmed, &s.ownDatabase)
+		&s.holder, &s.walStatus, &s.invalidated, &confirmed, &s.ownDatabase)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

@@ -24,8 +24,15 @@ import (
 // ConnectTimeout bounds one attempt to connect, name look-up and authentication included.
 const ConnectTimeout = 5 * time.Second
 
-// idleInTransaction is how long a transaction of ours may stand still before the server ends it.
-const idleInTransaction = 10 * time.Second
+// The limits of a direct session.
+const (
+	// idleInTransaction is how long a transaction of ours may stand still before the server ends it.
+	idleInTransaction = 10 * time.Second
+	// statementTimeout ends a statement of ours that nobody waits for any more.
+	statementTimeout = time.Minute
+	// lockTimeout is how long we wait for a lock, and so hold up those who queue behind us.
+	lockTimeout = 2 * time.Second
+)
 
 // Pool opens a pool of at most max connections that may go through a transaction pooler: it sets only what a pooler
 // tracks, and its users keep no state in a session. It does not connect yet.
@@ -64,8 +71,11 @@ func DirectConfig(url secret.String, name string) (*pgx.ConnConfig, error) {
 	prepare(config, name)
 	config.RuntimeParams["extra_float_digits"] = "1"
 	config.RuntimeParams["bytea_output"] = "hex"
+	// A role's own limits are meant for people and would end our sessions at odd moments.
+	config.RuntimeParams["idle_session_timeout"] = "0"
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = milliseconds(idleInTransaction)
-	config.RuntimeParams["lock_timeout"] = milliseconds(2 * time.Second)
+	config.RuntimeParams["statement_timeout"] = milliseconds(statementTimeout)
+	config.RuntimeParams["lock_timeout"] = milliseconds(lockTimeout)
 	return config, nil
 }
 
@@ -75,7 +85,11 @@ func Replication(ctx context.Context, url secret.String, name string, takeover t
 	if err != nil {
 		return nil, err
 	}
-	delete(config.RuntimeParams, "lock_timeout")
+	// While the slot's snapshot is exported the session counts as idle in a transaction, and making the slot waits for
+	// every open transaction: neither may be cut short.
+	for _, limit := range []string{"idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"} {
+		config.RuntimeParams[limit] = "0"
+	}
 	config.RuntimeParams["replication"] = "database"
 	config.RuntimeParams["wal_sender_timeout"] = milliseconds(takeover)
 	ctx, cancel := context.WithTimeoutCause(ctx, ConnectTimeout, errors.New("the database did not answer in time"))

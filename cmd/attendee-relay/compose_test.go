@@ -70,13 +70,20 @@ func TestComposeEnvironmentIsUnderstood(t *testing.T) {
 
 func TestComposeCommandsExist(t *testing.T) {
 	t.Parallel()
-	receiver := loadCompose(t).Services["receiver"]
-	command, rest, err := newRoot(&program{}).Find(receiver.Command)
+	project := loadCompose(t)
+	command, rest, err := newRoot(&program{}).Find(project.Services["receiver"].Command)
 	if err != nil || command.Name() != "listen" {
 		t.Fatalf("the receiver's command leads to %v, %v", command, err)
 	}
 	if err := command.ParseFlags(rest); err != nil {
 		t.Error(err)
+	}
+	if relay := project.Services["relay"].Command; len(relay) != 0 {
+		t.Errorf("the relay's command is %q, not the image's own: run", relay)
+	}
+	dockerfile, err := os.ReadFile(filepath.Join(repository, "Dockerfile"))
+	if err != nil || !strings.Contains(string(dockerfile), "\nCMD [\"run\"]\n") {
+		t.Errorf("the image's command is not run: %v", err)
 	}
 }
 

@@ -24,8 +24,6 @@ type memoryStore struct {
 	claimCalls, settleCalls int
 	// settled gets every id that was recorded; it is as large as a test needs.
 	settled chan string
-	// dead, if set, is called inside Settle before anything is recorded.
-	beforeSettle func()
 }
 
 type memoryRow struct {
@@ -84,9 +82,6 @@ func (s *memoryStore) Claim(ctx context.Context, req outbox.ClaimRequest) ([]out
 }
 
 func (s *memoryStore) Settle(ctx context.Context, settlements []outbox.Settlement) (outbox.Settled, error) {
-	if s.beforeSettle != nil {
-		s.beforeSettle()
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settleCalls++

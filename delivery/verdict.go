@@ -1,8 +1,6 @@
 package delivery
 
-import (
-	"strconv"
-)
+import "strconv"
 
 // Reason is the one word for how an attempt ended. Logs show it; the text recorded with an attempt begins with it.
 type Reason string

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -37,7 +38,7 @@ func TestOnlyPublicUnicastAddressesPass(t *testing.T) {
 	t.Parallel()
 	g := newGuard(nil)
 	for _, address := range notPublic {
-		if err := g.control("tcp6", netip.AddrPortFrom(netip.MustParseAddr(address), 443).String(), nil); err != errNotPublic {
+		if err := g.control("tcp6", netip.AddrPortFrom(netip.MustParseAddr(address), 443).String(), nil); !errors.Is(err, errNotPublic) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -47,12 +48,12 @@ func TestOnlyPublicUnicastAddressesPass(t *testing.T) {
 		}
 	}
 	for _, network := range []string{"udp4", "unix", "tcp", ""} {
-		if err := g.control(network, "8.8.8.8:443", nil); err != errNotPublic {
+		if err := g.control(network, "8.8.8.8:443", nil); !errors.Is(err, errNotPublic) {
 			t.Errorf("over %q: %v", network, err)
 		}
 	}
 	for _, address := range []string{"", "8.8.8.8", "example.org:443", "8.8.8.8:https"} {
-		if err := g.control("tcp4", address, nil); err != errNotPublic {
+		if err := g.control("tcp4", address, nil); !errors.Is(err, errNotPublic) {
 			t.Errorf("%q: %v", address, err)
 		}
 	}

@@ -19,9 +19,9 @@ const (
 )
 
 // signed returns a request with the headers that a sender with this secret adds; an empty secret adds no signature.
-func signed(t *testing.T, secret, body string, at time.Time) *http.Request {
+func signed(t *testing.T, secret string, at time.Time) *http.Request {
 	t.Helper()
-	request := httptest.NewRequest(http.MethodPost, "/hook", strings.NewReader(body))
+	request := httptest.NewRequest(http.MethodPost, "/hook", strings.NewReader("{}"))
 	request.Header.Set("webhook-id", "msg_1")
 	request.Header.Set("webhook-timestamp", at.UTC().Format("2006"))
 	if secret == "" {
@@ -31,7 +31,7 @@ func signed(t *testing.T, secret, body string, at time.Time) *http.Request {
 	if err != nil {
 		webhook, _ = standardwebhooks.NewWebhookRaw([]byte(secret))
 	}
-	signature, err := webhook.Sign("msg_1", at, []byte(body))
+	signature, err := webhook.Sign("msg_1", at, []byte("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,14 +50,14 @@ func TestReceiverVerifies(t *testing.T) {
 		status  int
 		err     error
 	}{
-		{"a known secret", []string{encoded}, signed(t, encoded, "{}", now), 204, nil},
-		{"one of several secrets", []string{raw, encoded}, signed(t, encoded, "{}", now), 204, nil},
-		{"a secret that is the key as it stands", []string{raw}, signed(t, raw, "{}", now), 204, nil},
-		{"another secret", []string{raw}, signed(t, encoded, "{}", now), 401, standardwebhooks.ErrNoMatchingSignature},
-		{"no signature", []string{encoded}, signed(t, "", "{}", now), 401, standardwebhooks.ErrRequiredHeaders},
-		{"a replay of yesterday's", []string{encoded}, signed(t, encoded, "{}", now.Add(-24*time.Hour)), 401,
+		{"a known secret", []string{encoded}, signed(t, encoded, now), 204, nil},
+		{"one of several secrets", []string{raw, encoded}, signed(t, encoded, now), 204, nil},
+		{"a secret that is the key as it stands", []string{raw}, signed(t, raw, now), 204, nil},
+		{"another secret", []string{raw}, signed(t, encoded, now), 401, standardwebhooks.ErrNoMatchingSignature},
+		{"no signature", []string{encoded}, signed(t, "", now), 401, standardwebhooks.ErrRequiredHeaders},
+		{"a replay of yesterday's", []string{encoded}, signed(t, encoded, now.Add(-24*time.Hour)), 401,
 			standardwebhooks.ErrMessageTooOld},
-		{"a receiver without secrets", nil, signed(t, encoded, "{}", now), 204, demo.ErrNoSecret},
+		{"a receiver without secrets", nil, signed(t, encoded, now), 204, demo.ErrNoSecret},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

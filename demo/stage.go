@@ -41,7 +41,7 @@ func (s *stage) open(ctx context.Context, relay func(ctx context.Context, databa
 	if s.postgres, err = pgserver.Start(ctx, pgserver.Options{}); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("opening the receiver's port: %w", err)
 	}

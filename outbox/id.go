@@ -22,7 +22,7 @@ func everyID(systemID string, lsn pglogrepl.LSN, committed time.Time, identity, 
 	var numbers [16]byte
 	binary.BigEndian.PutUint64(numbers[:8], uint64(lsn))
 	if !committed.IsZero() {
-		binary.BigEndian.PutUint64(numbers[8:], uint64(committed.UnixMicro())) //nolint:gosec // only a pattern of bits
+		binary.BigEndian.PutUint64(numbers[8:], uint64(committed.UnixMicro()))
 	}
 	return "msg_" + strings.ToLower(idEncoding.EncodeToString(
 		digest(idVersion, "every", systemID, string(numbers[:]), identity, deliveryKey, url)[:20]))

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"attendee-relay/internal/fault"
@@ -43,7 +42,6 @@ type Resolver struct {
 	leading  func() bool
 	wake     chan struct{}
 	log      *zap.Logger
-	empty    prometheus.Counter
 }
 
 // NewResolver makes the Resolver of a Recorder; leading reports whether this process leads.

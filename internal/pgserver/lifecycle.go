@@ -30,7 +30,7 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 	defer func() { _ = log.Close() }()
 
-	cmd := exec.Command(filepath.Join(s.binaries, "postgres"), "-D", s.DataDir(), "-p", strconv.Itoa(s.port))
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.binaries, "postgres"), "-D", s.DataDir(), "-p", strconv.Itoa(s.port))
 	s.confine(cmd)
 	cmd.Stdout, cmd.Stderr = log, log
 	process, err := spawn(cmd)
@@ -59,7 +59,7 @@ func (s *Server) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-s.process.done:
-			return fmt.Errorf("it ended while starting: %v", s.process.err)
+			return fmt.Errorf("it ended while starting: %w", s.process.err)
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		case <-tick.C:

@@ -74,13 +74,13 @@ func startFrom(ctx context.Context, binaries string, account *account, o Options
 		return nil, errors.Join(err, os.RemoveAll(home))
 	}
 	for range attempts {
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = freePort(ctx); err != nil {
 			break
 		}
 		if err = s.launch(ctx); err == nil {
 			return s, nil
 		}
-		if !taken(s.port) {
+		if !taken(ctx, s.port) {
 			break
 		}
 	}
@@ -130,8 +130,8 @@ func makeHome(account *account) (string, error) {
 
 // freePort returns a port that was free a moment ago. It is never the well-known one: the system hands out ports from
 // its ephemeral range.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("looking for a free port: %w", err)
 	}
@@ -140,8 +140,8 @@ func freePort() (int, error) {
 }
 
 // taken reports whether somebody listens on the port, so that a failed start is told from a lost race for it.
-func taken(port int) bool {
-	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+func taken(ctx context.Context, port int) bool {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return true
 	}

@@ -39,6 +39,7 @@ type Capture struct {
 	deployment string
 	books      Books
 	recorder   Recorder
+	reconciler Reconciler
 	board      *fault.Board
 	log        *zap.Logger
 
@@ -47,12 +48,15 @@ type Capture struct {
 	recorded  atomic.Uint64
 	serverEnd atomic.Uint64
 	oldest    atomic.Int64
+	retained  atomic.Int64
+	// WatchEvery is how often the catalog is compared with what capture rests on, 30 s unless a test changes it.
+	WatchEvery time.Duration
 }
 
 // NewCapture makes a Capture; url is the direct connection string.
-func NewCapture(c Config, url secret.String, deployment string, books Books, recorder Recorder, board *fault.Board, log *zap.Logger) *Capture {
-	return &Capture{config: c, url: url, deployment: deployment, books: books, recorder: recorder, board: board,
-		log: log.Named("replication")}
+func NewCapture(c Config, url secret.String, deployment string, books Books, recorder Recorder, reconciler Reconciler, board *fault.Board, log *zap.Logger) *Capture {
+	return &Capture{config: c, url: url, deployment: deployment, books: books, recorder: recorder, reconciler: reconciler,
+		board: board, WatchEvery: watchEvery, log: log.Named("replication")}
 }
 
 // Leading reports whether this process holds the slot and records.
@@ -144,9 +148,11 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	group, ctx := errgroup.WithContext(ctx)
 	reader := &stream{conn: conn, assembler: newAssembler(source), queue: queue, interval: c.config.Takeover / 3,
 		recorded: &c.recorded, serverEnd: &c.serverEnd}
-	writer := &record{recorder: skipping{c.recorder, from}, queue: queue, recorded: &c.recorded, oldest: &c.oldest,
+	writer := &record{recorder: skipping{c.recorder, from}, reconciler: c.reconciler, queue: queue, recorded: &c.recorded, oldest: &c.oldest,
 		advanced: time.Now()}
+	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.vanished}
 	group.Go(func() error { return writer.run(ctx) })
+	group.Go(func() error { return watcher.run(ctx) })
 	group.Go(func() error { return reader.receive(ctx) })
 	err := group.Wait()
 	// What was recorded last is confirmed while the connection still stands; if it does not, the stream repeats it and

@@ -17,6 +17,10 @@ func (c *Capture) Register(reg prometheus.Registerer) {
 			Name: "attendee_relay_replication_lag_seconds",
 			Help: "Age of the oldest commit that has been read and is not recorded yet; 0 when there is none.",
 		}, func() float64 { return c.lagSeconds(time.Now()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "attendee_relay_slot_retained_wal_bytes",
+			Help: "WAL that the server keeps for the slot, looked up every 30 s; 0 on a standby.",
+		}, func() float64 { return float64(c.retained.Load()) }),
 	)
 }
 

@@ -168,6 +168,11 @@ func (c *Capture) baselineOfGivenSlot(ctx context.Context, s *slot) error {
 	return c.books.Baseline(ctx, PhaseStreaming, s.confirmed, "")
 }
 
+func isAnyFault(err error) bool {
+	var f *fault.Fault
+	return errors.As(err, &f)
+}
+
 func isFault(err error, code fault.Code) bool {
 	var f *fault.Fault
 	return errors.As(err, &f) && f.Code == code

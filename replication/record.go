@@ -23,9 +23,10 @@ const (
 
 // record takes what receive queued, in order, and gives it to the Recorder.
 type record struct {
-	recorder Recorder
-	queue    *queue
-	recorded *atomic.Uint64
+	recorder   Recorder
+	reconciler Reconciler
+	queue      *queue
+	recorded   *atomic.Uint64
 	// oldest is when the oldest commit not yet recorded was committed, in Unix nanoseconds; 0: there is none.
 	oldest   *atomic.Int64
 	advanced time.Time
@@ -55,8 +56,10 @@ func (r *record) store(ctx context.Context, items []item) error {
 	defer cancel()
 	var commits []Commit
 	var end, position pglogrepl.LSN
+	var vanished []string
 	urgent := false
 	for _, it := range items {
+		vanished = append(vanished, it.vanished...)
 		if it.commit == nil {
 			position, urgent = max(position, it.advance), urgent || it.urgent
 			continue
@@ -71,6 +74,11 @@ func (r *record) store(ctx context.Context, items []item) error {
 		}
 		r.oldest.Store(0)
 		r.raise(end)
+	}
+	if len(vanished) > 0 {
+		if err := r.reconciler.Forget(ctx, vanished); err != nil {
+			return err
+		}
 	}
 	return r.advance(ctx, position, urgent)
 }

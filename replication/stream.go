@@ -26,6 +26,9 @@ type stream struct {
 	// recorded is what the Recorder has made durable: the only position that is confirmed.
 	recorded *atomic.Uint64
 
+	// vanished are rows to forget once the stream has passed a position.
+	vanished atomic.Pointer[removal]
+
 	received  pglogrepl.LSN
 	serverEnd *atomic.Uint64
 	heard     time.Time
@@ -98,7 +101,19 @@ func (s *stream) takeWAL(ctx context.Context, data []byte) error {
 		// Postgres 14 sends empty transactions: they move the position and nothing else.
 		return s.enqueue(ctx, item{advance: commit.EndLSN})
 	}
-	return s.enqueue(ctx, item{commit: commit})
+	if err := s.enqueue(ctx, item{commit: commit}); err != nil {
+		return err
+	}
+	return s.passed(ctx, commit.EndLSN)
+}
+
+// passed hands vanished rows on when everything that might still tell of them has been queued.
+func (s *stream) passed(ctx context.Context, position pglogrepl.LSN) error {
+	found := s.vanished.Load()
+	if found == nil || position < found.after || !s.vanished.CompareAndSwap(found, nil) {
+		return nil
+	}
+	return s.enqueue(ctx, item{vanished: found.rows})
 }
 
 // takeKeepalive passes the end of the server's WAL on as a position, but only while no transaction is open: what lies
@@ -112,6 +127,9 @@ func (s *stream) takeKeepalive(ctx context.Context, data []byte) error {
 	if !s.assembler.inTransaction() {
 		s.received = max(s.received, keepalive.ServerWALEnd)
 		err = s.enqueue(ctx, item{advance: keepalive.ServerWALEnd, urgent: keepalive.ReplyRequested})
+		if err == nil {
+			err = s.passed(ctx, keepalive.ServerWALEnd)
+		}
 	}
 	if err == nil && keepalive.ReplyRequested {
 		err = s.tell(false)

@@ -80,7 +80,7 @@ func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 		return &config.Error{Faults: []string{err.Error()}}
 	}
 	r.recorder.Register(registry)
-	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, board, log)
+	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, r.recorder, board, log)
 	r.capture.Register(registry)
 	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
 	r.admin = admin.New(cfg.Admin, r.role, board, registry, log)

@@ -1,0 +1,7 @@
+-- Ledger rows that are not accepted in the table, a bounded number of them; the placeholders stand for the table's
+-- expressions.
+SELECT l.identity
+  FROM attendee_relay.ledger l
+ WHERE ($2::text[] IS NULL OR l.identity = ANY ($2::text[]))
+   AND NOT EXISTS (SELECT FROM %[1]s AS watched WHERE %[2]s = l.identity AND %[3]s)
+ LIMIT $3

@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"attendee-relay/internal/pgtest"
+	"attendee-relay/internal/relaytest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) { relaytest.Main(m) }

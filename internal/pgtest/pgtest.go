@@ -33,8 +33,9 @@ var shared struct {
 	err    error
 }
 
-// Main runs the tests, stops the shared server, and fails when a goroutine is left over. Call it from TestMain.
-func Main(m *testing.M, options ...goleak.Option) {
+// Main runs the tests (those of a *testing.M), stops the shared server, and fails when a goroutine is left over. Call it
+// from TestMain.
+func Main(m interface{ Run() int }, options ...goleak.Option) {
 	code := m.Run()
 	if err := stopShared(); err != nil {
 		fmt.Fprintln(os.Stderr, "stopping the tests' Postgres:", err)

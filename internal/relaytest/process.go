@@ -1,0 +1,135 @@
+package relaytest
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"attendee-relay/internal/pgtest"
+)
+
+// Process is one run of the binary.
+type Process struct {
+	cmd            *exec.Cmd
+	stdout, stderr output
+	ended          chan struct{} // closed when the process has gone and its output is whole
+}
+
+// Start runs the binary with these arguments and nothing but this environment. Of a name given twice the last counts.
+// When the test ends, the process is killed if it still runs.
+func Start(t *testing.T, environ []string, arguments ...string) *Process {
+	t.Helper()
+	p := &Process{cmd: exec.Command(Binary(t), arguments...), ended: make(chan struct{})} //nolint:noctx // the cleanup ends it
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, environ...)
+	p.cmd.Dir = t.TempDir()
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	p.cmd.SysProcAttr = attributes()
+	if err := p.spawn(); err != nil {
+		t.Fatalf("starting the binary: %v", err)
+	}
+	t.Cleanup(func() {
+		p.Kill()
+		p.judge(t)
+	})
+	return p
+}
+
+// spawn starts the process and keeps the thread that did until it has ended: Linux sends the parent-death signal when
+// that thread goes (golang/go issue 27505).
+func (p *Process) spawn() error {
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // the status stays in cmd
+		}
+		close(p.ended)
+	}()
+	return <-started
+}
+
+// judge fails the test for what no process may do, and shows the log of one that failed.
+func (p *Process) judge(t *testing.T) {
+	t.Helper()
+	text := p.Stderr()
+	for _, never := range []string{"panic:", "fatal error:", "WARNING: DATA RACE"} {
+		if strings.Contains(text, never) {
+			t.Errorf("process %d says %q", p.cmd.Process.Pid, never)
+		}
+	}
+	if t.Failed() {
+		lines := strings.SplitAfter(text, "\n")
+		t.Logf("the last lines of process %d:\n%s", p.cmd.Process.Pid, strings.Join(lines[max(0, len(lines)-60):], ""))
+	}
+}
+
+// Signal sends a signal.
+func (p *Process) Signal(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Fatalf("sending %v: %v", signal, err)
+	}
+}
+
+// Kill ends the process without a word, as a power cut would, and returns when it has gone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // an error: it has gone already
+	<-p.ended
+}
+
+// Ended is closed when the process has gone.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Exit waits until the process has ended by itself and returns its exit status.
+func (p *Process) Exit(t *testing.T, within time.Duration) int {
+	t.Helper()
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode()
+	case <-timer.C:
+		t.Fatalf("the process has not ended within %v", within)
+		return 0
+	}
+}
+
+// Stdout and Stderr return what it printed so far.
+func (p *Process) Stdout() string { return p.stdout.String() }
+
+// Stderr is Stdout's brother.
+func (p *Process) Stderr() string { return p.stderr.String() }
+
+// AwaitStdout waits until the process has printed a text.
+func (p *Process) AwaitStdout(t *testing.T, within time.Duration, text string) {
+	t.Helper()
+	pgtest.WaitUntil(t, within, "the process prints "+text, func() (bool, string) {
+		return strings.Contains(p.Stdout(), text), p.Stdout()
+	})
+}
+
+// output collects what a process prints.
+type output struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (o *output) Write(text []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(text)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -102,6 +103,8 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 		c.log.Error("capture stopped and will try again", zap.Error(err), zap.Duration("retry_in", pause))
 		return pause
 	}
+	// A try ends at the first thing that is wrong: what an earlier one found was passed or is not known any more.
+	c.board.Clear(slices.DeleteFunc(slices.Clone(captureFaults), func(code fault.Code) bool { return code == f.Code })...)
 	if c.board.Raise(f) {
 		c.log.Error("capture cannot run", zap.String("fault", string(f.Code)), zap.NamedError("cause", err), zap.Duration("retry_in", pause))
 	}

@@ -14,6 +14,11 @@ import (
 	"attendee-relay/internal/secret"
 )
 
+// genericKeys is how many keys a plan made once serves well: for an array that it does not know, Postgres plans with ten
+// elements (estimate_array_length, PostgreSQL 14-18), and joins hundreds of rows in nested loops. Few keys are spared the
+// planning, which costs more than they do.
+const genericKeys = 10
+
 // reader runs the payload query, each time in a fresh read-only snapshot on a connection of its own. It is used by one
 // goroutine.
 type reader struct {
@@ -49,7 +54,8 @@ func (r *reader) in(ctx context.Context, timeout time.Duration, read func(snapsh
 	}
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-	batch.Queue("SET LOCAL statement_timeout = " + strconv.FormatInt(timeout.Milliseconds(), 10))
+	batch.Queue("SELECT set_config('statement_timeout', $1, true), set_config('plan_cache_mode', 'force_generic_plan', true)",
+		strconv.FormatInt(timeout.Milliseconds(), 10))
 	batch.Queue("SELECT pg_catalog.pg_current_snapshot()::text")
 	results := r.conn.SendBatch(ctx, batch)
 	_, err := results.Exec()
@@ -103,6 +109,11 @@ func (r *reader) payloads(ctx context.Context, keys []string, defaultURL string)
 func (r *reader) runPrepared(ctx context.Context, keys []string) ([]payload, error) {
 	if err := r.describe(ctx); err != nil {
 		return nil, err
+	}
+	if len(keys) > genericKeys {
+		if _, err := r.conn.Exec(ctx, "SET LOCAL plan_cache_mode = force_custom_plan"); err != nil {
+			return nil, err
+		}
 	}
 	rows, err := r.query.run(ctx, r.conn, keys)
 	switch postgres.Code(err) {

@@ -105,6 +105,11 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	}
 	// A try ends at the first thing that is wrong: what an earlier one found was passed or is not known any more.
 	c.board.Clear(slices.DeleteFunc(slices.Clone(captureFaults), func(code fault.Code) bool { return code == f.Code })...)
+	for _, code := range captureFaults {
+		if code != f.Code {
+			c.board.Clear(code) // what was wrong before is not what is wrong now
+		}
+	}
 	if c.board.Raise(f) {
 		c.log.Error("capture cannot run", zap.String("fault", string(f.Code)), zap.NamedError("cause", err), zap.Duration("retry_in", pause))
 	}
@@ -186,7 +191,11 @@ func (s skipping) Record(ctx context.Context, commits []Commit) error {
 	return s.Recorder.Record(ctx, kept)
 }
 
-func (c *Capture) name(role string) string { return "attendee-relay/" + c.deployment + " " + role }
+// name is a session's application_name, which Postgres cuts off after 63 bytes.
+func (c *Capture) name(role string) string {
+	name := "attendee-relay/" + c.deployment + " " + role
+	return name[:min(len(name), 63)]
+}
 
 func closeWalsender(conn *pgconn.PgConn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)

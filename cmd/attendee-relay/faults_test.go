@@ -1,12 +1,12 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"attendee-relay/internal/pgserver"
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/internal/relaytest"
 )
@@ -93,9 +93,7 @@ func TestRunHealsWithoutARestart(t *testing.T) {
 	receiver.Await(t, 1, ready)
 }
 
-func restart(t *testing.T, server interface {
-	Restart(ctx context.Context) error
-}) {
+func restart(t *testing.T, server *pgserver.Server) {
 	t.Helper()
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)

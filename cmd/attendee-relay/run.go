@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
@@ -45,6 +47,7 @@ func newRunCommand(p *program) *cobra.Command {
 
 // relay is one process's stages, wired.
 type relay struct {
+	pool       *pgxpool.Pool
 	capture    *replication.Capture
 	recorder   *outbox.Recorder
 	resolver   *outbox.Resolver
@@ -61,23 +64,35 @@ func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
+	r, err := newRelay(ctx, cfg, pool, log)
+	if err != nil {
+		pool.Close()
+		return err
+	}
+	log.Info("attendee-relay starts", zap.String("version", buildVersion()), zap.String("deployment", cfg.Deployment))
+	ended := make(chan error, 1)
+	go func() { ended <- r.run(ctx) }()
+	return r.await(ctx, cfg.ShutdownTimeout, ended)
+}
 
+// newRelay wires the stages and takes ADMIN_ADDR; nothing runs yet.
+func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *zap.Logger) (*relay, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		outbox.NewStats(pool, log))
 	board := fault.NewBoard()
-	r := &relay{deliver: cfg.Delivery.Enabled, log: log}
+	r := &relay{pool: pool, deliver: cfg.Delivery.Enabled, log: log}
 
 	sender, err := delivery.NewSender(cfg.Delivery, buildVersion())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout, outbox.NewQueue(pool), sender, delivery.NewMetrics(registry), log)
+	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), outbox.NewQueue(pool),
+		sender, delivery.NewMetrics(registry), log)
 	r.recorder, err = outbox.NewRecorder(cfg.Outbox, settings(cfg), cfg.Database.ReplicationURL, cfg.Deployment, board,
 		outbox.Signals{Messages: r.dispatcher.Nudge, Waiting: func() { r.resolver.Nudge() }}, log)
 	if err != nil {
-		return &config.Error{Faults: []string{err.Error()}}
+		return nil, &config.Error{Faults: []string{err.Error()}}
 	}
 	r.recorder.Register(registry)
 	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, r.recorder, board, log)
@@ -85,10 +100,31 @@ func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
 	r.admin = admin.New(cfg.Admin, r.role, board, registry, log)
 	if _, err := r.admin.Listen(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	log.Info("attendee-relay starts", zap.String("version", buildVersion()), zap.String("deployment", cfg.Deployment))
-	return r.run(ctx)
+	return r, nil
+}
+
+// closing is the end of SHUTDOWN_TIMEOUT, kept for closing the connections after the stages have finished.
+func closing(shutdown time.Duration) time.Duration { return min(shutdown/10, time.Second) }
+
+// await returns what run ended with. It waits for SHUTDOWN_TIMEOUT and no longer: a Postgres that hangs, or commits that
+// wait for its standby, would keep the process until it is killed. What is cut off then is as safe as in a crash.
+func (r *relay) await(ctx context.Context, shutdown time.Duration, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(shutdown)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timer.C:
+		r.log.Error("SHUTDOWN_TIMEOUT is over before everything was closed; the next start goes on where this one stood")
+		return nil
+	}
 }
 
 // run owns the stages' goroutines. Each stage finishes what it holds when the context ends; the admin server answers
@@ -111,6 +147,7 @@ func (r *relay) run(ctx context.Context) error {
 	if adminErr := <-adminDone; err == nil && adminErr != nil {
 		err = fmt.Errorf("serving health and metrics: %w", adminErr)
 	}
+	r.pool.Close()
 	r.log.Info("attendee-relay has stopped")
 	return err
 }

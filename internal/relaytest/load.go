@@ -193,7 +193,7 @@ const (
 		where surname = $1 and status = 'Accepted' order by random() limit $2)`
 	leave = `update attendees set status = 'Bouncing' where surname = $1 and status = 'Accepted' and id % 3 = 0`
 	back  = `update attendees set status = 'Accepted' where surname = $1 and status = 'Bouncing'`
-	edit = `update attendees set email = 'new@example.org', updated_at = now() where id in (select id from attendees
+	edit  = `update attendees set email = 'new@example.org', updated_at = now() where id in (select id from attendees
 		where surname = $1 order by random() limit $2)`
 )
 

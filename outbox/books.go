@@ -127,9 +127,6 @@ func (r *Recorder) Lead(ctx context.Context) (replication.Position, error) {
 		return replication.Position{}, err
 	}
 	r.spooling = nil
-	if err := r.applySpool(ctx); err != nil {
-		return replication.Position{}, err
-	}
 	conn, err := r.connectWriter(ctx)
 	if err != nil {
 		return replication.Position{}, err

@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"attendee-relay/internal/postgres"
 )
 
 //go:embed sql/stats.sql
@@ -58,7 +60,7 @@ func (s *Stats) Collect(out chan<- prometheus.Metric) {
 		ctx, cancel := context.WithTimeout(context.Background(), statsTimeout)
 		defer cancel()
 		if err := s.count(ctx); err != nil {
-			s.log.Debug("the outbox could not be counted for the metrics", zap.Error(err))
+			s.log.Debug("the outbox could not be counted for the metrics", zap.Error(postgres.Safe(err)))
 			return
 		}
 	}

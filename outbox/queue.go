@@ -48,7 +48,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("claiming messages: %w", err)
+		return nil, fmt.Errorf("claiming messages: %w", postgres.Safe(err))
 	}
 	claimed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Message, error) {
 		m := Message{Token: token, LeaseEnds: ends}
@@ -65,7 +65,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("claiming messages: %w", err)
+		return nil, fmt.Errorf("claiming messages: %w", postgres.Safe(err))
 	}
 	return claimed, nil
 }
@@ -98,7 +98,7 @@ func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, 
 	var applied int
 	err := q.pool.QueryRow(ctx, settleSQL, ids, leases, states, waits, started, durations, statuses, failures, responses).Scan(&applied)
 	if err != nil {
-		return Settled{}, fmt.Errorf("settling %d messages: %w", len(settlements), err)
+		return Settled{}, fmt.Errorf("settling %d messages: %w", len(settlements), postgres.Safe(err))
 	}
 	return Settled{Applied: applied, Refused: len(settlements) - applied}, nil
 }

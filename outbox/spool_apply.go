@@ -52,6 +52,9 @@ type spoolState struct {
 	time   time.Time
 }
 
+// Resume implements replication.Recorder: a spool that was complete when its leader went away is applied to its end.
+func (r *Recorder) Resume(ctx context.Context) error { return r.applySpool(ctx) }
+
 // applySpool applies a complete spool, if there is one, before anything later is recorded.
 func (r *Recorder) applySpool(ctx context.Context) error {
 	for {

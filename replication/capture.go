@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -104,10 +103,9 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 		return pause
 	}
 	// A try ends at the first thing that is wrong: what an earlier one found was passed or is not known any more.
-	c.board.Clear(slices.DeleteFunc(slices.Clone(captureFaults), func(code fault.Code) bool { return code == f.Code })...)
 	for _, code := range captureFaults {
 		if code != f.Code {
-			c.board.Clear(code) // what was wrong before is not what is wrong now
+			c.board.Clear(code)
 		}
 	}
 	if c.board.Raise(f) {

@@ -34,6 +34,9 @@ type record struct {
 
 // run works until the context ends or the Recorder fails. What it is recording when the context ends is finished.
 func (r *record) run(ctx context.Context) error {
+	if err := r.recorder.Resume(ctx); err != nil {
+		return err
+	}
 	for {
 		items, err := r.queue.batch(ctx, batchChanges)
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 
 // Recorder makes the stream durable. What it has returned nil for is confirmed to Postgres and never sent again.
 type Recorder interface {
+	// Resume finishes what a predecessor's crash left half done. It comes before everything else, and may take long.
+	Resume(ctx context.Context) error
 	// Record stores the commits in order; the last one's EndLSN becomes the checkpoint. A part of a large transaction
 	// (More) is kept aside until the last part arrives and moves nothing. An error leaves the bookkeeping as it was, and
 	// the stream is read again from the checkpoint.

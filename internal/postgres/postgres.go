@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"time"
 
@@ -59,7 +58,8 @@ func Direct(ctx context.Context, url secret.String, name string) (*pgx.Conn, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, ConnectTimeout, errors.New("the database did not answer in time"))
 	defer cancel()
-	return pgx.ConnectConfig(ctx, config)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	return conn, Safe(err)
 }
 
 // DirectConfig is what Direct connects with.
@@ -96,7 +96,8 @@ func Replication(ctx context.Context, url secret.String, name string, takeover t
 	config.RuntimeParams["wal_sender_timeout"] = milliseconds(takeover)
 	ctx, cancel := context.WithTimeoutCause(ctx, ConnectTimeout, errors.New("the database did not answer in time"))
 	defer cancel()
-	return pgconn.ConnectConfig(ctx, &config.Config)
+	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
+	return conn, Safe(err)
 }
 
 func prepare(config *pgx.ConnConfig, name string) {
@@ -108,28 +109,3 @@ func prepare(config *pgx.ConnConfig, name string) {
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-// Unreachable reports whether err means that the server cannot be talked to now (and may be later): the connection
-// failed or broke, or the server is starting, stopping or out of connections.
-func Unreachable(err error) bool {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		switch pgErr.Code {
-		case "57P01", "57P02", "57P03", "53300":
-			return true
-		}
-		return len(pgErr.Code) == 5 && pgErr.Code[:2] == "08"
-	}
-	var connectErr *pgconn.ConnectError
-	var netErr net.Error
-	return errors.As(err, &connectErr) || errors.As(err, &netErr)
-}
-
-// Code returns the SQLSTATE of err, or "" when the server did not send one.
-func Code(err error) string {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		return pgErr.Code
-	}
-	return ""
-}

@@ -97,7 +97,7 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	switch {
 	case errors.As(err, &f):
 	case postgres.Unreachable(err):
-		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication")
+		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication%s", refusal(err))
 	default:
 		c.log.Error("capture stopped and will try again", zap.Error(err), zap.Duration("retry_in", pause))
 		return pause
@@ -112,6 +112,15 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 		c.log.Error("capture cannot run", zap.String("fault", string(f.Code)), zap.NamedError("cause", err), zap.Duration("retry_in", pause))
 	}
 	return pause
+}
+
+// refusal says why a connection failed, if that is what err is about.
+func refusal(err error) string {
+	var failed *pgconn.ConnectError
+	if errors.As(err, &failed) {
+		return ": " + postgres.Safe(failed).Error()
+	}
+	return ""
 }
 
 // lead gets hold of the slot, takes the bookkeeping over and streams until something fails.

@@ -11,8 +11,12 @@ import (
 )
 
 // Unreachable reports whether err means that the server cannot be talked to now (and may be later): the connection
-// failed or broke, or the server is starting, stopping or out of connections.
+// failed, was refused or broke, or the server is starting, stopping or out of connections.
 func Unreachable(err error) bool {
+	var connectErr *pgconn.ConnectError
+	if errors.As(err, &connectErr) {
+		return true
+	}
 	var pgErr *pgconn.PgError
 	if errors.As(err, &pgErr) {
 		switch pgErr.Code {
@@ -21,9 +25,8 @@ func Unreachable(err error) bool {
 		}
 		return len(pgErr.Code) == 5 && pgErr.Code[:2] == "08"
 	}
-	var connectErr *pgconn.ConnectError
 	var netErr net.Error
-	return errors.As(err, &connectErr) || errors.As(err, &netErr)
+	return errors.As(err, &netErr)
 }
 
 // Code returns the SQLSTATE of err, or "" when the server did not send one.

@@ -96,8 +96,15 @@ func mentioned(commits []replication.Commit) (identities, keys []string) {
 	seen := map[string]bool{}
 	for _, commit := range commits {
 		for _, c := range commit.Changes {
-			for _, identity := range [...]string{c.Identity, c.Previous} {
-				if identity != "" && !seen[identity] {
+			named := []string{c.Identity, c.Previous}
+			switch c.Op {
+			case replication.Truncate:
+				named = nil
+			case replication.Insert, replication.Delete:
+				named = named[:1]
+			}
+			for _, identity := range named {
+				if !seen[identity] {
 					seen[identity] = true
 					identities = append(identities, identity)
 				}

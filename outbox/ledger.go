@@ -164,8 +164,8 @@ type departures map[string][]*row
 func departed(rows []*row) departures {
 	left := departures{}
 	for _, r := range rows {
-		if r.gone && r.before.accepted && r.before.key != nil {
-			left[*r.before.key] = append(left[*r.before.key], r)
+		if key := r.keyAfter(); r.gone && r.before.accepted && key != nil {
+			left[*key] = append(left[*key], r)
 		}
 	}
 	return left

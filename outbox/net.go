@@ -22,6 +22,8 @@ type row struct {
 	dirty  bool
 	// before is what the ledger says of origin; filled when the row is spooled, else at the decision.
 	before entry
+	// reloaded: inserted after a TRUNCATE. If it was not accepted before, nothing says that it existed.
+	reloaded bool
 	// successor is the row that a gone one was inserted again as, under the same SOURCE_KEY.
 	successor *row
 }
@@ -51,12 +53,8 @@ func (n *net) apply(c replication.Change) {
 	case replication.Insert:
 		n.write(n.inserted(c.Identity), c)
 	case replication.Update:
-		from := c.Identity
-		if c.Previous != "" {
-			from = c.Previous
-		}
-		r := n.find(from)
-		delete(n.live, from)
+		r := n.find(c.Previous)
+		delete(n.live, c.Previous)
 		n.write(r, c)
 	case replication.Delete:
 		n.remove(n.find(c.Identity))
@@ -91,11 +89,13 @@ func (n *net) inserted(identity string) *row {
 	if gone := n.gone[identity]; len(gone) > 0 {
 		r := gone[len(gone)-1]
 		n.gone[identity] = gone[:len(gone)-1]
-		r.seq = n.seq
+		r.seq, r.reloaded = n.seq, n.truncated
 		return r
 	}
 	if n.truncated && n.origins[identity] == nil {
-		return n.existing(identity)
+		r := n.existing(identity)
+		r.seq, r.reloaded = n.seq, true
+		return r
 	}
 	r := &row{identity: identity, seq: n.seq}
 	n.rows = append(n.rows, r)

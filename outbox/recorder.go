@@ -43,6 +43,8 @@ type Recorder struct {
 	spooling *spooling
 	// renderLate: the payload query failed last, so acceptances wait for the Resolver until it succeeds there.
 	renderLate atomic.Bool
+	// spoolBatch is how many rows one step of applying the spool handles.
+	spoolBatch int
 
 	acceptances prometheus.Counter
 }
@@ -73,8 +75,9 @@ func NewRecorder(c Config, settings Settings, url secret.String, deployment stri
 	name := "attendee-relay/" + deployment
 	return &Recorder{
 		config: c, settings: settings, deployment: deployment, board: board, signals: signals, log: log.Named("outbox"),
-		writer: &writer{url: url, name: name + " writer"},
-		reader: &reader{url: url, name: name + " reader", query: q},
+		writer:     &writer{url: url, name: name + " writer"},
+		reader:     &reader{url: url, name: name + " reader", query: q},
+		spoolBatch: spoolBatch,
 		acceptances: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "attendee_relay_acceptances_total",
 			Help: "Acceptances recorded by this process.",

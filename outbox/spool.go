@@ -121,11 +121,14 @@ func storeNet(ctx context.Context, tx pgx.Tx, n *net) error {
 	}
 	added, changed := &spoolRows{}, &spoolRows{}
 	for _, r := range n.rows {
+		if r.number == 0 && r.existed {
+			r.before = before.loaded[r.origin]
+		}
+		r.existed = r.existed && (r.before.accepted || !r.reloaded)
 		switch {
 		case r.number != 0 && r.dirty:
 			changed.add(r)
 		case r.number == 0 && (r.existed || !r.gone):
-			r.before = before.loaded[r.origin]
 			added.add(r)
 		}
 	}

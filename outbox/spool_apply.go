@@ -41,7 +41,7 @@ const (
 	spoolAdd spoolStep = "add"
 )
 
-// spoolBatch is how many rows one step's transaction handles.
+// spoolBatch is how many rows one step's transaction handles, unless a test changes it.
 const spoolBatch = 5_000
 
 // spoolState is how far a complete spool has been applied.
@@ -78,9 +78,9 @@ func (r *Recorder) applySpoolBatch(ctx context.Context) (more bool, err error) {
 		more = true
 		switch state.step {
 		case spoolEmptyLedger:
-			return emptyLedger(ctx, tx)
+			return r.emptyLedger(ctx, tx)
 		case spoolRemove:
-			return removeSpooled(ctx, tx, state)
+			return r.removeSpooled(ctx, tx, state)
 		default:
 			accepted, err = r.addSpooled(ctx, tx, state)
 			return err
@@ -111,8 +111,8 @@ func readSpoolState(ctx context.Context, tx pgx.Tx) (*spoolState, error) {
 	return &s, err
 }
 
-func emptyLedger(ctx context.Context, tx pgx.Tx) error {
-	moved, err := tx.Exec(ctx, spoolEmptyLedgerSQL, spoolBatch)
+func (r *Recorder) emptyLedger(ctx context.Context, tx pgx.Tx) error {
+	moved, err := tx.Exec(ctx, spoolEmptyLedgerSQL, r.spoolBatch)
 	if err != nil || moved.RowsAffected() > 0 {
 		return err
 	}
@@ -120,8 +120,8 @@ func emptyLedger(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-func removeSpooled(ctx context.Context, tx pgx.Tx, state *spoolState) error {
-	rows, err := readSpooled(ctx, tx, spoolNextSQL, state.cursor, spoolBatch)
+func (r *Recorder) removeSpooled(ctx context.Context, tx pgx.Tx, state *spoolState) error {
+	rows, err := readSpooled(ctx, tx, spoolNextSQL, state.cursor, r.spoolBatch)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func removeSpooled(ctx context.Context, tx pgx.Tx, state *spoolState) error {
 }
 
 func (r *Recorder) addSpooled(ctx context.Context, tx pgx.Tx, state *spoolState) (accepted int, err error) {
-	rows, err := readSpooled(ctx, tx, spoolNextSQL, state.cursor, spoolBatch)
+	rows, err := readSpooled(ctx, tx, spoolNextSQL, state.cursor, r.spoolBatch)
 	if err != nil {
 		return 0, err
 	}

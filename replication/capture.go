@@ -49,14 +49,18 @@ type Capture struct {
 	serverEnd atomic.Uint64
 	oldest    atomic.Int64
 	retained  atomic.Int64
+	// progressed: something was recorded the last time this process led.
+	progressed bool
 	// WatchEvery is how often the catalog is compared with what capture rests on, 30 s unless a test changes it.
 	WatchEvery time.Duration
+	// PartSize is how many changes of one transaction are held in memory at most.
+	PartSize int
 }
 
 // NewCapture makes a Capture; url is the direct connection string.
 func NewCapture(c Config, url secret.String, deployment string, books Books, recorder Recorder, reconciler Reconciler, board *fault.Board, log *zap.Logger) *Capture {
 	return &Capture{config: c, url: url, deployment: deployment, books: books, recorder: recorder, reconciler: reconciler,
-		board: board, WatchEvery: watchEvery, log: log.Named("replication")}
+		board: board, WatchEvery: watchEvery, PartSize: PartSize, log: log.Named("replication")}
 }
 
 // Leading reports whether this process holds the slot and records.
@@ -69,8 +73,10 @@ func (c *Capture) StandingBy() bool { return c.standby.Load() }
 func (c *Capture) Run(ctx context.Context) error {
 	wait := newBackoff()
 	for {
+		began := time.Now()
 		err := c.lead(ctx)
-		if c.leading.Swap(false) {
+		// A fault that shows at the stream's first commit must not be met several times a second, for ever.
+		if c.leading.Swap(false) && (c.progressed || time.Since(began) > maxBackoff) {
 			wait.reset()
 		}
 		if ctx.Err() != nil {
@@ -161,7 +167,7 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	c.oldest.Store(0)
 	queue := newQueue()
 	group, ctx := errgroup.WithContext(ctx)
-	reader := &stream{conn: conn, assembler: newAssembler(source), queue: queue, interval: c.config.Takeover / 3,
+	reader := &stream{conn: conn, assembler: newAssembler(source, c.PartSize), queue: queue, interval: c.config.Takeover / 3,
 		recorded: &c.recorded, serverEnd: &c.serverEnd}
 	writer := &record{recorder: skipping{c.recorder, from}, reconciler: c.reconciler, queue: queue, recorded: &c.recorded, oldest: &c.oldest,
 		advanced: time.Now()}
@@ -170,6 +176,7 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	group.Go(func() error { return watcher.run(ctx) })
 	group.Go(func() error { return reader.receive(ctx) })
 	err := group.Wait()
+	c.progressed = c.recorded.Load() > uint64(from)
 	// What was recorded last is confirmed while the connection still stands; if it does not, the stream repeats it and
 	// the checkpoint drops it.
 	_ = reader.tell(false)
@@ -210,7 +217,10 @@ func closeWalsender(conn *pgconn.PgConn) {
 	_ = conn.Close(ctx)
 }
 
-// backoff waits longer after each failure, up to 10 s, with jitter so that several relays do not come back together.
+// maxBackoff is the longest wait between two tries.
+const maxBackoff = 10 * time.Second
+
+// backoff waits longer after each failure, up to maxBackoff, with jitter so that several relays do not come back together.
 type backoff struct{ wait time.Duration }
 
 func newBackoff() *backoff {
@@ -223,6 +233,6 @@ func (b *backoff) reset() { b.wait = 100 * time.Millisecond }
 
 func (b *backoff) next() time.Duration {
 	wait := b.wait
-	b.wait = min(2*b.wait, 10*time.Second)
+	b.wait = min(2*b.wait, maxBackoff)
 	return wait/2 + rand.N(wait) //nolint:gosec // jitter
 }

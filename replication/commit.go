@@ -26,7 +26,7 @@ type Commit struct {
 	More bool
 }
 
-// PartSize is how many changes of one transaction are held in memory at most.
+// PartSize is how many changes of one transaction are held in memory at most, unless a test changes it.
 const PartSize = 10_000
 
 // Op is the kind of a change.
@@ -45,7 +45,7 @@ type Change struct {
 	Op Op
 	// Identity is the row's identity after the change; for Delete before it; empty for Truncate.
 	Identity string
-	// Previous is the identity before an Update that changed it, else empty.
+	// Previous is the identity before an Update, mostly the same.
 	Previous string
 	// Key is SOURCE_KEY's value after an Insert or Update.
 	Key Value

@@ -16,6 +16,7 @@ type assembler struct {
 	accepted map[string]bool
 	layout   *layout
 	open     *Commit
+	partSize int
 }
 
 // layout says at which places of a tuple the columns stand that are read.
@@ -25,12 +26,12 @@ type layout struct {
 	status   int
 }
 
-func newAssembler(source *Source) *assembler {
+func newAssembler(source *Source, partSize int) *assembler {
 	accepted := make(map[string]bool, len(source.Accepted))
 	for _, form := range source.Accepted {
 		accepted[form] = true
 	}
-	return &assembler{source: source, accepted: accepted}
+	return &assembler{source: source, accepted: accepted, partSize: partSize}
 }
 
 // inTransaction reports whether a transaction has begun and not ended.
@@ -136,13 +137,12 @@ func (a *assembler) row(relation uint32, op Op, before, after *pglogrepl.TupleDa
 		return nil, err
 	}
 	if before != nil {
-		previous, err := a.identity(before, nil)
+		change.Previous, err = a.identity(before, nil)
 		if err != nil {
 			return nil, err
 		}
-		if previous != change.Identity {
-			change.Previous = previous
-		}
+	} else if op == Update {
+		change.Previous = change.Identity
 	}
 	if change.Key, err = tupleValue(after, a.layout.key, before); err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func (a *assembler) add(change Change) (*Commit, error) {
 		return nil, fmt.Errorf("the stream has a change of %s outside a transaction", a.source.Name())
 	}
 	a.open.Changes = append(a.open.Changes, change)
-	if len(a.open.Changes) < PartSize {
+	if len(a.open.Changes) < a.partSize {
 		return nil, nil
 	}
 	part := *a.open

@@ -1,12 +1,12 @@
 -- The watched table, and the index that identifies its rows in the stream: the REPLICA IDENTITY index if one is set,
 -- else the primary key. A deferrable one does not count: Postgres treats such a table as having no identity
--- (RelationGetIndexList, PostgreSQL 14-18).
+-- (RelationGetIndexList, PostgreSQL 14-18). Columns that an index merely INCLUDEs identify nothing.
 SELECT c.oid,
        c.relkind::text,
        c.relpersistence::text,
        c.relreplident::text,
        pg_catalog.current_setting('server_version_num')::int,
-       coalesce(i.indkey::int2[], '{}'),
+       coalesce((i.indkey::int2[])[0 : i.indnkeyatts - 1], '{}'),
        (SELECT count(*)
           FROM pg_catalog.pg_partition_tree(c.oid) t
           JOIN pg_catalog.pg_class leaf ON leaf.oid = t.relid

@@ -126,7 +126,8 @@ CREATE TABLE attendee_relay.spool (
 );
 CREATE INDEX spool_identity ON attendee_relay.spool (identity);
 CREATE INDEX spool_origin ON attendee_relay.spool (origin);
-CREATE INDEX spool_departed ON attendee_relay.spool (ledger_key) WHERE gone AND was_accepted;
+-- The key that a deleted row had last: the transaction's (key_kind 2), else the ledger's.
+CREATE INDEX spool_departed ON attendee_relay.spool ((CASE key_kind WHEN 2 THEN source_key WHEN 0 THEN ledger_key END)) WHERE gone AND was_accepted;
 
 CREATE VIEW attendee_relay.outbox AS
 SELECT m.message_id,

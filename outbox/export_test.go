@@ -1,0 +1,4 @@
+package outbox
+
+// SetSpoolBatch makes the steps of a large transaction small.
+func (r *Recorder) SetSpoolBatch(rows int) { r.spoolBatch = rows }

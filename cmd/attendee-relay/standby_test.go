@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +41,7 @@ func TestStandbyTakesOverFromAFrozenLeader(t *testing.T) {
 	receiver.Await(t, 100, ready)
 
 	frozen := time.Now()
-	leader.Signal(t, syscall.SIGSTOP)
+	leader.Freeze(t)
 	standby.AwaitRole(t, takeover+5*time.Second, "leader")
 	t.Logf("the standby led %v after the freeze", time.Since(frozen).Round(10*time.Millisecond))
 	receiver.Await(t, len(receiver.Webhooks())+50, ready)
@@ -54,6 +56,56 @@ func TestStandbyTakesOverFromAFrozenLeader(t *testing.T) {
 	}
 	accepted := load.Stop(t)
 	t.Logf("%d acceptances, %d requests repeated", accepted, load.Verify(t, receiver, ready))
+}
+
+// Its open transaction holds the lock that fences other leaders off, until its session is ended for it.
+func TestStandbyTakesOverFromALeaderFrozenInItsTransaction(t *testing.T) {
+	t.Parallel()
+	const takeover = 2 * time.Second
+	db := pgtest.New(t)
+	receiver := relaytest.NewReceiver(t, nil)
+	event := relaytest.AddEvent(t, db, receiver.URL)
+	leader, standby := startPair(t, db, "REPLICATION_TAKEOVER="+takeover.String())
+
+	// The leader has passed the fence and waits for a table when it is frozen; then it has the table, and does not know.
+	lock, err := db.Pool(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Rollback(t.Context()) }()
+	if _, err := lock.Exec(t.Context(), "lock table attendee_relay.message in share mode"); err != nil {
+		t.Fatal(err)
+	}
+	relaytest.Accept(t, db, event, 1)
+	awaitSession(t, db, "wait_event = 'relation'", true)
+	leader.Freeze(t)
+	frozen := time.Now()
+	if err := lock.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	awaitSession(t, db, "state = 'idle in transaction'", true)
+
+	standby.AwaitRole(t, takeover+5*time.Second, "leader")
+	t.Logf("the standby led %v after the freeze", time.Since(frozen).Round(10*time.Millisecond))
+	awaitSession(t, db, "state = 'idle in transaction'", false)
+	awaitState(t, db, "delivered", 1)
+	leader.Signal(t, syscall.SIGCONT)
+	leader.AwaitRole(t, ready, "standby")
+	relaytest.Accept(t, db, event, 1)
+	awaitState(t, db, "delivered", 2)
+	if n := len(receiver.Webhooks()); n != 2 {
+		t.Errorf("%d requests for 2 messages", n)
+	}
+}
+
+// awaitSession waits until a writing session of a relay is in a state, or none is.
+func awaitSession(t *testing.T, db *pgtest.DB, state string, want bool) {
+	t.Helper()
+	pgtest.WaitUntil(t, ready, "a writer's session has "+state, func() (bool, string) {
+		sessions := pgtest.Values[bool](t, db, "select "+state+" from pg_stat_activity where datname = current_database() "+
+			"and application_name = 'attendee-relay/test writer' and wait_event is not null")
+		return slices.Contains(sessions, true) == want, fmt.Sprint(sessions)
+	})
 }
 
 // startPair starts a leader and then a standby.

@@ -43,7 +43,8 @@ func StartLoad(t *testing.T, db *pgtest.DB, seed uint64, crashes bool, events ..
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Load{db: db, events: events, stop: stop}
 	for number := range workers {
-		w := &worker{pool: pool, events: events, name: fmt.Sprintf("worker %d", number), random: rand.New(rand.NewPCG(seed, uint64(number)))}
+		w := &worker{pool: pool, events: events, name: fmt.Sprintf("worker %d", number)}
+		w.random = rand.New(rand.NewPCG(seed, uint64(number))) //nolint:gosec // to be repeatable
 		l.done.Go(func() { l.run(ctx, w, crashes) })
 	}
 	t.Cleanup(func() {
@@ -239,7 +240,7 @@ func (w *worker) exec(ctx context.Context, sql string, args ...any) error {
 // Seed returns a seed and prints it; the test's random choices follow from it.
 func Seed(t *testing.T) uint64 {
 	t.Helper()
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // not a secret
 	t.Logf("seed %d", seed)
 	return seed
 }

@@ -25,7 +25,7 @@ type Process struct {
 func Start(t *testing.T, environ []string, arguments ...string) *Process {
 	t.Helper()
 	p := &Process{cmd: exec.Command(Binary(t), arguments...), ended: make(chan struct{})} //nolint:noctx // the cleanup ends it
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, environ...)
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, environ...)
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	p.cmd.SysProcAttr = attributes()
@@ -75,6 +75,18 @@ func (p *Process) Signal(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(signal); err != nil {
 		t.Fatalf("sending %v: %v", signal, err)
+	}
+}
+
+// Freeze stops the process where it stands, and returns when every thread of it has stopped. SIGCONT wakes it.
+func (p *Process) Freeze(t *testing.T) {
+	t.Helper()
+	p.Signal(t, syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	for !status.Stopped() {
+		if _, err := syscall.Wait4(p.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil && err != syscall.EINTR {
+			t.Fatalf("waiting for the process to freeze: %v", err)
+		}
 	}
 }
 

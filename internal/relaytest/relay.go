@@ -59,7 +59,11 @@ func (r *Relay) Get(t *testing.T, path string) (status int, body string) {
 		}
 		r.admin = found[1]
 	}
-	answer, err := r.client.Get("http://" + r.admin + path)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.admin+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := r.client.Do(request)
 	if err != nil {
 		return 0, err.Error()
 	}

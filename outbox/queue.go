@@ -19,6 +19,8 @@ var (
 	claimSQL string
 	//go:embed sql/settle.sql
 	settleSQL string
+	//go:embed sql/commit_local.sql
+	commitLocalSQL string
 )
 
 // queueTimeout bounds one claim or settlement.
@@ -43,14 +45,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 	token := uuid.New()
 	// Read before the claim is sent, so that the lease never ends earlier in the database than here.
 	ends := time.Now().Add(request.Lease)
-	rows, err := q.pool.Query(ctx, claimSQL, request.Limit, request.Lease.String(), request.PerEndpoint, busy, held, token)
-	if noOutbox(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("claiming messages: %w", postgres.Safe(err))
-	}
-	claimed, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Message, error) {
+	claimed, err := collect(ctx, q.pool, func(row pgx.CollectableRow) (Message, error) {
 		m := Message{Token: token, LeaseEnds: ends}
 		var key string
 		var committed *time.Time
@@ -60,7 +55,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 			m.CommittedAt = *committed
 		}
 		return m, err
-	})
+	}, claimSQL, request.Limit, request.Lease.String(), request.PerEndpoint, busy, held, token)
 	if noOutbox(err) {
 		return nil, nil
 	}
@@ -95,12 +90,33 @@ func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, 
 		statuses = append(statuses, status)
 		failures, responses = append(failures, optional(attempt.Error)), append(responses, optional(attempt.Response))
 	}
-	var applied int
-	err := q.pool.QueryRow(ctx, settleSQL, ids, leases, states, waits, started, durations, statuses, failures, responses).Scan(&applied)
+	applied, err := collect(ctx, q.pool, pgx.RowTo[int],
+		settleSQL, ids, leases, states, waits, started, durations, statuses, failures, responses)
 	if err != nil {
 		return Settled{}, fmt.Errorf("settling %d messages: %w", len(settlements), postgres.Safe(err))
 	}
-	return Settled{Applied: applied, Refused: len(settlements) - applied}, nil
+	return Settled{Applied: applied[0], Refused: len(settlements) - applied[0]}, nil
+}
+
+// collect runs a statement in a transaction of its own and collects its rows. The commit waits for no synchronous standby:
+// what a promotion takes back is a lease or an outcome, and the message is sent again with the same id.
+func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T], statement string, args ...any) ([]T, error) {
+	batch := &pgx.Batch{} // without a BEGIN both are one transaction
+	batch.Queue(commitLocalSQL)
+	batch.Queue(statement, args...)
+	results := pool.SendBatch(ctx, batch)
+	_, err := results.Exec()
+	var list []T
+	if err == nil {
+		var rows pgx.Rows
+		if rows, err = results.Query(); err == nil {
+			list, err = pgx.CollectRows(rows, row)
+		}
+	}
+	if closed := results.Close(); err == nil {
+		err = closed // the commit's
+	}
+	return list, err
 }
 
 // noOutbox: before the first start has made the outbox there is nothing to send.

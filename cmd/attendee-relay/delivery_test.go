@@ -168,3 +168,34 @@ func TestLeasedMessagesOfAKilledRelayAreSentAgain(t *testing.T) {
 		}
 	}
 }
+
+// Acceptances must survive a promotion and wait for the standby; leases and outcomes need not, and do not.
+func TestDeliveriesGoOnWhileCommitsWaitForAStandby(t *testing.T) {
+	t.Parallel()
+	const n = 5
+	var works atomic.Bool
+	receiver := relaytest.NewReceiver(t, func(relaytest.Webhook) int {
+		if works.Load() {
+			return http.StatusOK
+		}
+		return http.StatusBadGateway
+	})
+	db := pgtest.On(t, pgtest.Start(t, nil))
+	event := relaytest.AddEvent(t, db, receiver.URL)
+	relaytest.Run(t, db, "DELIVERY_RETRY_SCHEDULE="+strings.Repeat("200ms,", 100)+"200ms").AwaitRole(t, ready, "leader")
+	relaytest.Accept(t, db, event, n)
+	receiver.Await(t, n, ready)
+
+	db.Exec(t, "alter system set synchronous_standby_names = 'missing'")
+	db.Exec(t, "select pg_reload_conf()")
+	t.Cleanup(func() {
+		db.Exec(t, "alter system reset synchronous_standby_names")
+		db.Exec(t, "select pg_reload_conf()")
+	})
+	awaitWaiters(t, db, "SyncRep", func() {
+		db.Exec(t, `begin; set local synchronous_commit = local;
+			insert into attendees (event_id, name, surname, status) values (1, 'Ada', 'Lovelace', 'Accepted'); commit`)
+	})
+	works.Store(true)
+	awaitState(t, db, "delivered", n)
+}

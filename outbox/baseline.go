@@ -26,10 +26,11 @@ var (
 // Baseline implements replication.Books: it stores the phase, and with the phase streaming the rows accepted in the
 // snapshot, all in one transaction. An empty snapshot name stands for an ordinary snapshot.
 func (r *Recorder) Baseline(ctx context.Context, phase replication.Phase, start pglogrepl.LSN, snapshotName string) error {
-	conn, err := r.connectWriter(ctx)
+	conn, release, err := r.writer.hold(ctx)
 	if err != nil {
 		return err
 	}
+	defer release()
 	if phase != replication.PhaseStreaming {
 		if _, err := conn.Exec(ctx, "UPDATE attendee_relay.checkpoint SET phase = $1", string(phase)); err != nil {
 			return fmt.Errorf("storing the phase of the first start: %w", err)
@@ -62,7 +63,7 @@ func (r *Recorder) readBaseline(ctx context.Context, tx pgx.Tx, start pglogrepl.
 	if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
 		return 0, fmt.Errorf("preparing the baseline: %w", err)
 	}
-	s := r.source
+	s := r.opened.Load().source
 	filled, err := tx.Exec(ctx, "INSERT INTO attendee_relay.ledger (identity, source_key) SELECT "+s.IdentitySQL()+", "+
 		s.KeySQL()+" FROM "+s.Name()+" WHERE "+s.AcceptedSQL("$1"), s.Accepted)
 	if postgres.Code(err) == "42501" {

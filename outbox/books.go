@@ -25,10 +25,11 @@ var (
 // Open implements replication.Books. On a first start it touches nothing unless the payload query can be used; later an
 // unusable one stops rendering only.
 func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source *replication.Source) (replication.Position, error) {
-	conn, err := r.connectWriter(ctx)
+	conn, release, err := r.writer.hold(ctx)
 	if err != nil {
 		return replication.Position{}, err
 	}
+	defer release()
 	exists, err := schemaExists(ctx, conn)
 	if err != nil {
 		return replication.Position{}, err
@@ -50,14 +51,8 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	if err != nil {
 		return replication.Position{}, err
 	}
-	r.systemID, r.source = cluster.SystemID, source
+	r.opened.Store(&opened{systemID: cluster.SystemID, source: source})
 	return at, nil
-}
-
-func (r *Recorder) connectWriter(ctx context.Context) (*pgx.Conn, error) {
-	r.writer.mu.Lock()
-	defer r.writer.mu.Unlock()
-	return r.writer.connect(ctx)
 }
 
 // checkQuery shows an unusable payload query on the fault board, and takes it off when it can be used.
@@ -127,10 +122,11 @@ func (r *Recorder) Lead(ctx context.Context) (replication.Position, error) {
 		return replication.Position{}, err
 	}
 	r.spooling = nil
-	conn, err := r.connectWriter(ctx)
+	conn, release, err := r.writer.hold(ctx)
 	if err != nil {
 		return replication.Position{}, err
 	}
+	defer release()
 	var phase, lsn string
 	if err := conn.QueryRow(ctx, "SELECT phase, lsn::text FROM attendee_relay.checkpoint").Scan(&phase, &lsn); err != nil {
 		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -146,8 +147,8 @@ func arrayLiteral(keys []string) []byte {
 
 // safeMessage is what Postgres said without the value it said it about: messages of the classes 22 and 23 quote data.
 func safeMessage(err error) string {
-	pgErr, ok := err.(*pgconn.PgError) //nolint:errorlint // callers pass what pgconn returned
-	if !ok {
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
 		return "the query failed"
 	}
 	message := pgErr.Message

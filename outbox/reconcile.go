@@ -25,10 +25,11 @@ func (r *Recorder) Vanished(ctx context.Context, conn *pgx.Conn) ([]string, erro
 }
 
 func (r *Recorder) vanished(ctx context.Context, q querier, among []string) ([]string, error) {
-	s := r.source
-	if s == nil {
+	now := r.opened.Load()
+	if now == nil {
 		return nil, errors.New("the bookkeeping has not been opened")
 	}
+	s := now.source
 	rows, err := q.Query(ctx, fmt.Sprintf(vanishedSQL, s.Name(), s.IdentitySQL(), s.AcceptedSQL("$1")), s.Accepted, among, replication.VanishedLimit)
 	if err != nil {
 		return nil, err

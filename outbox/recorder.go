@@ -34,8 +34,8 @@ type Recorder struct {
 	log        *zap.Logger
 	signals    Signals
 
-	systemID string
-	source   *replication.Source
+	// opened is also read by the Resolver.
+	opened atomic.Pointer[opened]
 	// seen: transactions up to seenUntil that this snapshot shows are in the baseline already.
 	seen      snapshot
 	seenUntil pglogrepl.LSN
@@ -47,6 +47,12 @@ type Recorder struct {
 	spoolBatch int
 
 	acceptances prometheus.Counter
+}
+
+// opened is what the bookkeeping was opened for.
+type opened struct {
+	systemID string
+	source   *replication.Source
 }
 
 // Settings are the settings that the ledger rests on: with others its rows would mean something else.
@@ -218,7 +224,7 @@ func (r *Recorder) render(ctx context.Context, found []acceptance) (ready messag
 		return messages{}, found, nil
 	}
 	for _, a := range found {
-		if !ready.add(r.systemID, a, rows) {
+		if !ready.add(r.opened.Load().systemID, a, rows) {
 			waiting = append(waiting, a)
 		}
 	}

@@ -5,6 +5,9 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,7 +33,8 @@ const (
 	resolveLimit = 500
 	// resolveAtLeast is how often a Resolver looks for due acceptances that nobody told it of.
 	resolveAtLeast = 30 * time.Second
-	// failuresInARow of single keys mean that the query is broken for all, and the rest need not be tried one by one.
+	// failuresInARow of single keys, without a success before, are shown as a failing query; as many timeouts in a row end
+	// the round.
 	failuresInARow = 3
 )
 
@@ -166,53 +170,123 @@ func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 	if postgres.Unreachable(err) || ctx.Err() != nil {
 		return err
 	}
-	if len(list) == 1 {
-		if v.recorder.renderLate.Load() {
+	groups := groupByKey(list)
+	if failsForAll(err) || len(groups) == 1 {
+		if failsForAll(err) || v.recorder.renderLate.Load() {
 			v.recorder.queryFailed(err)
 		}
 		return v.store(ctx, list, nil, failure(err))
 	}
-	failed := 0
-	for i, d := range list {
-		one, err := v.query(ctx, []*due{d})
+	return v.resolveGroups(ctx, groups)
+}
+
+// resolveGroups evaluates key by key, in another order each time, because keys that run into the timeout end the round.
+func (v *Resolver) resolveGroups(ctx context.Context, groups [][]*due) error {
+	rand.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
+	worked, timeouts := false, 0
+	for i, group := range groups {
+		rows, err := v.query(ctx, group)
+		if err != nil && (postgres.Unreachable(err) || ctx.Err() != nil) {
+			return err
+		}
 		reason := ""
-		if err != nil {
-			if postgres.Unreachable(err) || ctx.Err() != nil {
-				return err
-			}
-			failed++
-			reason = failure(err)
-		} else {
-			failed = 0
+		switch {
+		case err == nil:
+			worked, timeouts = true, 0
 			v.queryWorks()
+		case postgres.Code(err) == "57014":
+			timeouts++
+			reason = failure(err)
+		default:
+			timeouts = 0
+			reason = failure(err)
 		}
-		if failed >= failuresInARow {
+		if err != nil && !worked && i+1 == failuresInARow {
 			v.recorder.queryFailed(err)
-			return v.store(ctx, list[i:], nil, reason)
 		}
-		if err := v.store(ctx, []*due{d}, one, reason); err != nil {
+		if timeouts == failuresInARow {
+			return v.store(ctx, slices.Concat(groups[i:]...), nil, reason)
+		}
+		if err := v.store(ctx, group, rows, reason); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// groupByKey keeps the acceptances of one key together and in order.
+func groupByKey(list []*due) [][]*due {
+	var groups [][]*due
+	place := map[string]int{}
+	for _, d := range list {
+		if d.key != nil {
+			if at, again := place[*d.key]; again {
+				groups[at] = append(groups[at], d)
+				continue
+			}
+			place[*d.key] = len(groups)
+		}
+		groups = append(groups, []*due{d})
+	}
+	return groups
+}
+
+// failsForAll reports whether an error has nothing to do with the keys: the query cannot be prepared, or it names what
+// does not exist or may not be read (class 42), or writes (25006).
+func failsForAll(err error) bool {
+	var f *fault.Fault
+	code := postgres.Code(err)
+	return errors.As(err, &f) || strings.HasPrefix(code, "42") || code == "25006"
+}
+
 func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload, error) {
-	found := make([]acceptance, len(list))
-	for i, d := range list {
-		found[i] = d.acceptance
-	}
-	keys := keysOf(found)
-	if len(keys) == 0 {
-		return map[string][]payload{}, nil
-	}
 	var rows map[string][]payload
 	err := v.reader.in(ctx, v.recorder.config.QueryTimeout, func(snapshot) error {
+		if err := v.readKeys(ctx, list); err != nil {
+			return err
+		}
+		found := make([]acceptance, len(list))
+		for i, d := range list {
+			found[i] = d.acceptance
+		}
 		var err error
-		rows, err = v.reader.payloads(ctx, keys, v.recorder.config.DefaultURL)
+		rows, err = v.reader.payloads(ctx, keysOf(found), v.recorder.config.DefaultURL)
 		return err
 	})
 	return rows, err
+}
+
+// readKeys asks the watched table for the keys that the stream left out: a value stored apart from its row (TOAST) that
+// the statement did not touch. No index serves this; it is rare.
+func (v *Resolver) readKeys(ctx context.Context, list []*due) error {
+	var identities []string
+	for _, d := range list {
+		if d.key == nil {
+			identities = append(identities, d.row)
+		}
+	}
+	if len(identities) == 0 {
+		return nil
+	}
+	s := v.recorder.opened.Load().source
+	rows, err := v.reader.conn.Query(ctx, "SELECT "+s.IdentitySQL()+", "+s.KeySQL()+" FROM "+s.Name()+" WHERE "+
+		s.IdentitySQL()+" = ANY ($1::text[])", identities)
+	if err != nil {
+		return err
+	}
+	keys := map[string]*string{}
+	var identity string
+	var key *string
+	_, err = pgx.ForEachRow(rows, []any{&identity, &key}, func() error {
+		keys[identity] = key
+		return nil
+	})
+	for _, d := range list {
+		if d.key == nil {
+			d.key = keys[d.row]
+		}
+	}
+	return err
 }
 
 func (v *Resolver) queryWorks() {
@@ -228,7 +302,7 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 	var taken []int64
 	for _, d := range list {
 		reason := failed
-		if reason == "" && ready.add(v.recorder.systemID, d.acceptance, rows) {
+		if reason == "" && ready.add(v.recorder.opened.Load().systemID, d.acceptance, rows) {
 			taken = append(taken, d.id)
 			continue
 		}

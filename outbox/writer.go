@@ -53,6 +53,17 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
+// hold gives the connection to one caller until release.
+func (w *writer) hold(ctx context.Context) (conn *pgx.Conn, release func(), err error) {
+	w.mu.Lock()
+	conn, err = w.connect(ctx)
+	if err != nil {
+		w.mu.Unlock()
+		return nil, nil, err
+	}
+	return conn, w.mu.Unlock, nil
+}
+
 func (w *writer) close(ctx context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

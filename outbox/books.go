@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
 	"attendee-relay/replication"
 )
 
@@ -25,6 +26,7 @@ var (
 // Open implements replication.Books. On a first start it touches nothing unless the payload query can be used; later an
 // unusable one stops rendering only.
 func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source *replication.Source) (replication.Position, error) {
+	r.dropDead(ctx)
 	conn, release, err := r.writer.hold(ctx)
 	if err != nil {
 		return replication.Position{}, err
@@ -53,6 +55,20 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	}
 	r.opened.Store(&opened{systemID: cluster.SystemID, source: source})
 	return at, nil
+}
+
+// dropDead closes the connections on which the server does not answer any more. Otherwise each of them would be found dead
+// by a try of its own, and after a restart of the server every try waits longer than the one before.
+func (r *Recorder) dropDead(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, postgres.ConnectTimeout, errors.New("the database did not answer in time"))
+	defer cancel()
+	r.writer.mu.Lock()
+	defer r.writer.mu.Unlock()
+	for _, conn := range []*pgx.Conn{r.writer.conn, r.reader.conn} {
+		if conn != nil && !conn.IsClosed() && conn.Ping(ctx) != nil {
+			_ = conn.Close(ctx)
+		}
+	}
 }
 
 // checkQuery shows an unusable payload query on the fault board, and takes it off when it can be used.

@@ -53,11 +53,8 @@ func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = checkPublication(ctx, sql, c.config, source)
-	if c.config.Setup == "auto" && isFault(err, fault.PublicationMissing) {
-		err = nil
-	}
-	if err != nil {
+	published, err := checkPublication(ctx, sql, c.config, source)
+	if err != nil && (published || c.config.Setup != "auto") {
 		return nil, err
 	}
 	s, err := readSlot(ctx, sql, c.config.Slot)
@@ -171,9 +168,4 @@ func (c *Capture) baselineOfGivenSlot(ctx context.Context, s *slot) error {
 func isAnyFault(err error) bool {
 	var f *fault.Fault
 	return errors.As(err, &f)
-}
-
-func isFault(err error, code fault.Code) bool {
-	var f *fault.Fault
-	return errors.As(err, &f) && f.Code == code
 }

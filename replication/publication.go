@@ -26,8 +26,8 @@ func createPublicationSQL(c Config, s *Source) string {
 // from the relay or break the application. It must come before the slot: a slot cannot decode with a publication that
 // did not exist yet.
 func ensurePublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) error {
-	err := checkPublication(ctx, conn, c, s)
-	if !isFault(err, fault.PublicationMissing) || c.Setup != "auto" {
+	exists, err := checkPublication(ctx, conn, c, s)
+	if exists || err == nil || c.Setup != "auto" {
 		return err
 	}
 	if _, err := conn.Exec(ctx, createPublicationSQL(c, s)); err != nil {
@@ -37,31 +37,34 @@ func ensurePublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source)
 		}
 		return fmt.Errorf("creating publication %q: %w", c.Publication, err)
 	}
-	return checkPublication(ctx, conn, c, s)
+	_, err = checkPublication(ctx, conn, c, s)
+	return err
 }
 
-func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) error {
+// checkPublication reports, with the fault, whether the publication exists: one that does and cannot be used is
+// somebody's, and left to them.
+func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) (exists bool, err error) {
 	var oid uint32
 	var allTables, viaRoot, allOperations, member, filtered bool
-	err := conn.QueryRow(ctx, publicationSQL, c.Publication, s.Schema, s.Table).
+	err = conn.QueryRow(ctx, publicationSQL, c.Publication, s.Schema, s.Table).
 		Scan(&oid, &allTables, &viaRoot, &allOperations, &member, &filtered)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return fault.New(fault.PublicationMissing, "publication %q does not exist (REPLICATION_PUBLICATION)", c.Publication).
+		return false, fault.New(fault.PublicationMissing, "publication %q does not exist (REPLICATION_PUBLICATION)", c.Publication).
 			WithFix(createPublicationSQL(c, s))
 	}
 	if err != nil {
-		return fmt.Errorf("reading publication %q: %w", c.Publication, err)
+		return true, fmt.Errorf("reading publication %q: %w", c.Publication, err)
 	}
 	name := pgx.Identifier{c.Publication}.Sanitize()
-	unsafe := func(why, fix string) error {
-		return fault.New(fault.PublicationUnsafe, "publication %q %s", c.Publication, why).WithFix(fix)
+	unsafe := func(why, fix string) (bool, error) {
+		return true, fault.New(fault.PublicationUnsafe, "publication %q %s", c.Publication, why).WithFix(fix)
 	}
 	switch {
 	case s.Partitioned && !viaRoot:
 		return unsafe("publishes the partitions of "+s.Name()+" under their own names",
 			"ALTER PUBLICATION "+name+" SET (publish_via_partition_root = true)")
 	case !member:
-		return fault.New(fault.PublicationMissing, "publication %q does not hold %s", c.Publication, s.Name()).
+		return true, fault.New(fault.PublicationMissing, "publication %q does not hold %s", c.Publication, s.Name()).
 			WithFix("ALTER PUBLICATION " + name + " ADD TABLE " + s.Name())
 	case allTables:
 		return unsafe("is FOR ALL TABLES: in it, UPDATE and DELETE fail on every table without a primary key",
@@ -73,7 +76,7 @@ func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) 
 		return unsafe("leaves out an operation: a row that leaves the accepted ones unseen is never announced again",
 			"ALTER PUBLICATION "+name+" SET (publish = 'insert, update, delete, truncate')")
 	}
-	return checkColumnList(ctx, conn, c, s, oid)
+	return true, checkColumnList(ctx, conn, c, s, oid)
 }
 
 // checkColumnList refuses a column list, which Postgres has from 15 on.

@@ -85,7 +85,7 @@ func (w *watch) look(ctx context.Context) error {
 	if !reflect.DeepEqual(now, w.source) {
 		return fault.New(fault.SourceDrift, "%s is not the table that capture was started with: it was altered or made anew", w.source.Name())
 	}
-	if err := checkPublication(ctx, conn, w.capture.config, w.source); err != nil {
+	if _, err := checkPublication(ctx, conn, w.capture.config, w.source); err != nil {
 		return err
 	}
 	return w.compareFiles(ctx, conn)

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func Binary(t *testing.T) string {
 func path() string { return filepath.Join(binary.dir, "attendee-relay") }
 
 func build() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", "attendee-relay-binary-"); err != nil {
+	if dir, err = os.MkdirTemp(workDir(), "attendee-relay-binary-"); err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 5*time.Minute, errors.New("it took too long"))
@@ -77,6 +78,16 @@ func build() (dir string, err error) {
 		return dir, fmt.Errorf("%w: %s", err, output)
 	}
 	return dir, nil
+}
+
+// workDir returns the directory that go test made for this run and removes even after one that was cut off; "" is the usual
+// temporary directory.
+func workDir() string {
+	self, err := os.Executable()
+	if err != nil || !strings.Contains(self, "go-build") {
+		return ""
+	}
+	return filepath.Dir(self)
 }
 
 // racing reports whether this test binary was built with -race.

@@ -28,10 +28,16 @@ const queueTimeout = 10 * time.Second
 
 // Queue gives pending messages out under leases and records what became of them. Any number of processes may use it at
 // once; each statement is a transaction of its own, so it works through a transaction pooler.
-type Queue struct{ pool *pgxpool.Pool }
+type Queue struct {
+	pool       *pgxpool.Pool
+	deployment string
+}
 
-// NewQueue makes a Queue on a pool.
-func NewQueue(pool *pgxpool.Pool) *Queue { return &Queue{pool: pool} }
+// NewQueue makes a Queue on a pool. It gives out nothing where the bookkeeping belongs to another deployment, database or
+// cluster: a copy of the database must not send what the original sends.
+func NewQueue(pool *pgxpool.Pool, deployment string) *Queue {
+	return &Queue{pool: pool, deployment: deployment}
+}
 
 // Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an earlier
 // acceptance is never sent after a later one.
@@ -55,7 +61,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 			m.CommittedAt = *committed
 		}
 		return m, err
-	}, claimSQL, request.Limit, request.Lease.String(), request.PerEndpoint, busy, held, token)
+	}, claimSQL, request.Limit, request.Lease.String(), request.PerEndpoint, busy, held, token, q.deployment)
 	if noOutbox(err) {
 		return nil, nil
 	}

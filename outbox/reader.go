@@ -47,21 +47,16 @@ func (r *reader) close(ctx context.Context) {
 	}
 }
 
-// in calls read inside one read-only snapshot. timeout is the statement_timeout of what it runs.
-func (r *reader) in(ctx context.Context, timeout time.Duration, read func(snapshot) error) error {
+// in calls read inside one read-only snapshot.
+func (r *reader) in(ctx context.Context, read func(snapshot) error) error {
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-	batch.Queue("SELECT set_config('statement_timeout', $1, true), set_config('plan_cache_mode', 'force_generic_plan', true)",
-		strconv.FormatInt(timeout.Milliseconds(), 10))
 	batch.Queue("SELECT pg_catalog.pg_current_snapshot()::text")
 	results := r.conn.SendBatch(ctx, batch)
 	_, err := results.Exec()
-	if err == nil {
-		_, err = results.Exec()
-	}
 	var text string
 	if err == nil {
 		err = results.QueryRow().Scan(&text)
@@ -77,13 +72,13 @@ func (r *reader) in(ctx context.Context, timeout time.Duration, read func(snapsh
 	return read(taken)
 }
 
-// payloads runs the payload query for keys in the snapshot that is open and returns the rows by key. Two rows of a key
+// payloads runs the payload query for keys, for timeout at most, in the snapshot that is open and returns the rows by key. Two rows of a key
 // for the same delivery_key and URL are an error for that key.
-func (r *reader) payloads(ctx context.Context, keys []string, defaultURL string) (map[string][]payload, error) {
+func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Duration, defaultURL string) (map[string][]payload, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	rows, err := r.runPrepared(ctx, keys)
+	rows, err := r.runPrepared(ctx, keys, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +101,18 @@ func (r *reader) payloads(ctx context.Context, keys []string, defaultURL string)
 
 // runPrepared runs the query, preparing it again when the server no longer has it or its plan (a table it uses was
 // altered). The transaction is lost then, so the caller's next try is the one that succeeds.
-func (r *reader) runPrepared(ctx context.Context, keys []string) ([]payload, error) {
+func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Duration) ([]payload, error) {
 	if err := r.describe(ctx); err != nil {
 		return nil, err
 	}
+	plan := "force_generic_plan"
 	if len(keys) > genericKeys {
-		if _, err := r.conn.Exec(ctx, "SET LOCAL plan_cache_mode = force_custom_plan"); err != nil {
-			return nil, err
-		}
+		plan = "force_custom_plan"
+	}
+	_, err := r.conn.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('plan_cache_mode', $2, true)",
+		strconv.FormatInt(timeout.Milliseconds(), 10), plan)
+	if err != nil {
+		return nil, err
 	}
 	rows, err := r.query.run(ctx, r.conn, keys)
 	switch postgres.Code(err) {

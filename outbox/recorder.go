@@ -175,7 +175,7 @@ func (r *Recorder) whenVisible(ctx context.Context, commits []replication.Commit
 	wait, started := time.Millisecond, time.Now()
 	for {
 		visible := false
-		err := r.reader.in(ctx, min(inlineTimeout, r.config.QueryTimeout), func(taken snapshot) error {
+		err := r.reader.in(ctx, func(taken snapshot) error {
 			for i := range commits {
 				if !taken.sees(commits[i].XID) {
 					return nil
@@ -214,7 +214,7 @@ func (r *Recorder) render(ctx context.Context, found []acceptance) (ready messag
 	if r.config.Settle > 0 || r.renderLate.Load() {
 		return messages{}, found, nil
 	}
-	rows, err := r.reader.payloads(ctx, keysOf(found), r.config.DefaultURL)
+	rows, err := r.reader.payloads(ctx, keysOf(found), min(inlineTimeout, r.config.QueryTimeout), r.config.DefaultURL)
 	if err != nil {
 		if postgres.Unreachable(err) || ctx.Err() != nil {
 			return messages{}, nil, fmt.Errorf("running the payload query: %w", err)
@@ -223,6 +223,7 @@ func (r *Recorder) render(ctx context.Context, found []acceptance) (ready messag
 		r.renderLate.Store(true)
 		return messages{}, found, nil
 	}
+	r.board.Clear(fault.QueryFailing, fault.QueryInvalid)
 	for _, a := range found {
 		if !ready.add(r.opened.Load().systemID, a, rows) {
 			waiting = append(waiting, a)

@@ -99,6 +99,7 @@ type due struct {
 	acceptance
 	id          int64
 	evaluations int
+	revision    int32
 	// accepted: the row is accepted now. late: OUTBOX_PATIENCE has passed.
 	accepted, late bool
 }
@@ -131,7 +132,7 @@ func (v *Resolver) readDue(ctx context.Context) ([]*due, error) {
 		d := &due{acceptance: acceptance{place: &place{}}}
 		var lsn string
 		var at *time.Time
-		if err := row.Scan(&d.id, &d.identity, &d.row, &d.key, &lsn, &at, &d.evaluations, &d.accepted, &d.late); err != nil {
+		if err := row.Scan(&d.id, &d.identity, &d.row, &d.key, &lsn, &at, &d.evaluations, &d.accepted, &d.late, &d.revision); err != nil {
 			return nil, err
 		}
 		if at != nil {
@@ -241,7 +242,7 @@ func failsForAll(err error) bool {
 
 func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload, error) {
 	var rows map[string][]payload
-	err := v.reader.in(ctx, v.recorder.config.QueryTimeout, func(snapshot) error {
+	err := v.reader.in(ctx, func(snapshot) error {
 		if err := v.readKeys(ctx, list); err != nil {
 			return err
 		}
@@ -250,7 +251,7 @@ func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload
 			found[i] = d.acceptance
 		}
 		var err error
-		rows, err = v.reader.payloads(ctx, keysOf(found), v.recorder.config.DefaultURL)
+		rows, err = v.reader.payloads(ctx, keysOf(found), v.recorder.config.QueryTimeout, v.recorder.config.DefaultURL)
 		return err
 	})
 	return rows, err
@@ -344,10 +345,12 @@ type postponed struct {
 	waits   []string
 	reasons []*string
 	empty   []bool
+	// revisions are those that the evaluations rest on.
+	revisions []int32
 }
 
 func (p *postponed) add(d *due, reason string) {
-	p.ids = append(p.ids, d.id)
+	p.ids, p.revisions = append(p.ids, d.id), append(p.revisions, d.revision)
 	p.reasons = append(p.reasons, optional(reason))
 	p.waits = append(p.waits, min(time.Second<<min(d.evaluations, 6), time.Minute).String())
 	// Only a key without rows can turn out empty; one whose query fails waits until it is mended.
@@ -356,6 +359,6 @@ func (p *postponed) add(d *due, reason string) {
 
 func (p *postponed) queue(q *pgx.Batch) {
 	if len(p.ids) > 0 {
-		q.Queue(resolveLaterSQL, p.ids, p.waits, p.reasons, p.empty)
+		q.Queue(resolveLaterSQL, p.ids, p.waits, p.reasons, p.empty, p.revisions)
 	}
 }

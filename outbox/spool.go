@@ -22,6 +22,8 @@ var (
 	spoolTruncateSQL string
 	//go:embed sql/spool_finish.sql
 	spoolFinishSQL string
+	//go:embed sql/spool_clear.sql
+	spoolClearSQL string
 	//go:embed sql/spool_follow.sql
 	spoolFollowSQL string
 )
@@ -43,8 +45,8 @@ func (r *Recorder) spool(ctx context.Context, commit *replication.Commit) error 
 		return r.Advance(ctx, commit.EndLSN)
 	}
 	if r.spooling == nil || r.spooling.lsn != commit.CommitLSN {
-		if err := r.writer.write(ctx, 0, func(q *pgx.Batch) { q.Queue("TRUNCATE attendee_relay.spool") }); err != nil {
-			return fmt.Errorf("emptying the spool: %w", err)
+		if err := r.clearSpool(ctx); err != nil {
+			return err
 		}
 		r.spooling = &spooling{lsn: commit.CommitLSN}
 	}
@@ -59,6 +61,29 @@ func (r *Recorder) spool(ctx context.Context, commit *replication.Commit) error 
 		return err
 	}
 	return r.applySpool(ctx)
+}
+
+// clearSpool empties the spool of what an incomplete transaction left. It deletes and does not TRUNCATE, which would wait
+// for everybody who reads the table, a pg_dump for one, and capture with it.
+func (r *Recorder) clearSpool(ctx context.Context) error {
+	for {
+		var cleared int64
+		err := r.writer.within(ctx, 0, func(tx pgx.Tx) (err error) {
+			cleared, err = clearSome(ctx, tx)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("emptying the spool: %w", err)
+		}
+		if cleared == 0 {
+			return nil
+		}
+	}
+}
+
+func clearSome(ctx context.Context, tx pgx.Tx) (int64, error) {
+	cleared, err := tx.Exec(ctx, spoolClearSQL, clearBatch)
+	return cleared.RowsAffected(), err
 }
 
 // spoolPart folds a part's changes into the rows that the spool holds already.

@@ -24,6 +24,8 @@ var (
 	spoolDepartedSQL string
 	//go:embed sql/spool_step.sql
 	spoolStepSQL string
+	//go:embed sql/spool_succeed.sql
+	spoolSucceedSQL string
 	//go:embed sql/spool_done.sql
 	spoolDoneSQL string
 )
@@ -39,7 +41,12 @@ const (
 	spoolRemove spoolStep = "remove"
 	// spoolAdd: the accepted rows enter the ledger, and acceptances are written.
 	spoolAdd spoolStep = "add"
+	// spoolClear: everything is recorded; the spool is emptied.
+	spoolClear spoolStep = "clear"
 )
+
+// clearBatch is how many rows of the spool are deleted in one transaction.
+const clearBatch = 50_000
 
 // spoolBatch is how many rows one step's transaction handles, unless a test changes it.
 const spoolBatch = 5_000
@@ -81,6 +88,8 @@ func (r *Recorder) applySpoolBatch(ctx context.Context) (more bool, err error) {
 			return r.emptyLedger(ctx, tx)
 		case spoolRemove:
 			return r.removeSpooled(ctx, tx, state)
+		case spoolClear:
+			return endSpool(ctx, tx)
 		default:
 			accepted, err = r.addSpooled(ctx, tx, state)
 			return err
@@ -141,16 +150,23 @@ func (r *Recorder) removeSpooled(ctx context.Context, tx pgx.Tx, state *spoolSta
 	return tx.SendBatch(ctx, q).Close()
 }
 
+func endSpool(ctx context.Context, tx pgx.Tx) error {
+	cleared, err := clearSome(ctx, tx)
+	if err != nil || cleared > 0 {
+		return err
+	}
+	_, err = tx.Exec(ctx, spoolDoneSQL)
+	return err
+}
+
 func (r *Recorder) addSpooled(ctx context.Context, tx pgx.Tx, state *spoolState) (accepted int, err error) {
 	rows, err := readSpooled(ctx, tx, spoolNextSQL, state.cursor, r.spoolBatch)
 	if err != nil {
 		return 0, err
 	}
 	if len(rows) == 0 {
-		q := &pgx.Batch{}
-		q.Queue(spoolDoneSQL)
-		q.Queue("TRUNCATE attendee_relay.spool")
-		return 0, tx.SendBatch(ctx, q).Close()
+		_, err = tx.Exec(ctx, spoolStepSQL, string(spoolClear), 0)
+		return 0, err
 	}
 	left, err := readDeparted(ctx, tx, rows)
 	if err != nil {
@@ -159,6 +175,8 @@ func (r *Recorder) addSpooled(ctx context.Context, tx pgx.Tx, state *spoolState)
 	var entries ledgerRows
 	var found []acceptance
 	var used []int64
+	var identities, successors []string
+	var keys []*string
 	for _, row := range rows {
 		after, accepts := row.settle(left)
 		if !after.accepted {
@@ -175,11 +193,14 @@ func (r *Recorder) addSpooled(ctx context.Context, tx pgx.Tx, state *spoolState)
 		for _, row := range gone {
 			if row.successor != nil {
 				used = append(used, row.number)
+				identities, successors = append(identities, row.identity), append(successors, row.successor.identity)
+				keys = append(keys, row.successor.keyAfter())
 			}
 		}
 	}
 	q := &pgx.Batch{}
 	entries.queue(q)
+	q.Queue(spoolSucceedSQL, identities, successors, keys)
 	queueWaiting(q, found, r.config.Settle.String())
 	q.Queue("DELETE FROM attendee_relay.spool WHERE number = ANY ($1::bigint[])", used)
 	q.Queue(spoolStepSQL, string(spoolAdd), rows[len(rows)-1].number)

@@ -19,7 +19,7 @@ CREATE TABLE attendee_relay.checkpoint (
     seen_snapshot  text,
     seen_until     pg_lsn,
     -- A transaction too large for memory is applied from the spool, step by step.
-    spool_step     text CHECK (spool_step IN ('empty_ledger', 'remove', 'add')),
+    spool_step     text CHECK (spool_step IN ('empty_ledger', 'remove', 'add', 'clear')),
     spool_cursor   bigint      NOT NULL DEFAULT 0,
     spool_lsn      pg_lsn,
     spool_time     timestamptz
@@ -44,6 +44,10 @@ CREATE TABLE attendee_relay.acceptance (
     committed_at        timestamptz,
     state               text        NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'empty')),
     evaluations         int         NOT NULL DEFAULT 0,
+    -- Since when the payload query gives no row; OUTBOX_PATIENCE counts from there.
+    empty_since         timestamptz,
+    -- Raised when the row changes, so that an evaluation begun before does not overrule it.
+    revision            int         NOT NULL DEFAULT 0,
     next_evaluation_at  timestamptz NOT NULL,
     last_error          text,
     created_at          timestamptz NOT NULL DEFAULT now()
@@ -84,7 +88,7 @@ CREATE TABLE attendee_relay.pending (
     last_status      int,
     last_error       text
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500);
-CREATE INDEX pending_due ON attendee_relay.pending (next_attempt_at);
+CREATE INDEX pending_due ON attendee_relay.pending (endpoint, next_attempt_at, id);
 CREATE INDEX pending_lane ON attendee_relay.pending (lane, id);
 
 -- How a message ended.

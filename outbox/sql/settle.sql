@@ -1,10 +1,11 @@
 -- Records attempts and what becomes of their messages. A 2xx settles whatever is still pending; any other outcome counts
 -- only under the lease it was made with. Rows are locked in one order, so that two settlers cannot block each other.
 WITH told AS (
-    SELECT DISTINCT ON (id) *
+    SELECT DISTINCT ON (t.id) t.*
       FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::int[], $8::text[], $9::text[])
            AS t (id, lease, state, wait, started_at, duration_ms, status, error, response)
-     ORDER BY id, state = 'delivered' DESC
+      LEFT JOIN attendee_relay.pending p USING (id)
+     ORDER BY t.id, t.state = 'delivered' DESC, p.lease = t.lease DESC NULLS LAST
 ), held AS (
     SELECT t.*, p.attempts + 1 AS number
       FROM attendee_relay.pending p

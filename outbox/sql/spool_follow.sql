@@ -2,6 +2,7 @@
 UPDATE attendee_relay.acceptance a
    SET row_identity = s.identity,
        source_key = coalesce(s.source_key, a.source_key),
-       next_evaluation_at = now()
+       next_evaluation_at = now(),
+       revision = a.revision + 1
   FROM attendee_relay.spool s
  WHERE a.state = 'waiting' AND s.origin = a.row_identity

@@ -8,6 +8,7 @@ import (
 
 	"attendee-relay/internal/capturetest"
 	"attendee-relay/internal/pgtest"
+	"attendee-relay/outbox"
 	"attendee-relay/replication"
 )
 
@@ -184,3 +185,5 @@ func TestKeyStoredApartFromItsRow(t *testing.T) {
 
 // smallParts sends every transaction of a few changes through the spool.
 func smallParts(c *replication.Capture) { c.PartSize = 2 }
+
+func smallSpoolSteps(r *outbox.Recorder) { r.SetSpoolBatch(200) }

@@ -14,6 +14,9 @@ const (
 	batchChanges = 2_000
 	// recordTimeout bounds one call of the Recorder.
 	recordTimeout = 5 * time.Minute
+	// stopGrace is how long what is being recorded may take to finish when capture is told to stop. A commit that a
+	// synchronous standby holds back could take for ever; it is read again.
+	stopGrace = 5 * time.Second
 	// advanceBytes and advanceEvery say when a position without anything to record is worth a write: each write is WAL
 	// itself, and storing every keepalive's position would feed itself.
 	advanceBytes = 1 << 20
@@ -54,9 +57,17 @@ func (r *record) run(ctx context.Context) error {
 }
 
 func (r *record) store(ctx context.Context, items []item) error {
+	stopping := ctx
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), recordTimeout,
 		errors.New("recording commits took too long"))
 	defer cancel()
+	defer context.AfterFunc(stopping, func() {
+		select {
+		case <-time.After(stopGrace):
+			cancel()
+		case <-ctx.Done():
+		}
+	})()
 	var commits []Commit
 	var end, position pglogrepl.LSN
 	var vanished []string

@@ -32,7 +32,11 @@ func (r *Recorder) Baseline(ctx context.Context, phase replication.Phase, start 
 	}
 	defer release()
 	if phase != replication.PhaseStreaming {
-		if _, err := conn.Exec(ctx, "UPDATE attendee_relay.checkpoint SET phase = $1", string(phase)); err != nil {
+		stored, err := conn.Exec(ctx, "UPDATE attendee_relay.checkpoint SET phase = $1 WHERE phase IN ('new', $1)", string(phase))
+		if err == nil && stored.RowsAffected() == 0 {
+			err = errors.New("another process has gone further")
+		}
+		if err != nil {
 			return fmt.Errorf("storing the phase of the first start: %w", err)
 		}
 		return nil
@@ -78,7 +82,7 @@ func (r *Recorder) readBaseline(ctx context.Context, tx pgx.Tx, start pglogrepl.
 			return 0, fmt.Errorf("announcing the baseline: %w", err)
 		}
 	}
-	done, err := tx.Exec(ctx, baselineDoneSQL, start.String(), snapshotName == "")
+	done, err := tx.Exec(ctx, baselineDoneSQL, start.String(), snapshotName == "", s.Pins)
 	if err != nil {
 		return 0, fmt.Errorf("storing the baseline's checkpoint: %w", err)
 	}

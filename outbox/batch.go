@@ -46,7 +46,7 @@ func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit) (
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{ledger: l, settle: r.config.Settle.String()}
+	b := &batch{ledger: l, settle: interval(r.config.Settle)}
 	held := map[string]bool{}
 	var places []*place
 	for _, w := range waiting {

@@ -39,6 +39,11 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	if err := r.checkQuery(ctx); err != nil && !exists {
 		return replication.Position{}, err
 	}
+	if exists {
+		if err := r.checkOwner(ctx, conn, cluster); err != nil {
+			return replication.Position{}, err // before a migration touches what is another's
+		}
+	}
 	if err := Migrate(ctx, conn); err != nil {
 		return replication.Position{}, err
 	}
@@ -49,7 +54,7 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	if _, err := conn.Exec(ctx, checkpointMakeSQL, cluster.SystemID, cluster.Database, r.deployment, settings); err != nil {
 		return replication.Position{}, fmt.Errorf("making the checkpoint: %w", err)
 	}
-	at, err := r.readCheckpoint(ctx, conn, cluster)
+	at, err := r.readCheckpoint(ctx, conn, cluster, source)
 	if err != nil {
 		return replication.Position{}, err
 	}
@@ -84,20 +89,37 @@ func (r *Recorder) checkQuery(ctx context.Context) error {
 	return err
 }
 
-// readCheckpoint refuses bookkeeping that belongs to another database or that rests on other settings.
-func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) (replication.Position, error) {
-	var systemID, database, deployment, phase, lsn string
-	var stored []byte
-	var seen, until *string
-	err := conn.QueryRow(ctx, checkpointReadSQL).Scan(&systemID, &database, &deployment, &stored, &phase, &lsn, &seen, &until)
+// checkOwner refuses bookkeeping that belongs to another deployment, database or cluster.
+func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) error {
+	var systemID, database, deployment string
+	err := conn.QueryRow(ctx, "SELECT system_id, database, deployment FROM attendee_relay.checkpoint").Scan(&systemID, &database, &deployment)
+	if errors.Is(err, pgx.ErrNoRows) || postgres.Code(err) == "42P01" {
+		return nil // nobody's yet
+	}
 	if err != nil {
-		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)
+		return fmt.Errorf("reading whose the bookkeeping is: %w", err)
 	}
 	if systemID != cluster.SystemID || database != cluster.Database || deployment != r.deployment {
-		return replication.Position{}, fault.New(fault.ClusterChanged,
+		return fault.New(fault.ClusterChanged,
 			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q of cluster %s: this is a copy, or DEPLOYMENT was changed",
 			deployment, database, systemID, r.deployment, cluster.Database, cluster.SystemID).
 			WithFix("on a copy: DROP SCHEMA attendee_relay CASCADE and set another DEPLOYMENT; else set DEPLOYMENT back")
+	}
+	return nil
+}
+
+// readCheckpoint refuses bookkeeping that belongs to another database or that rests on other settings.
+func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster, source *replication.Source) (replication.Position, error) {
+	if err := r.checkOwner(ctx, conn, cluster); err != nil {
+		return replication.Position{}, err
+	}
+	var phase, lsn string
+	var stored []byte
+	var pins *replication.Pins
+	var seen, until *string
+	err := conn.QueryRow(ctx, checkpointReadSQL).Scan(&stored, &phase, &lsn, &seen, &until, &pins)
+	if err != nil {
+		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)
 	}
 	var settings Settings
 	if err := json.Unmarshal(stored, &settings); err != nil {
@@ -107,6 +129,11 @@ func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster r
 		return replication.Position{}, fault.New(fault.SourceChanged,
 			"SOURCE_TABLE, SOURCE_KEY, SOURCE_STATUS, SOURCE_ACCEPTED or SOURCE_REPEAT is not what the ledger was made with (%s)", stored).
 			WithFix("set it back; or, to begin again from a new baseline, drop the slot and DROP SCHEMA attendee_relay CASCADE")
+	}
+	if pins != nil && source.Pins.Publication != 0 && *pins != source.Pins {
+		return replication.Position{}, fault.New(fault.SourceDrift,
+			"%s, its publication or its place in the publication is not the one that capture was started with: it was made anew, and what was committed in between may not have been seen", source.Name()).
+			WithFix("to begin again from a new baseline: drop the slot and DROP SCHEMA attendee_relay CASCADE")
 	}
 	at := replication.Position{Phase: replication.Phase(phase)}
 	if at.LSN, err = pglogrepl.ParseLSN(lsn); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -61,7 +62,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 			m.CommittedAt = *committed
 		}
 		return m, err
-	}, claimSQL, request.Limit, request.Lease.String(), request.PerEndpoint, busy, held, token, q.deployment)
+	}, claimSQL, request.Limit, interval(request.Lease), request.PerEndpoint, busy, held, token, q.deployment)
 	if noOutbox(err) {
 		return nil, nil
 	}
@@ -86,7 +87,7 @@ func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, 
 	for _, s := range settlements {
 		attempt := s.Outcome.attempt
 		ids, leases = append(ids, s.Message.Row), append(leases, s.Message.Token)
-		states, waits = append(states, string(s.Outcome.state)), append(waits, s.Outcome.wait.String())
+		states, waits = append(states, string(s.Outcome.state)), append(waits, interval(s.Outcome.wait))
 		started, durations = append(started, attempt.StartedAt), append(durations, int32(attempt.Duration.Milliseconds())) //nolint:gosec // bounded by DELIVERY_TIMEOUT
 		var status *int32
 		if attempt.Status != 0 {
@@ -129,4 +130,9 @@ func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T
 func noOutbox(err error) bool {
 	code := postgres.Code(err)
 	return code == "42P01" || code == "3F000"
+}
+
+// interval writes a duration for Postgres, which does not read all that Duration's String writes (250µs).
+func interval(d time.Duration) string {
+	return strconv.FormatInt(d.Microseconds(), 10) + " microseconds"
 }

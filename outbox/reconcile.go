@@ -17,6 +17,12 @@ var vanishedSQL string
 
 // Vanished implements replication.Reconciler.
 func (r *Recorder) Vanished(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	var looked string
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_current_wal_insert_lsn()::text").Scan(&looked)
+	if err != nil {
+		return nil, fmt.Errorf("comparing the ledger with the watched table: %w", err)
+	}
+	r.looked.Store(&looked)
 	rows, err := r.vanished(ctx, conn, nil)
 	if err != nil {
 		return nil, fmt.Errorf("comparing the ledger with the watched table: %w", err)
@@ -25,19 +31,20 @@ func (r *Recorder) Vanished(ctx context.Context, conn *pgx.Conn) ([]string, erro
 }
 
 func (r *Recorder) vanished(ctx context.Context, q querier, among []string) ([]string, error) {
-	now := r.opened.Load()
-	if now == nil {
+	now, looked := r.opened.Load(), r.looked.Load()
+	if now == nil || looked == nil {
 		return nil, errors.New("the bookkeeping has not been opened")
 	}
 	s := now.source
-	rows, err := q.Query(ctx, fmt.Sprintf(vanishedSQL, s.Name(), s.IdentitySQL(), s.AcceptedSQL("$1")), s.Accepted, among, replication.VanishedLimit)
+	rows, err := q.Query(ctx, fmt.Sprintf(vanishedSQL, s.Name(), s.IdentitySQL(), s.AcceptedSQL("$1")), s.Accepted, among, replication.VanishedLimit, *looked)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// Forget implements replication.Reconciler. A row that is accepted again by now stays in the ledger.
+// Forget implements replication.Reconciler. A row that is accepted again by now, or was since the look, stays in the
+// ledger.
 func (r *Recorder) Forget(ctx context.Context, rows []string) error {
 	var gone []string
 	err := r.writer.within(ctx, 0, func(tx pgx.Tx) error {

@@ -124,7 +124,7 @@ func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 }
 
 func (v *Resolver) readDue(ctx context.Context) ([]*due, error) {
-	rows, err := v.reader.conn.Query(ctx, resolveDueSQL, resolveLimit, v.recorder.config.Patience.String())
+	rows, err := v.reader.conn.Query(ctx, resolveDueSQL, resolveLimit, interval(v.recorder.config.Patience))
 	if err != nil {
 		return nil, fmt.Errorf("reading the due acceptances: %w", err)
 	}
@@ -352,7 +352,7 @@ type postponed struct {
 func (p *postponed) add(d *due, reason string) {
 	p.ids, p.revisions = append(p.ids, d.id), append(p.revisions, d.revision)
 	p.reasons = append(p.reasons, optional(reason))
-	p.waits = append(p.waits, min(time.Second<<min(d.evaluations, 6), time.Minute).String())
+	p.waits = append(p.waits, interval(min(time.Second<<min(d.evaluations, 6), time.Minute)))
 	// Only a key without rows can turn out empty; one whose query fails waits until it is mended.
 	p.empty = append(p.empty, reason == "" && (d.late || !d.accepted))
 }

@@ -201,7 +201,7 @@ func (r *Recorder) addSpooled(ctx context.Context, tx pgx.Tx, state *spoolState)
 	q := &pgx.Batch{}
 	entries.queue(q)
 	q.Queue(spoolSucceedSQL, identities, successors, keys)
-	queueWaiting(q, found, r.config.Settle.String())
+	queueWaiting(q, found, interval(r.config.Settle))
 	q.Queue("DELETE FROM attendee_relay.spool WHERE number = ANY ($1::bigint[])", used)
 	q.Queue(spoolStepSQL, string(spoolAdd), rows[len(rows)-1].number)
 	return len(found), tx.SendBatch(ctx, q).Close()

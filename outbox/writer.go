@@ -18,6 +18,8 @@ import (
 var (
 	//go:embed sql/fence.sql
 	fenceSQL string
+	//go:embed sql/durable.sql
+	durableSQL string
 	//go:embed sql/leader.sql
 	leaderSQL string
 	//go:embed sql/lead.sql
@@ -48,6 +50,11 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := postgres.Direct(ctx, w.url, w.name)
 	if err != nil {
 		return nil, fmt.Errorf("connecting for the bookkeeping: %w", err)
+	}
+	// What is confirmed must be durable, also where the role's default is off. Waiting for a standby stays as it is set.
+	if _, err := conn.Exec(ctx, durableSQL); err != nil {
+		_ = conn.Close(ctx)
+		return nil, fmt.Errorf("preparing the bookkeeping's session: %w", err)
 	}
 	w.conn = conn
 	return conn, nil

@@ -102,6 +102,9 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	var f *fault.Fault
 	switch {
 	case errors.As(err, &f):
+	case postgres.Code(err) == "42704":
+		f = fault.New(fault.PublicationMissing, "publication %q did not exist at the time that the slot is to be read from", c.config.Publication).
+			WithFix("to begin again from a new baseline: drop the slot and DROP SCHEMA attendee_relay CASCADE")
 	case postgres.Unreachable(err):
 		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication%s", refusal(err))
 	default:

@@ -3,7 +3,8 @@ SELECT a.attnum,
        a.attname::text,
        a.atttypid,
        pg_catalog.format_type(a.atttypid, a.atttypmod),
-       a.attgenerated <> ''
+       a.attgenerated <> '',
+       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
   FROM pg_catalog.pg_attribute a
  WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attnum

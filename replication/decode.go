@@ -40,7 +40,7 @@ func (a *assembler) inTransaction() bool { return a.open != nil }
 // take reads one message. It returns a commit when the message ends one, a part when the open transaction has grown to
 // PartSize changes, and else nil.
 func (a *assembler) take(data []byte) (*Commit, error) {
-	message, err := pglogrepl.Parse(data)
+	message, err := parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("parsing a message of the stream: %w", err)
 	}
@@ -63,6 +63,16 @@ func (a *assembler) take(data []byte) (*Commit, error) {
 	default:
 		return nil, nil // origins, types: nothing that is read here
 	}
+}
+
+// parse turns the panic with which the library meets a message that is cut short into an error.
+func parse(data []byte) (message pglogrepl.Message, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("it is malformed: %v", r)
+		}
+	}()
+	return pglogrepl.Parse(data)
 }
 
 func (a *assembler) commit(m *pglogrepl.CommitMessage) (*Commit, error) {

@@ -53,18 +53,34 @@ func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	published, err := checkPublication(ctx, sql, c.config, source)
-	if err != nil && (published || c.config.Setup != "auto") {
-		return nil, err
+	published, missing := checkPublication(ctx, sql, c.config, source)
+	if missing != nil && (published || c.config.Setup != "auto") {
+		return nil, missing
 	}
 	s, err := readSlot(ctx, sql, c.config.Slot)
-	if err == nil && s != nil {
-		err = s.usable(c.config.Slot)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && s != nil && s.active {
-		err = c.held(s)
+	switch {
+	case s == nil && c.config.Setup != "auto":
+		return nil, c.slotMissing()
+	case s == nil && !published:
+		return source, checkMayPublish(ctx, sql, c.config, source)
+	case s == nil:
+		return source, nil
 	}
-	return source, err
+	if err := s.usable(c.config.Slot); err != nil {
+		return nil, err
+	}
+	switch {
+	case !published:
+		// Made now, the publication would not exist at the time that the slot reads from, and the stream would fail for ever.
+		return nil, missing
+	case s.active:
+		return nil, c.held(s)
+	default:
+		return source, nil
+	}
 }
 
 // held says by whom a slot is held: by a relay of this deployment, which leads, or by somebody else.
@@ -89,15 +105,19 @@ func (c *Capture) setUp(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	if err != nil {
 		return Position{}, err
 	}
-	if err := ensurePublication(ctx, sql, c.config, source); err != nil {
-		return Position{}, err
-	}
 	s, err := readSlot(ctx, sql, c.config.Slot)
 	if err != nil {
 		return Position{}, err
 	}
 	if at.Phase == PhaseStreaming {
+		// A publication that is gone is not made anew here: what the table did without it is not in the stream.
+		if _, err := checkPublication(ctx, sql, c.config, source); err != nil {
+			return Position{}, err
+		}
 		return at, c.checkSlot(s, at)
+	}
+	if err := ensurePublication(ctx, sql, c.config, source); err != nil {
+		return Position{}, err
 	}
 	c.log.Info("first start: taking the baseline", zap.String("phase", string(at.Phase)), zap.Bool("slot_exists", s != nil))
 	switch {
@@ -150,7 +170,12 @@ func (c *Capture) baselineOfOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pg
 	if err != nil {
 		return err
 	}
-	return c.books.Baseline(ctx, PhaseStreaming, start, snapshot)
+	if err := c.books.Baseline(ctx, PhaseStreaming, start, snapshot); err != nil {
+		// Left behind, the slot would keep WAL for as long as the baseline cannot be taken.
+		closeWalsender(conn)
+		return errors.Join(err, dropSlot(ctx, sql, c.config.Slot))
+	}
+	return nil
 }
 
 // baselineOfGivenSlot reads the accepted rows in an ordinary snapshot, because a slot made earlier exports none; the

@@ -32,8 +32,7 @@ func ensurePublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source)
 	}
 	if _, err := conn.Exec(ctx, createPublicationSQL(c, s)); err != nil {
 		if postgres.Code(err) == "42501" {
-			return fault.New(fault.Privilege, "the role may not create publication %q: it must own %s and have CREATE on the database", c.Publication, s.Name()).
-				WithFix("as the table's owner: " + createPublicationSQL(c, s))
+			return mayNotPublish(c, s)
 		}
 		return fmt.Errorf("creating publication %q: %w", c.Publication, err)
 	}
@@ -41,13 +40,33 @@ func ensurePublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source)
 	return err
 }
 
-// checkPublication reports, with the fault, whether the publication exists: one that does and cannot be used is
+// checkMayPublish refuses, before anything is made, a role that may not make the publication.
+func checkMayPublish(ctx context.Context, conn *pgx.Conn, c Config, s *Source) error {
+	var may bool
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_has_role(relowner, 'USAGE') AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') FROM pg_catalog.pg_class WHERE oid = $1",
+		s.OID).Scan(&may)
+	if err != nil {
+		return fmt.Errorf("reading the role's rights: %w", err)
+	}
+	if !may {
+		return mayNotPublish(c, s)
+	}
+	return nil
+}
+
+func mayNotPublish(c Config, s *Source) error {
+	return fault.New(fault.Privilege, "the role may not create publication %q: it must own %s and have CREATE on the database", c.Publication, s.Name()).
+		WithFix("as the table's owner: " + createPublicationSQL(c, s))
+}
+
+// checkPublication fills in the source's pins. It reports, with the fault, whether the publication exists: one that does and cannot be used is
 // somebody's, and left to them.
 func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) (exists bool, err error) {
-	var oid uint32
+	var oid, membership uint32
+	var unidentified string
 	var allTables, viaRoot, allOperations, member, filtered bool
 	err = conn.QueryRow(ctx, publicationSQL, c.Publication, s.Schema, s.Table).
-		Scan(&oid, &allTables, &viaRoot, &allOperations, &member, &filtered)
+		Scan(&oid, &allTables, &viaRoot, &allOperations, &member, &filtered, &membership, &unidentified)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, fault.New(fault.PublicationMissing, "publication %q does not exist (REPLICATION_PUBLICATION)", c.Publication).
 			WithFix(createPublicationSQL(c, s))
@@ -69,6 +88,9 @@ func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) 
 	case allTables:
 		return unsafe("is FOR ALL TABLES: in it, UPDATE and DELETE fail on every table without a primary key",
 			"DROP PUBLICATION "+name+"; "+createPublicationSQL(c, s))
+	case unidentified != "":
+		return unsafe("holds "+unidentified+", which has no replica identity: the application's UPDATE and DELETE on it fail",
+			"ALTER PUBLICATION "+name+" SET TABLE "+s.Name())
 	case filtered:
 		return unsafe("has a row filter: the application's UPDATE fails when the filter reaches outside the replica identity",
 			"ALTER PUBLICATION "+name+" SET TABLE "+s.Name())
@@ -76,6 +98,7 @@ func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) 
 		return unsafe("leaves out an operation: a row that leaves the accepted ones unseen is never announced again",
 			"ALTER PUBLICATION "+name+" SET (publish = 'insert, update, delete, truncate')")
 	}
+	s.Pins = Pins{Table: s.OID, Publication: oid, Membership: membership}
 	return true, checkColumnList(ctx, conn, c, s, oid)
 }
 

@@ -34,8 +34,18 @@ type Source struct {
 	Status   Column
 	// Accepted are the accepted values as the type writes them: true is t for a bool.
 	Accepted []string
+	// Pins are filled in with the publication.
+	Pins Pins
 	// ServerVersion is server_version_num, for example 150018.
 	ServerVersion int
+}
+
+// Pins are the catalog's objects that the stream rests on. One made anew under the same name is another: what was
+// committed in between is not in the stream.
+type Pins struct {
+	Table       uint32 `json:"table"`
+	Publication uint32 `json:"publication"`
+	Membership  uint32 `json:"membership"`
 }
 
 // Column is a column of the watched table.
@@ -45,6 +55,8 @@ type Column struct {
 	TypeOID   uint32
 	Type      string
 	Generated bool
+	// Readable: the role has SELECT on it.
+	Readable bool
 }
 
 // Name returns the table's qualified and quoted name.
@@ -86,8 +98,9 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 	var kind, persistence, identity string
 	var identityColumns []int16
 	var oddLeaves int
+	var policies bool
 	err := conn.QueryRow(ctx, sourceSQL, schema, table).
-		Scan(&s.OID, &kind, &persistence, &identity, &s.ServerVersion, &identityColumns, &oddLeaves)
+		Scan(&s.OID, &kind, &persistence, &identity, &s.ServerVersion, &identityColumns, &oddLeaves, &policies)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fault.New(fault.SourceMissing, "the watched table %s does not exist (SOURCE_TABLE)", s.Name()).
 			WithFix("set SOURCE_TABLE to the attendees table, schema-qualified and in verbatim case")
@@ -106,6 +119,10 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 			"%s has no immediate primary key, or it or one of its partitions has another REPLICA IDENTITY: in a publication the application's own UPDATE and DELETE would fail", s.Name()).
 			WithFix("ALTER TABLE " + s.Name() + " ADD PRIMARY KEY (id); ALTER TABLE " + s.Name() + " REPLICA IDENTITY DEFAULT")
 	}
+	if policies {
+		return nil, fault.New(fault.RowSecurity, "row level security hides rows of %s from the role", s.Name()).
+			WithFix("ALTER ROLE CURRENT_USER BYPASSRLS")
+	}
 	s.Partitioned = kind == "p"
 	columns, err := readColumns(ctx, conn, s.OID)
 	if err != nil {
@@ -120,6 +137,12 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 	}
 	if s.Status, err = findColumn(columns, "SOURCE_STATUS", c.Status, s.Name()); err != nil {
 		return nil, err
+	}
+	for _, column := range append([]Column{s.Key, s.Status}, s.Identity...) {
+		if !column.Readable {
+			return nil, fault.New(fault.Privilege, "the role may not read column %q of %s", column.Name, s.Name()).
+				WithFix("GRANT SELECT ON " + s.Name() + " TO <the relay's role>")
+		}
 	}
 	s.Accepted, err = acceptedForms(ctx, conn, s.Status, c.Accepted)
 	return s, err

@@ -70,6 +70,9 @@ func (s *stream) take(ctx context.Context, message pgproto3.BackendMessage) erro
 	s.heard, s.asked = time.Now(), false
 	switch m := message.(type) {
 	case *pgproto3.CopyData:
+		if len(m.Data) == 0 {
+			return errors.New("the server sent an empty message on the replication stream")
+		}
 		switch m.Data[0] {
 		case pglogrepl.XLogDataByteID:
 			return s.takeWAL(ctx, m.Data[1:])

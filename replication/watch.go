@@ -82,11 +82,11 @@ func (w *watch) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !reflect.DeepEqual(now, w.source) {
-		return fault.New(fault.SourceDrift, "%s is not the table that capture was started with: it was altered or made anew", w.source.Name())
-	}
-	if _, err := checkPublication(ctx, conn, w.capture.config, w.source); err != nil {
+	if _, err := checkPublication(ctx, conn, w.capture.config, now); err != nil {
 		return err
+	}
+	if !reflect.DeepEqual(now, w.source) {
+		return fault.New(fault.SourceDrift, "%s, or its place in the publication, is not what capture was started with: it was altered or made anew", w.source.Name())
 	}
 	return w.compareFiles(ctx, conn)
 }

@@ -60,7 +60,8 @@ type relay struct {
 // runRelay runs the relay until ctx ends. Faults in the database keep it up; it returns an error only for what is wrong
 // without one.
 func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
-	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery", cfg.Database.MaxConns-captureConns)
+	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery", cfg.Database.MaxConns-captureConns,
+		cfg.Database.ReplicationURL != cfg.Database.URL)
 	if err != nil {
 		return err
 	}

@@ -34,8 +34,9 @@ const (
 )
 
 // Pool opens a pool of at most max connections that may go through a transaction pooler: it sets only what a pooler
-// tracks, and its users keep no state in a session. It does not connect yet.
-func Pool(url secret.String, name string, limit int) (*pgxpool.Pool, error) {
+// tracks, and its users keep no state in a session. pooled: it does, so no statement is prepared under a name, which the
+// next transaction might not find. It does not connect yet.
+func Pool(url secret.String, name string, limit int, pooled bool) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url.Reveal())
 	if err != nil {
 		return nil, errors.New("the connection string of the database cannot be read: it is neither a postgres:// URL nor a list of key=value words")
@@ -43,6 +44,9 @@ func Pool(url secret.String, name string, limit int) (*pgxpool.Pool, error) {
 	prepare(config.ConnConfig, name)
 	config.MaxConns = int32(limit) //nolint:gosec // validated by config, at most thousands
 	config.MaxConnIdleTime = time.Minute
+	if pooled && config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
 		return nil, fmt.Errorf("preparing the connection pool: %w", err)
@@ -103,6 +107,7 @@ func Replication(ctx context.Context, url secret.String, name string, takeover t
 func prepare(config *pgx.ConnConfig, name string) {
 	config.ConnectTimeout = ConnectTimeout
 	config.RuntimeParams["application_name"] = name
+	config.RuntimeParams["client_encoding"] = "UTF8" // the body is UTF-8, whatever the database is
 	config.RuntimeParams["DateStyle"] = "ISO, MDY"
 	config.RuntimeParams["TimeZone"] = "UTC"
 	config.RuntimeParams["IntervalStyle"] = "postgres"

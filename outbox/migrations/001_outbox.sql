@@ -11,6 +11,8 @@ CREATE TABLE attendee_relay.checkpoint (
     source         jsonb       NOT NULL,
     phase          text        NOT NULL CHECK (phase IN ('new', 'own_slot', 'given_slot', 'streaming')),
     lsn            pg_lsn      NOT NULL DEFAULT '0/0',
+    -- The oids of table, publication and membership that capture was started with.
+    pins           jsonb,
     -- Raised by each new leader; a transaction that carries an older one writes nothing.
     epoch          bigint      NOT NULL DEFAULT 0,
     leader_pid     int,

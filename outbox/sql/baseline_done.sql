@@ -1,8 +1,9 @@
--- The baseline is complete: streaming goes on from the slot's start. $2: the slot was there before, so what it repeats
+-- The baseline is complete: streaming goes on from the slot's start, and rests on what $3 names. $2: the slot was there before, so what it repeats
 -- and the snapshot shows is skipped.
 UPDATE attendee_relay.checkpoint
    SET phase = 'streaming',
        lsn = $1::text::pg_lsn,
+       pins = $3::jsonb,
        seen_snapshot = CASE WHEN $2 THEN pg_catalog.pg_current_snapshot()::text END,
        seen_until = CASE WHEN $2 THEN pg_catalog.pg_current_wal_insert_lsn() END
  WHERE phase IN ('own_slot', 'given_slot')

@@ -233,6 +233,7 @@ func TestSlotFaults(t *testing.T) {
 	t.Run("of another plugin", func(t *testing.T) {
 		t.Parallel()
 		rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)
+		rig.DB.Exec(t, "create publication "+rig.Source.Publication+" for table people with (publish_via_partition_root = true)")
 		rig.DB.Exec(t, "select pg_create_physical_replication_slot($1)", rig.Source.Slot)
 		t.Cleanup(func() { rig.DB.Exec(t, "select pg_drop_replication_slot($1)", rig.Source.Slot) })
 		rig.Start(t)

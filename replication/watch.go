@@ -99,8 +99,8 @@ func (w *watch) compareFiles(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("reading the files of the watched table: %w", err)
 	}
 	w.capture.retained.Store(retained)
-	if files == w.files {
-		return nil
+	if files == w.files || !w.source.Partitioned {
+		return nil // a TRUNCATE of a table that has no partitions is in the stream
 	}
 	rows, err := w.capture.reconciler.Vanished(ctx, conn)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 
 var (
 	seedFlag         = flag.Uint64("seed", 0, "seed of the random transactions; 0: another one each time")
-	transactionsFlag = flag.Int("transactions", 80, "random transactions of each kind of table")
+	transactionsFlag = flag.Int("transactions", 50, "random transactions of each kind of table")
 )
 
 // shape is a kind of watched table.

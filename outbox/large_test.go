@@ -41,7 +41,7 @@ func heapPeak() (stop func() uint64) {
 }
 
 // It measures the heap, so it runs before the parallel tests.
-func TestMemoryOfALargeTransaction(t *testing.T) { //nolint:paralleltest // the heap is everybody's
+func TestMemoryOfALargeTransaction(t *testing.T) {
 	rig := peopleRig(t, peopleTable)
 	rig.Start(t)
 	rig.CaughtUp(t)

@@ -183,7 +183,7 @@ func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 
 // resolveGroups evaluates key by key, in another order each time, because keys that run into the timeout end the round.
 func (v *Resolver) resolveGroups(ctx context.Context, groups [][]*due) error {
-	rand.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] })
+	rand.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] }) //nolint:gosec // only an order
 	worked, timeouts := false, 0
 	for i, group := range groups {
 		rows, err := v.query(ctx, group)

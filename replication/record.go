@@ -61,13 +61,14 @@ func (r *record) store(ctx context.Context, items []item) error {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), recordTimeout,
 		errors.New("recording commits took too long"))
 	defer cancel()
-	defer context.AfterFunc(stopping, func() {
+	forget := context.AfterFunc(stopping, func() {
 		select {
 		case <-time.After(stopGrace):
 			cancel()
 		case <-ctx.Done():
 		}
-	})()
+	})
+	defer forget()
 	var commits []Commit
 	var end, position pglogrepl.LSN
 	var vanished []string

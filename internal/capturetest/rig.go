@@ -161,7 +161,7 @@ func (r *Rig) CaughtUp(t testing.TB) {
 	before := pgtest.Value[string](t, r.DB, "select pg_current_wal_insert_lsn()::text")
 	r.DB.Exec(t, r.Marker)
 	pgtest.WaitUntil(t, Patience, "the checkpoint has passed "+before, func() (bool, string) {
-		const passed = `select lsn > $1::text::pg_lsn and spool_step is null from attendee_relay.checkpoint`
+		const passed = `select lsn > $1::text::pg_lsn and spool_step is null from attendee_relay.checkpoint` //nolint:gosec // no password
 		if pgtest.Value[bool](t, r.DB, passed, before) {
 			return true, ""
 		}

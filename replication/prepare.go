@@ -65,9 +65,9 @@ func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
 	case s == nil && c.config.Setup != "auto":
 		return nil, c.slotMissing()
 	case s == nil && !published:
-		return source, checkMayPublish(ctx, sql, c.config, source)
+		return source, errors.Join(checkFreeSlot(ctx, sql), checkMayPublish(ctx, sql, c.config, source))
 	case s == nil:
-		return source, nil
+		return source, checkFreeSlot(ctx, sql)
 	}
 	if err := s.usable(c.config.Slot); err != nil {
 		return nil, err

@@ -61,6 +61,24 @@ func (s *slot) usable(name string) error {
 	return nil
 }
 
+// checkFreeSlot refuses, before anything is made, a server that has no room for one more slot.
+func checkFreeSlot(ctx context.Context, conn *pgx.Conn) error {
+	var full bool
+	err := conn.QueryRow(ctx, "SELECT count(*) >= pg_catalog.current_setting('max_replication_slots')::int FROM pg_catalog.pg_replication_slots").Scan(&full)
+	if err != nil {
+		return fmt.Errorf("counting the replication slots: %w", err)
+	}
+	if full {
+		return slotsExhausted()
+	}
+	return nil
+}
+
+func slotsExhausted() error {
+	return fault.New(fault.SlotsExhausted, "all replication slots are in use").
+		WithFix("ALTER SYSTEM SET max_replication_slots = 20; then restart Postgres")
+}
+
 // createSlot makes the slot on a replication connection and returns where its stream starts and the name of the snapshot
 // that shows exactly what was committed before. The snapshot lives until the connection's next command. On Postgres 17
 // and later the slot can be one that standbys keep (failover).
@@ -73,8 +91,7 @@ func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersio
 		fmt.Sprintf("CREATE_REPLICATION_SLOT %s LOGICAL pgoutput %s", c.Slot, options)))
 	switch postgres.Code(err) {
 	case "53400":
-		return 0, "", fault.New(fault.SlotsExhausted, "all replication slots are in use").
-			WithFix("ALTER SYSTEM SET max_replication_slots = 20; then restart Postgres")
+		return 0, "", slotsExhausted()
 	case "42501":
 		return 0, "", fault.New(fault.Privilege, "the role may not create replication slots").
 			WithFix("ALTER ROLE " + roleName(conn) + " REPLICATION")

@@ -145,17 +145,22 @@ func arrayLiteral(keys []string) []byte {
 	return append(literal, '}')
 }
 
-// safeMessage is what Postgres said without the value it said it about: messages of the classes 22 and 23 quote data.
+// safeMessage is what Postgres said, as far as it is about the query and not about data: messages of the classes 22 and 23
+// quote the value (in the quotation marks of the server's language), and what a function raises may hold anything.
 func safeMessage(err error) string {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
 		return "the query failed"
 	}
 	message := pgErr.Message
-	if strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23") {
-		if at := strings.IndexAny(message, "\"'"); at >= 0 {
+	switch pgErr.Code[:min(2, len(pgErr.Code))] {
+	case "22", "23":
+		if at := strings.IndexAny(message, "\"'`«»„“”‘’‹›"); at >= 0 {
 			message = strings.TrimRight(message[:at], " :") + " (value not shown)"
 		}
+	case "42", "0A", "25", "53", "54", "55", "57":
+	default:
+		message = "it raised an error (message not shown)"
 	}
 	return message + " (SQLSTATE " + pgErr.Code + ")"
 }

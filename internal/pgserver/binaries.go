@@ -30,6 +30,9 @@ func locate(ctx context.Context, o Options) (string, error) {
 	if dir, ok := installed(ctx, filepath.SplitList(os.Getenv("PATH")), places); ok {
 		return dir, nil
 	}
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx) // the ones found were not asked for their version to the end
+	}
 	dir, err := download(ctx, o.Cache, o.Repository)
 	if err != nil {
 		return "", fmt.Errorf("there is no Postgres %d or newer on PATH or in the usual places, and downloading one failed: "+

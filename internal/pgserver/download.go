@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
 )
@@ -142,15 +143,22 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the cache's lock: %w", err)
 	}
-	locked := make(chan error, 1)
-	go func() { locked <- syscall.Flock(int(file.Fd()), syscall.LOCK_EX) }()
-	select {
-	case err = <-locked:
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	if err != nil {
+	// Asked again and again, because nothing ends a flock that blocks when the caller gives up.
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = file.Close() }, nil
+		}
+		if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+			select {
+			case <-tick.C:
+				continue
+			case <-ctx.Done():
+				err = context.Cause(ctx)
+			}
+		}
 		return nil, errors.Join(fmt.Errorf("waiting for another download of Postgres: %w", err), file.Close())
 	}
-	return func() { _ = file.Close() }, nil
 }

@@ -161,19 +161,11 @@ func (r *Recorder) rememberSeen(text, until *string) error {
 
 // Lead implements replication.Books.
 func (r *Recorder) Lead(ctx context.Context) (replication.Position, error) {
-	if err := r.writer.lead(ctx); err != nil {
-		return replication.Position{}, err
-	}
-	r.spooling = nil
-	conn, release, err := r.writer.hold(ctx)
+	phase, lsn, err := r.writer.lead(ctx)
 	if err != nil {
 		return replication.Position{}, err
 	}
-	defer release()
-	var phase, lsn string
-	if err := conn.QueryRow(ctx, "SELECT phase, lsn::text FROM attendee_relay.checkpoint").Scan(&phase, &lsn); err != nil {
-		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)
-	}
+	r.spooling = nil
 	at := replication.Position{Phase: replication.Phase(phase)}
 	if at.LSN, err = pglogrepl.ParseLSN(lsn); err != nil {
 		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)

@@ -79,23 +79,24 @@ func (w *writer) close(ctx context.Context) {
 	}
 }
 
-// lead ends the predecessor's backend, whose open transaction may hold the fence, and raises the epoch.
-func (w *writer) lead(ctx context.Context) error {
+// lead ends the predecessor's backend, whose open transaction may hold the fence, raises the epoch, and returns where the
+// bookkeeping stands.
+func (w *writer) lead(ctx context.Context) (phase, lsn string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	conn, err := w.connect(ctx)
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("the database did not answer within %v", writeTimeout))
 	defer cancel()
 	if _, err := conn.Exec(ctx, leaderSQL); err != nil {
-		return fmt.Errorf("ending the previous leader's session: %w", err)
+		return "", "", fmt.Errorf("ending the previous leader's session: %w", err)
 	}
-	if err := conn.QueryRow(ctx, leadSQL).Scan(&w.epoch); err != nil {
-		return fmt.Errorf("raising the fence: %w", err)
+	if err := conn.QueryRow(ctx, leadSQL).Scan(&w.epoch, &phase, &lsn); err != nil {
+		return "", "", fmt.Errorf("raising the fence: %w", err)
 	}
-	return nil
+	return phase, lsn, nil
 }
 
 // write runs the statements that fill queues in one transaction, behind the fence. A checkpoint above 0 is moved there.

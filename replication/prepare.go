@@ -42,6 +42,20 @@ func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Sourc
 	return conn, at, source, nil
 }
 
+// SetUp makes what is missing, publication, slot and baseline, and returns without streaming. A second call finds
+// everything there and changes nothing. While another relay captures there is nothing to make.
+func (c *Capture) SetUp(ctx context.Context) error {
+	conn, _, _, err := c.prepare(ctx)
+	if errors.Is(err, errStandby) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	closeWalsender(conn)
+	return nil
+}
+
 // check reads the catalog and refuses what cannot work; it changes nothing. A standby learns here that it is one.
 func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the database did not answer the start-up checks in time"))

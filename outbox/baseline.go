@@ -17,77 +17,125 @@ import (
 )
 
 var (
-	//go:embed sql/baseline_send.sql
-	baselineSendSQL string
+	//go:embed sql/baseline_begin.sql
+	baselineBeginSQL string
+	//go:embed sql/baseline_lose.sql
+	baselineLoseSQL string
+	//go:embed sql/baseline_compare.sql
+	baselineCompareSQL string
 	//go:embed sql/baseline_done.sql
 	baselineDoneSQL string
+	//go:embed sql/gap_open.sql
+	gapOpenSQL string
+	//go:embed sql/gap_close.sql
+	gapCloseSQL string
 )
 
-// Baseline implements replication.Books: it stores the phase, and with the phase streaming the rows accepted in the
-// snapshot, all in one transaction. An empty snapshot name stands for an ordinary snapshot.
-func (r *Recorder) Baseline(ctx context.Context, phase replication.Phase, start pglogrepl.LSN, snapshotName string) error {
+// errTakenOver: another process has raised the fence during a baseline.
+var errTakenOver = errors.New("the bookkeeping was taken over by another process during the baseline")
+
+// Begin implements replication.Baseline.
+func (r *Recorder) Begin(ctx context.Context, phase replication.Phase, lost *fault.Fault) error {
 	conn, release, err := r.writer.hold(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if phase != replication.PhaseStreaming {
-		stored, err := conn.Exec(ctx, "UPDATE attendee_relay.checkpoint SET phase = $1 WHERE phase IN ('new', $1)", string(phase))
-		if err == nil && stored.RowsAffected() == 0 {
-			err = errors.New("another process has gone further")
-		}
-		if err != nil {
-			return fmt.Errorf("storing the phase of the first start: %w", err)
-		}
-		return nil
+	sql, args := baselineBeginSQL, []any{string(phase), r.writer.epoch}
+	if lost != nil {
+		sql, args = baselineLoseSQL, append(args, string(lost.Code))
 	}
+	stored, err := conn.Exec(ctx, sql, args...)
+	if err == nil && stored.RowsAffected() == 0 {
+		err = errTakenOver
+	}
+	if err != nil {
+		return fmt.Errorf("storing the phase of the new start: %w", err)
+	}
+	return nil
+}
+
+// comparison is what a baseline came to.
+type comparison struct {
+	announce       bool
+	added, removed int64
+	// gap is the number of the gap that it closed; nil: it was a first start.
+	gap          *int64
+	reason, from string
+}
+
+// Take implements replication.Baseline.
+func (r *Recorder) Take(ctx context.Context, start pglogrepl.LSN, snapshotName string) error {
+	conn, release, err := r.writer.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
 	if err != nil {
 		return fmt.Errorf("beginning the baseline: %w", err)
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	count, err := r.readBaseline(ctx, tx, start, snapshotName)
+	if snapshotName != "" {
+		if _, err := tx.Exec(ctx, "SET TRANSACTION SNAPSHOT '"+strings.ReplaceAll(snapshotName, "'", "''")+"'"); err != nil {
+			return fmt.Errorf("taking the slot's snapshot for the baseline: %w", err)
+		}
+	}
+	// The baseline reads the whole table once, however long that takes.
+	if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
+		return fmt.Errorf("preparing the baseline: %w", err)
+	}
+	c, err := r.compare(ctx, tx, start, snapshotName == "")
 	if err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("committing the baseline: %w", err)
 	}
-	r.log.Info("baseline taken", zap.Int64("accepted_rows", count), zap.String("mode", r.config.Baseline), zap.Stringer("start", start))
+	r.report(c, start)
 	return nil
 }
 
-func (r *Recorder) readBaseline(ctx context.Context, tx pgx.Tx, start pglogrepl.LSN, snapshotName string) (int64, error) {
-	if snapshotName != "" {
-		if _, err := tx.Exec(ctx, "SET TRANSACTION SNAPSHOT '"+strings.ReplaceAll(snapshotName, "'", "''")+"'"); err != nil {
-			return 0, fmt.Errorf("taking the slot's snapshot for the baseline: %w", err)
-		}
-	}
-	// The baseline reads the whole table once, however long that takes.
-	if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = 0"); err != nil {
-		return 0, fmt.Errorf("preparing the baseline: %w", err)
+func (r *Recorder) compare(ctx context.Context, tx pgx.Tx, start pglogrepl.LSN, ordinary bool) (*comparison, error) {
+	c := &comparison{announce: r.config.Baseline == "send"}
+	err := tx.QueryRow(ctx, gapOpenSQL).Scan(&c.gap, &c.announce)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("reading the gap that is to be closed: %w", err)
 	}
 	s := r.opened.Load().source
-	filled, err := tx.Exec(ctx, "INSERT INTO attendee_relay.ledger (identity, source_key) SELECT "+s.IdentitySQL()+", "+
-		s.KeySQL()+" FROM "+s.Name()+" WHERE "+s.AcceptedSQL("$1"), s.Accepted)
+	sql := fmt.Sprintf(baselineCompareSQL, s.Name(), s.IdentitySQL(), s.KeySQL(), s.AcceptedSQL("$1"))
+	err = tx.QueryRow(ctx, sql, s.Accepted, c.announce, start.String()).Scan(&c.added, &c.removed)
 	if postgres.Code(err) == "42501" {
-		return 0, fault.New(fault.RowSecurity, "the role may not read all rows of %s: it lacks SELECT, or row level security hides some from it", s.Name()).
+		return nil, fault.New(fault.RowSecurity, "the role may not read all rows of %s: it lacks SELECT, or row level security hides some from it", s.Name()).
 			WithFix("GRANT SELECT ON " + s.Name() + " TO <the relay's role>; with row level security also ALTER ROLE <the relay's role> BYPASSRLS")
 	}
 	if err != nil {
-		return 0, fmt.Errorf("reading the accepted rows for the baseline: %w", err)
+		return nil, fmt.Errorf("comparing the ledger with the accepted rows for the baseline: %w", err)
 	}
-	if r.config.Baseline == "send" {
-		if _, err := tx.Exec(ctx, baselineSendSQL, start.String()); err != nil {
-			return 0, fmt.Errorf("announcing the baseline: %w", err)
+	if c.gap != nil {
+		if err := tx.QueryRow(ctx, gapCloseSQL, *c.gap, start.String(), c.added, c.removed).Scan(&c.reason, &c.from); err != nil {
+			return nil, fmt.Errorf("closing the gap: %w", err)
 		}
 	}
-	done, err := tx.Exec(ctx, baselineDoneSQL, start.String(), snapshotName == "", s.Pins)
+	done, err := tx.Exec(ctx, baselineDoneSQL, start.String(), ordinary, s.Pins, r.writer.epoch)
 	if err != nil {
-		return 0, fmt.Errorf("storing the baseline's checkpoint: %w", err)
+		return nil, fmt.Errorf("storing the baseline's checkpoint: %w", err)
 	}
 	if done.RowsAffected() == 0 {
-		return 0, errors.New("the bookkeeping was taken over by another process during the baseline")
+		return nil, errTakenOver
 	}
-	return filled.RowsAffected(), nil
+	return c, nil
+}
+
+func (r *Recorder) report(c *comparison, start pglogrepl.LSN) {
+	if c.announce {
+		r.acceptances.Add(float64(c.added))
+	}
+	if c.gap == nil {
+		r.log.Info("baseline taken", zap.Int64("accepted_rows", c.added), zap.Bool("announced", c.announce), zap.Stringer("start", start))
+		return
+	}
+	r.log.Warn("a gap was closed: ledger and table were compared", zap.Int64("gap", *c.gap), zap.String("fault", c.reason),
+		zap.String("from_lsn", c.from), zap.Stringer("to_lsn", start), zap.Int64("added", c.added), zap.Int64("removed", c.removed),
+		zap.Bool("announced", c.announce))
 }

@@ -23,6 +23,21 @@ var (
 	checkpointMakeSQL string
 )
 
+// Exist implements replication.Books.
+func (r *Recorder) Exist(ctx context.Context) (bool, error) {
+	conn, release, err := r.writer.hold(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	var exists bool
+	err = conn.QueryRow(ctx, "SELECT to_regclass('attendee_relay.checkpoint') IS NOT NULL").Scan(&exists)
+	if err != nil {
+		return false, fmt.Errorf("looking for the bookkeeping: %w", err)
+	}
+	return exists, nil
+}
+
 // Open implements replication.Books. On a first start it touches nothing unless the payload query can be used; later an
 // unusable one stops rendering only.
 func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source *replication.Source) (replication.Position, error) {
@@ -54,7 +69,7 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	if _, err := conn.Exec(ctx, checkpointMakeSQL, cluster.SystemID, cluster.Database, r.deployment, settings); err != nil {
 		return replication.Position{}, fmt.Errorf("making the checkpoint: %w", err)
 	}
-	at, err := r.readCheckpoint(ctx, conn, cluster, source)
+	at, err := r.readCheckpoint(ctx, conn, cluster)
 	if err != nil {
 		return replication.Position{}, err
 	}
@@ -103,21 +118,21 @@ func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster repli
 		return fault.New(fault.ClusterChanged,
 			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q of cluster %s: this is a copy, or DEPLOYMENT was changed",
 			deployment, database, systemID, r.deployment, cluster.Database, cluster.SystemID).
-			WithFix("on a copy: DROP SCHEMA attendee_relay CASCADE and set another DEPLOYMENT; else set DEPLOYMENT back")
+			WithFix("on a copy that is for something else: DROP SCHEMA attendee_relay CASCADE, and another DEPLOYMENT; if this database is the one to go on with: attendee-relay adopt --keep-pending --yes, or --discard-pending")
 	}
 	return nil
 }
 
 // readCheckpoint refuses bookkeeping that belongs to another database or that rests on other settings.
-func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster, source *replication.Source) (replication.Position, error) {
+func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) (replication.Position, error) {
 	if err := r.checkOwner(ctx, conn, cluster); err != nil {
 		return replication.Position{}, err
 	}
 	var phase, lsn string
 	var stored []byte
-	var pins *replication.Pins
+	var at replication.Position
 	var seen, until *string
-	err := conn.QueryRow(ctx, checkpointReadSQL).Scan(&stored, &phase, &lsn, &seen, &until, &pins)
+	err := conn.QueryRow(ctx, checkpointReadSQL).Scan(&stored, &phase, &lsn, &seen, &until, &at.Pins)
 	if err != nil {
 		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)
 	}
@@ -128,20 +143,16 @@ func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster r
 	if !reflect.DeepEqual(settings, r.settings) {
 		return replication.Position{}, fault.New(fault.SourceChanged,
 			"SOURCE_TABLE, SOURCE_KEY, SOURCE_STATUS, SOURCE_ACCEPTED or SOURCE_REPEAT is not what the ledger was made with (%s)", stored).
-			WithFix("set it back; or, to begin again from a new baseline, drop the slot and DROP SCHEMA attendee_relay CASCADE")
+			WithFix("set it back; or take a new baseline: attendee-relay adopt --keep-pending --yes")
 	}
-	if pins != nil && source.Pins.Publication != 0 && *pins != source.Pins {
-		return replication.Position{}, fault.New(fault.SourceDrift,
-			"%s, its publication or its place in the publication is not the one that capture was started with: it was made anew, and what was committed in between may not have been seen", source.Name()).
-			WithFix("to begin again from a new baseline: drop the slot and DROP SCHEMA attendee_relay CASCADE")
-	}
-	at := replication.Position{Phase: replication.Phase(phase)}
+	at.Phase = replication.Phase(phase)
 	if at.LSN, err = pglogrepl.ParseLSN(lsn); err != nil {
 		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)
 	}
-	if at.LSN > cluster.WAL {
+	if at.LSN > cluster.WAL && at.Phase == replication.PhaseStreaming {
 		return replication.Position{}, fault.New(fault.LSNBehind,
-			"the server's WAL ends at %s, before the checkpoint %s: this is an older copy of the database, or a restored backup", cluster.WAL, at.LSN)
+			"the server's WAL ends at %s, before the checkpoint %s: this is an older copy of the database, or a restored backup", cluster.WAL, at.LSN).
+			WithFix("if this database is the one to go on with: attendee-relay adopt --keep-pending --yes, or --discard-pending")
 	}
 	return at, r.rememberSeen(seen, until)
 }

@@ -6,57 +6,96 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 
 	"attendee-relay/replication"
 )
 
-//go:embed sql/vanished.sql
-var vanishedSQL string
+var (
+	//go:embed sql/reconcile_look.sql
+	reconcileLookSQL string
+	//go:embed sql/gap_add.sql
+	gapAddSQL string
+)
 
-// Vanished implements replication.Reconciler.
-func (r *Recorder) Vanished(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	var looked string
-	err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_current_wal_insert_lsn()::text").Scan(&looked)
+// difference is a row that ledger and table do not agree on.
+type difference struct {
+	identity string
+	// accepted: it is in the table, with this key; else it is in the ledger.
+	accepted bool
+	key      *string
+}
+
+// Compare implements replication.Reconciler.
+func (r *Recorder) Compare(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	found, err := r.differences(ctx, conn, nil, nil)
 	if err != nil {
-		return nil, fmt.Errorf("comparing the ledger with the watched table: %w", err)
+		return nil, err
 	}
-	r.looked.Store(&looked)
-	rows, err := r.vanished(ctx, conn, nil)
-	if err != nil {
-		return nil, fmt.Errorf("comparing the ledger with the watched table: %w", err)
+	rows := make([]string, len(found))
+	for i, d := range found {
+		rows[i] = d.identity
 	}
 	return rows, nil
 }
 
-func (r *Recorder) vanished(ctx context.Context, q querier, among []string) ([]string, error) {
-	now, looked := r.opened.Load(), r.looked.Load()
-	if now == nil || looked == nil {
-		return nil, errors.New("the bookkeeping has not been opened")
+// differences lists the rows that differ; among nil: of all. Rows accepted after looked are left out.
+func (r *Recorder) differences(ctx context.Context, q querier, among []string, looked *string) ([]difference, error) {
+	now := r.opened.Load()
+	if now == nil {
+		return nil, errors.New("comparing the ledger with the watched table: the bookkeeping has not been opened")
 	}
 	s := now.source
-	rows, err := q.Query(ctx, fmt.Sprintf(vanishedSQL, s.Name(), s.IdentitySQL(), s.AcceptedSQL("$1")), s.Accepted, among, replication.VanishedLimit, *looked)
+	sql := fmt.Sprintf(reconcileLookSQL, s.Name(), s.IdentitySQL(), s.KeySQL(), s.AcceptedSQL("$1"))
+	rows, err := q.Query(ctx, sql, s.Accepted, among, replication.CompareLimit, looked)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("comparing the ledger with the watched table: %w", err)
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d difference, err error) {
+		return d, row.Scan(&d.identity, &d.accepted, &d.key)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("comparing the ledger with the watched table: %w", err)
+	}
+	return found, nil
 }
 
-// Forget implements replication.Reconciler. A row that is accepted again by now, or was since the look, stays in the
-// ledger.
-func (r *Recorder) Forget(ctx context.Context, rows []string) error {
-	var gone []string
-	err := r.writer.within(ctx, 0, func(tx pgx.Tx) error {
-		var err error
-		if gone, err = r.vanished(ctx, tx, rows); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, ledgerRemoveSQL, gone)
+// Reconcile implements replication.Reconciler. Rows that agree again by now are left alone. A row of the table that is not
+// in the ledger is an acceptance: one that came with a partition, or one whose commit is still to be read, which then
+// finds it in the ledger.
+func (r *Recorder) Reconcile(ctx context.Context, rows []string, looked pglogrepl.LSN) error {
+	if err := r.reader.connect(ctx); err != nil {
 		return err
-	})
-	if err == nil && len(gone) > 0 {
-		r.log.Warn("rows left the table without a word in the stream (a partition was truncated or detached): they are no longer accepted", zap.Int("rows", len(gone)))
 	}
-	return err
+	found, err := r.differences(ctx, r.reader.conn, rows, lsnText(&looked))
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	var gone []string
+	var came ledgerRows
+	var waiting []acceptance
+	for _, d := range found {
+		if !d.accepted {
+			gone = append(gone, d.identity)
+			continue
+		}
+		came.add(d.identity, entry{accepted: true, key: d.key, lsn: &looked})
+		waiting = append(waiting, acceptance{identity: d.identity, lsn: looked, place: &place{row: d.identity, key: d.key}})
+	}
+	err = r.writer.write(ctx, 0, func(q *pgx.Batch) {
+		q.Queue(ledgerRemoveSQL, gone)
+		came.queue(q)
+		queueWaiting(q, waiting, interval(r.config.Settle))
+		q.Queue(gapAddSQL, "partitions", len(waiting), len(gone))
+	})
+	if err != nil {
+		return err
+	}
+	r.acceptances.Add(float64(len(waiting)))
+	r.signal(false, len(waiting) > 0)
+	r.log.Warn("ledger and table differed without a word in the stream (a partition was truncated, attached or detached): mended",
+		zap.Int("added", len(waiting)), zap.Int("removed", len(gone)))
+	return nil
 }

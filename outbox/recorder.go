@@ -36,8 +36,6 @@ type Recorder struct {
 
 	// opened is also read by the Resolver.
 	opened atomic.Pointer[opened]
-	// looked is where the WAL ended when ledger and table were compared last.
-	looked atomic.Pointer[string]
 	// seen: transactions up to seenUntil that this snapshot shows are in the baseline already.
 	seen      snapshot
 	seenUntil pglogrepl.LSN

@@ -23,7 +23,7 @@ var captureFaults = []fault.Code{
 	fault.WALLevel, fault.Privilege, fault.SourceMissing, fault.SourceChanged, fault.SourceDrift, fault.NoReplicaIdentity,
 	fault.PublicationMissing, fault.PublicationUnsafe, fault.SlotMissing, fault.SlotLost, fault.SlotBusy,
 	fault.SlotsExhausted, fault.ClusterChanged, fault.LSNBehind, fault.InRecovery, fault.SchemaNewer, fault.RowSecurity,
-	fault.DatabaseUnreachable,
+	fault.SlotPending, fault.DatabaseUnreachable,
 }
 
 // errStandby: another process holds the slot or is making it.
@@ -37,9 +37,8 @@ type Capture struct {
 	config     Config
 	url        secret.String
 	deployment string
-	books      Books
+	books      Bookkeeping
 	recorder   Recorder
-	reconciler Reconciler
 	board      *fault.Board
 	log        *zap.Logger
 
@@ -49,8 +48,13 @@ type Capture struct {
 	serverEnd atomic.Uint64
 	oldest    atomic.Int64
 	retained  atomic.Int64
+	resyncs   atomic.Int64
 	// progressed: something was recorded the last time this process led.
 	progressed bool
+	// unreadable is what the stream carried last that the catalog does not explain; nil: nothing.
+	unreadable *unreadable
+	// resynced: a new start was made after a loss, and nothing has been recorded since.
+	resynced bool
 	// WatchEvery is how often the catalog is compared with what capture rests on, 30 s unless a test changes it.
 	WatchEvery time.Duration
 	// PartSize is how many changes of one transaction are held in memory at most.
@@ -58,9 +62,8 @@ type Capture struct {
 }
 
 // NewCapture makes a Capture; url is the direct connection string.
-func NewCapture(c Config, url secret.String, deployment string, books Books, recorder Recorder, reconciler Reconciler, board *fault.Board, log *zap.Logger) *Capture {
-	return &Capture{config: c, url: url, deployment: deployment, books: books, recorder: recorder, reconciler: reconciler,
-		board: board, WatchEvery: watchEvery, PartSize: PartSize, log: log.Named("replication")}
+func NewCapture(c Config, url secret.String, deployment string, books Bookkeeping, recorder Recorder, board *fault.Board, log *zap.Logger) *Capture {
+	return &Capture{config: c, url: url, deployment: deployment, books: books, recorder: recorder, board: board, WatchEvery: watchEvery, PartSize: PartSize, log: log.Named("replication")}
 }
 
 // Leading reports whether this process holds the slot and records.
@@ -102,9 +105,6 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	var f *fault.Fault
 	switch {
 	case errors.As(err, &f):
-	case postgres.Code(err) == "42704":
-		f = fault.New(fault.PublicationMissing, "publication %q did not exist at the time that the slot is to be read from", c.config.Publication).
-			WithFix("to begin again from a new baseline: drop the slot and DROP SCHEMA attendee_relay CASCADE")
 	case postgres.Unreachable(err):
 		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication%s", refusal(err))
 	default:
@@ -162,7 +162,9 @@ func (c *Capture) lead(ctx context.Context) error {
 	c.standby.Store(false)
 	c.board.Clear(captureFaults...)
 	c.log.Info("capturing", zap.String("slot", c.config.Slot), zap.Stringer("checkpoint", at.LSN))
-	return c.stream(ctx, conn, source, at.LSN)
+	err = c.stream(ctx, conn, source, at.LSN)
+	c.judge(err)
+	return err
 }
 
 func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Source, from pglogrepl.LSN) error {
@@ -172,9 +174,9 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	group, ctx := errgroup.WithContext(ctx)
 	reader := &stream{conn: conn, assembler: newAssembler(source, c.PartSize), queue: queue, interval: c.config.Takeover / 3,
 		recorded: &c.recorded, serverEnd: &c.serverEnd}
-	writer := &record{recorder: skipping{c.recorder, from}, reconciler: c.reconciler, queue: queue, recorded: &c.recorded, oldest: &c.oldest,
+	writer := &record{recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue, recorded: &c.recorded, oldest: &c.oldest,
 		advanced: time.Now()}
-	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.vanished}
+	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.unseen}
 	group.Go(func() error { return writer.run(ctx) })
 	group.Go(func() error { return watcher.run(ctx) })
 	group.Go(func() error { return reader.receive(ctx) })

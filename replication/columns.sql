@@ -3,6 +3,10 @@ SELECT a.attnum,
        a.attname::text,
        a.atttypid,
        pg_catalog.format_type(a.atttypid, a.atttypmod),
+       (SELECT n.nspname || '.' || t.typname
+          FROM pg_catalog.pg_type t
+          JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+         WHERE t.oid = a.atttypid),
        a.attgenerated <> '',
        pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
   FROM pg_catalog.pg_attribute a

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pglogrepl"
-
-	"attendee-relay/internal/fault"
 )
 
 // assembler turns pgoutput messages into commits, or parts of large ones. It holds at most one open transaction.
@@ -94,10 +92,10 @@ func (a *assembler) relation(m *pglogrepl.RelationMessage) error {
 	find := func(want Column) (int, error) {
 		at := slices.IndexFunc(m.Columns, func(c *pglogrepl.RelationMessageColumn) bool { return c.Name == want.Name })
 		if at < 0 {
-			return 0, fault.New(fault.SourceDrift, "column %q of %s is no longer in the stream: it was renamed, dropped or left out of the publication", want.Name, a.source.Name())
+			return 0, newDrift("column %q of %s is no longer in the stream: it was renamed, dropped or left out of the publication", want.Name, a.source.Name())
 		}
 		if m.Columns[at].DataType != want.TypeOID {
-			return 0, fault.New(fault.SourceDrift, "column %q of %s has another type in the stream than in the catalog", want.Name, a.source.Name())
+			return 0, newDrift("column %q of %s has another type in the stream than in the catalog", want.Name, a.source.Name())
 		}
 		return at, nil
 	}
@@ -166,10 +164,20 @@ func (a *assembler) row(relation uint32, op Op, before, after *pglogrepl.TupleDa
 		change.Status = StatusUnchanged
 	case status.Kind == Present && a.accepted[status.Text]:
 		change.Status = Accepted
+	case status.Kind == Present && a.source.Labels != nil && !a.known(status.Text):
+		// Renamed, an accepted value would look like one that is not.
+		d := newDrift("the status of %s has a value that its type did not have when the catalog was read: a value was added or renamed", a.source.Name())
+		d.label = status.Text
+		return nil, d
 	default:
 		change.Status = NotAccepted
 	}
 	return a.add(change)
+}
+
+func (a *assembler) known(label string) bool {
+	_, known := a.source.Labels[label]
+	return known
 }
 
 func (a *assembler) add(change Change) (*Commit, error) {
@@ -197,7 +205,7 @@ func (a *assembler) identity(tuple, old *pglogrepl.TupleData) (string, error) {
 			return "", err
 		}
 		if value.Kind != Present {
-			return "", fault.New(fault.SourceDrift, "a change of %s has no value for its identity column %q: its REPLICA IDENTITY was changed", a.source.Name(), a.source.Identity[i].Name)
+			return "", newDrift("a change of %s has no value for its identity column %q: its REPLICA IDENTITY was changed", a.source.Name(), a.source.Identity[i].Name)
 		}
 		fields[i] = value.Text
 	}

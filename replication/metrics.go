@@ -21,6 +21,10 @@ func (c *Capture) Register(reg prometheus.Registerer) {
 			Name: "attendee_relay_slot_retained_wal_bytes",
 			Help: "WAL that the server keeps for the slot, looked up every 30 s; 0 on a standby.",
 		}, func() float64 { return float64(c.retained.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "attendee_relay_resyncs_total",
+			Help: "New starts of this process after a stretch of the WAL that could not be read; attendee_relay.gap has each.",
+		}, func() float64 { return float64(c.resyncs.Load()) }),
 	)
 }
 

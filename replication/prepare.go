@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"go.uber.org/zap"
 
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
@@ -83,7 +82,7 @@ func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
 	case s == nil:
 		return source, checkFreeSlot(ctx, sql)
 	}
-	if err := s.usable(c.config.Slot); err != nil {
+	if err := s.ours(c.config.Slot); err != nil {
 		return nil, err
 	}
 	switch {
@@ -92,9 +91,20 @@ func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
 		return nil, missing
 	case s.active:
 		return nil, c.held(s)
+	case s.lost():
+		return source, c.checkKnown(ctx)
 	default:
 		return source, nil
 	}
+}
+
+// checkKnown refuses a lost slot on a first start: whose it was is not known.
+func (c *Capture) checkKnown(ctx context.Context) error {
+	known, err := c.books.Exist(ctx)
+	if err == nil && !known {
+		return c.slotLost()
+	}
+	return err
 }
 
 // held says by whom a slot is held: by a relay of this deployment, which leads, or by somebody else.
@@ -123,85 +133,38 @@ func (c *Capture) setUp(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	if err != nil {
 		return Position{}, err
 	}
+	var lost *fault.Fault
 	if at.Phase == PhaseStreaming {
-		// A publication that is gone is not made anew here: what the table did without it is not in the stream.
-		if _, err := checkPublication(ctx, sql, c.config, source); err != nil {
+		if err := c.unchanged(at, source); err != nil {
 			return Position{}, err
 		}
-		return at, c.checkSlot(s, at)
+		if s != nil { // a publication that is gone is made anew only with the slot
+			if _, err := checkPublication(ctx, sql, c.config, source); err != nil {
+				return Position{}, err
+			}
+		}
+		if lost = c.lost(at, s, source); lost == nil {
+			return at, nil
+		}
+	}
+	phase, err := c.plan(at, s, lost)
+	if err != nil {
+		return Position{}, err
 	}
 	if err := ensurePublication(ctx, sql, c.config, source); err != nil {
 		return Position{}, err
 	}
-	c.log.Info("first start: taking the baseline", zap.String("phase", string(at.Phase)), zap.Bool("slot_exists", s != nil))
-	switch {
-	case at.Phase == PhaseGivenSlot || at.Phase == PhaseNew && s != nil:
-		err = c.baselineOfGivenSlot(ctx, s)
-	case c.config.Setup != "auto":
-		err = c.slotMissing()
-	default:
-		err = c.baselineOfOwnSlot(ctx, sql, conn, source)
-	}
-	if err != nil {
-		return Position{}, err
-	}
-	// The baseline's checkpoint may lie beyond where the WAL ended when the connection was opened.
-	if cluster, err = identify(ctx, conn); err != nil {
-		return Position{}, err
-	}
-	return c.books.Open(ctx, cluster, source)
+	return c.begin(ctx, sql, conn, source, s, phase, lost)
 }
 
-// checkSlot refuses to go on with a slot that cannot repeat all that comes after the checkpoint. A missing slot is never
-// made again at the present position: everything in between would be lost without a word.
-func (c *Capture) checkSlot(s *slot, at Position) error {
-	if s == nil {
-		return c.slotMissing()
+func (c *Capture) unchanged(at Position, source *Source) error {
+	if at.Pins == nil {
+		return nil
 	}
-	if s.confirmed > at.LSN {
-		return fault.New(fault.SlotLost, "slot %q was moved to %s by somebody else, past the checkpoint %s: the transactions between were never read",
-			c.config.Slot, s.confirmed, at.LSN)
+	if f := at.Pins.drifted(source.Pins, source.Name()); f != nil {
+		return f
 	}
 	return nil
-}
-
-func (c *Capture) slotMissing() error {
-	return fault.New(fault.SlotMissing, "replication slot %q does not exist (REPLICATION_SLOT)", c.config.Slot).
-		WithFix("SELECT pg_create_logical_replication_slot(" + quoteLiteral(c.config.Slot) + ", 'pgoutput')")
-}
-
-// baselineOfOwnSlot makes the slot and reads the accepted rows in the snapshot that it exports: what is in neither the
-// snapshot nor the stream, or in both, does not exist. A crash anywhere in it leaves the phase, and the next start
-// drops the slot and begins again.
-func (c *Capture) baselineOfOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn, source *Source) error {
-	if err := c.books.Baseline(ctx, PhaseOwnSlot, 0, ""); err != nil {
-		return err
-	}
-	if err := dropSlot(ctx, sql, c.config.Slot); err != nil {
-		return err
-	}
-	start, snapshot, err := createSlot(ctx, conn, c.config, source.ServerVersion)
-	if err != nil {
-		return err
-	}
-	if err := c.books.Baseline(ctx, PhaseStreaming, start, snapshot); err != nil {
-		// Left behind, the slot would keep WAL for as long as the baseline cannot be taken.
-		closeWalsender(conn)
-		return errors.Join(err, dropSlot(ctx, sql, c.config.Slot))
-	}
-	return nil
-}
-
-// baselineOfGivenSlot reads the accepted rows in an ordinary snapshot, because a slot made earlier exports none; the
-// bookkeeping skips the streamed transactions that the snapshot shows already.
-func (c *Capture) baselineOfGivenSlot(ctx context.Context, s *slot) error {
-	if s == nil {
-		return c.slotMissing()
-	}
-	if err := c.books.Baseline(ctx, PhaseGivenSlot, 0, ""); err != nil {
-		return err
-	}
-	return c.books.Baseline(ctx, PhaseStreaming, s.confirmed, "")
 }
 
 func isAnyFault(err error) bool {

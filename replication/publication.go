@@ -63,10 +63,10 @@ func mayNotPublish(c Config, s *Source) error {
 // somebody's, and left to them.
 func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) (exists bool, err error) {
 	var oid, membership uint32
-	var unidentified string
+	var unidentified, versions string
 	var allTables, viaRoot, allOperations, member, filtered bool
 	err = conn.QueryRow(ctx, publicationSQL, c.Publication, s.Schema, s.Table).
-		Scan(&oid, &allTables, &viaRoot, &allOperations, &member, &filtered, &membership, &unidentified)
+		Scan(&oid, &allTables, &viaRoot, &allOperations, &member, &filtered, &membership, &versions, &unidentified)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, fault.New(fault.PublicationMissing, "publication %q does not exist (REPLICATION_PUBLICATION)", c.Publication).
 			WithFix(createPublicationSQL(c, s))
@@ -98,7 +98,7 @@ func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) 
 		return unsafe("leaves out an operation: a row that leaves the accepted ones unseen is never announced again",
 			"ALTER PUBLICATION "+name+" SET (publish = 'insert, update, delete, truncate')")
 	}
-	s.Pins = Pins{Table: s.OID, Publication: oid, Membership: membership}
+	s.Pins.Publication, s.Pins.Membership, s.Pins.Versions = oid, membership, versions
 	return true, checkColumnList(ctx, conn, c, s, oid)
 }
 

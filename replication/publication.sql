@@ -7,6 +7,8 @@ SELECT p.oid,
        coalesce(to_jsonb(t) ->> 'rowfilter', '') <> '',
        coalesce((SELECT r.oid FROM pg_catalog.pg_publication_rel r
                   WHERE r.prpubid = p.oid AND r.prrelid = to_regclass(format('%I.%I', $2::text, $3::text))), 0)::oid,
+       p.xmin || ':' || coalesce((SELECT r.xmin::text FROM pg_catalog.pg_publication_rel r
+                                   WHERE r.prpubid = p.oid AND r.prrelid = to_regclass(format('%I.%I', $2::text, $3::text))), ''),
        coalesce((SELECT format('%I.%I', o.schemaname, o.tablename)
                    FROM pg_catalog.pg_publication_tables o
                    JOIN pg_catalog.pg_class c ON c.oid = to_regclass(format('%I.%I', o.schemaname, o.tablename))

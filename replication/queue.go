@@ -10,13 +10,13 @@ import (
 // queueWeight bounds the changes that are read and not recorded yet, and with them memory.
 const queueWeight = 4 * PartSize
 
-// item is a commit (or a part of one), a position with nothing to record up to it, or rows that vanished unseen.
+// item is a commit (or a part of one), a position with nothing to record up to it, or rows that changed unseen.
 type item struct {
 	commit  *Commit
 	advance pglogrepl.LSN
 	// urgent: the server waits for an answer, so the position should be stored now.
-	urgent   bool
-	vanished []string
+	urgent bool
+	unseen *difference
 }
 
 // weight counts what an item holds in memory, in changes.

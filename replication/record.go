@@ -71,10 +71,13 @@ func (r *record) store(ctx context.Context, items []item) error {
 	defer forget()
 	var commits []Commit
 	var end, position pglogrepl.LSN
-	var vanished []string
+	var unseen *difference
 	urgent := false
 	for _, it := range items {
-		vanished = append(vanished, it.vanished...)
+		if it.unseen != nil {
+			unseen = it.unseen // the watch hands one on at a time
+			continue
+		}
 		if it.commit == nil {
 			position, urgent = max(position, it.advance), urgent || it.urgent
 			continue
@@ -90,8 +93,8 @@ func (r *record) store(ctx context.Context, items []item) error {
 		r.oldest.Store(0)
 		r.raise(end)
 	}
-	if len(vanished) > 0 {
-		if err := r.reconciler.Forget(ctx, vanished); err != nil {
+	if unseen != nil {
+		if err := r.reconciler.Reconcile(ctx, unseen.rows, unseen.looked); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/fault"
 )
 
 // Recorder makes the stream durable. What it has returned nil for is confirmed to Postgres and never sent again.
@@ -19,16 +21,42 @@ type Recorder interface {
 	Advance(ctx context.Context, to pglogrepl.LSN) error
 }
 
-// Books is the bookkeeping that outlives a process: how far capture has come in this database.
+// Bookkeeping is what outlives a process: how far capture has come in this database, and which rows were accepted then.
+type Bookkeeping interface {
+	Books
+	Baseline
+	Reconciler
+}
+
+// Books say how far capture has come.
 type Books interface {
+	// Exist reports whether the bookkeeping was made before: if not, this is a first start.
+	Exist(ctx context.Context) (bool, error)
 	// Open prepares the bookkeeping for this source, or refuses with a fault before it touches anything.
 	Open(ctx context.Context, cluster Cluster, source *Source) (Position, error)
-	// Baseline remembers the rows accepted before the slot's start: begin is called first, stored before the slot is
-	// made, then store reads the rows in the snapshot.
-	Baseline(ctx context.Context, phase Phase, start pglogrepl.LSN, snapshot string) error
 	// Lead makes this process the only one that may record, ends what its predecessor left open, and returns where to
 	// go on.
 	Lead(ctx context.Context) (Position, error)
+}
+
+// Baseline brings ledger and table together at the start of a slot: on a first start, and after a loss, when the ledger
+// shows what was accepted before.
+type Baseline interface {
+	// Begin stores the phase before its slot is made. lost says why the stream cannot be read on from the checkpoint; nil:
+	// nothing was recorded yet, or the loss is stored already.
+	Begin(ctx context.Context, phase Phase, lost *fault.Fault) error
+	// Take compares ledger and table in the snapshot that belongs to start (an empty name: an ordinary one), stores the
+	// difference and the phase streaming, and closes the gap, in one transaction.
+	Take(ctx context.Context, start pglogrepl.LSN, snapshot string) error
+}
+
+// Reconciler compares ledger and table while the stream runs, for changes that it does not carry.
+type Reconciler interface {
+	// Compare lists rows that are in one of the two only, at most CompareLimit.
+	Compare(ctx context.Context, conn *pgx.Conn) ([]string, error)
+	// Reconcile stores what has become of the rows that Compare listed. looked is where the WAL ended before it did; everything
+	// that was committed until it had done so is recorded.
+	Reconcile(ctx context.Context, rows []string, looked pglogrepl.LSN) error
 }
 
 // Cluster names the database that is captured.
@@ -39,7 +67,7 @@ type Cluster struct {
 	WAL pglogrepl.LSN
 }
 
-// Phase says how far the first start has come. It is stored before the step it names, so that a crash in the step is
+// Phase says how far a first start, or a new start after a loss, has come. It is stored before the step it names, so that a crash in the step is
 // seen by the next start.
 type Phase string
 
@@ -59,6 +87,8 @@ const (
 type Position struct {
 	Phase Phase
 	LSN   pglogrepl.LSN
+	// Pins are what the stream rested on when streaming began; nil: not known.
+	Pins *Pins
 }
 
 // setupLock is the advisory lock under which one process at a time makes publication, slot and baseline.

@@ -44,9 +44,12 @@ func readSlot(ctx context.Context, conn *pgx.Conn, name string) (*slot, error) {
 	return &s, err
 }
 
-// usable refuses a slot that cannot give this stream. The catalog decides, not the words of an error, because those
-// differ between versions.
-func (s *slot) usable(name string) error {
+// lost reports whether Postgres has removed WAL that the slot needs. The catalog decides, not the words of an error,
+// because those differ between versions.
+func (s *slot) lost() bool { return s.walStatus == "lost" || s.invalidated != "" }
+
+// ours refuses a slot that somebody else made for something else.
+func (s *slot) ours(name string) error {
 	switch {
 	case s.kind != "logical" || s.plugin != "pgoutput" || s.temporary:
 		return fault.New(fault.SlotLost, "replication slot %q is not a permanent logical slot of pgoutput: somebody else made it (REPLICATION_SLOT)", name).
@@ -54,9 +57,6 @@ func (s *slot) usable(name string) error {
 	case s.database != s.ownDatabase:
 		return fault.New(fault.SlotLost, "replication slot %q belongs to database %q (REPLICATION_SLOT)", name, s.database).
 			WithFix("set REPLICATION_SLOT to a free name")
-	case s.walStatus == "lost" || s.invalidated != "":
-		return fault.New(fault.SlotLost, "replication slot %q is lost: Postgres has removed WAL that was not read yet", name).
-			WithFix("SELECT pg_drop_replication_slot(" + quoteLiteral(name) + ")")
 	}
 	return nil
 }
@@ -103,7 +103,8 @@ func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersio
 	return start, made.SnapshotName, err
 }
 
-// dropSlot removes a slot left by a crash in the baseline, with the walsender that may still be creating it.
+// dropSlot removes a slot that cannot be read on, or that a crash in the baseline left, with the walsender that may still
+// be creating it.
 func dropSlot(ctx context.Context, conn *pgx.Conn, name string) error {
 	s, err := readSlot(ctx, conn, name)
 	if err != nil || s == nil {
@@ -115,7 +116,7 @@ func dropSlot(ctx context.Context, conn *pgx.Conn, name string) error {
 		}
 	}
 	if _, err := conn.Exec(ctx, "SELECT pg_catalog.pg_drop_replication_slot($1)", name); err != nil {
-		return fmt.Errorf("dropping replication slot %q, left by an unfinished first start: %w", name, err)
+		return fmt.Errorf("dropping replication slot %q, which cannot be read on: %w", name, err)
 	}
 	return nil
 }

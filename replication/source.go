@@ -34,26 +34,22 @@ type Source struct {
 	Status   Column
 	// Accepted are the accepted values as the type writes them: true is t for a bool.
 	Accepted []string
+	// Labels are all labels of the status, if it is an enum, with their oids.
+	Labels map[string]uint32
 	// Pins are filled in with the publication.
 	Pins Pins
 	// ServerVersion is server_version_num, for example 150018.
 	ServerVersion int
 }
 
-// Pins are the catalog's objects that the stream rests on. One made anew under the same name is another: what was
-// committed in between is not in the stream.
-type Pins struct {
-	Table       uint32 `json:"table"`
-	Publication uint32 `json:"publication"`
-	Membership  uint32 `json:"membership"`
-}
-
 // Column is a column of the watched table.
 type Column struct {
-	Number    int16
-	Name      string
-	TypeOID   uint32
-	Type      string
+	Number  int16
+	Name    string
+	TypeOID uint32
+	Type    string
+	// TypeName is the type's qualified name, without a length.
+	TypeName  string
 	Generated bool
 	// Readable: the role has SELECT on it.
 	Readable bool
@@ -144,8 +140,36 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 				WithFix("GRANT SELECT ON " + s.Name() + " TO <the relay's role>")
 		}
 	}
-	s.Accepted, err = acceptedForms(ctx, conn, s.Status, c.Accepted)
-	return s, err
+	if s.Accepted, err = acceptedForms(ctx, conn, s.Status, c.Accepted); err != nil {
+		return nil, err
+	}
+	if s.Labels, err = readLabels(ctx, conn, s.Status); err != nil {
+		return nil, err
+	}
+	s.Pins = s.pin()
+	return s, nil
+}
+
+// readLabels returns the labels of an enum, and nil for another type.
+func readLabels(ctx context.Context, conn *pgx.Conn, status Column) (map[string]uint32, error) {
+	rows, err := conn.Query(ctx, "SELECT enumlabel::text, oid FROM pg_catalog.pg_enum WHERE enumtypid = $1", status.TypeOID)
+	if err != nil {
+		return nil, fmt.Errorf("reading the values of column %q: %w", status.Name, err)
+	}
+	var labels map[string]uint32
+	var label string
+	var oid uint32
+	_, err = pgx.ForEachRow(rows, []any{&label, &oid}, func() error {
+		if labels == nil {
+			labels = map[string]uint32{}
+		}
+		labels[label] = oid
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the values of column %q: %w", status.Name, err)
+	}
+	return labels, nil
 }
 
 func readColumns(ctx context.Context, conn *pgx.Conn, oid uint32) ([]Column, error) {

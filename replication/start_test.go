@@ -215,6 +215,7 @@ func TestSlotFaults(t *testing.T) {
 	t.Run("moved by somebody else", func(t *testing.T) {
 		t.Parallel()
 		rig := started(t)
+		rig.Source.OnLoss = "stop"
 		rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
 		rig.DB.Exec(t, "select pg_replication_slot_advance($1, pg_current_wal_lsn())", rig.Source.Slot)
 		rig.Start(t)
@@ -223,6 +224,7 @@ func TestSlotFaults(t *testing.T) {
 	t.Run("dropped", func(t *testing.T) {
 		t.Parallel()
 		rig := started(t)
+		rig.Source.OnLoss = "stop"
 		rig.DB.Exec(t, "select pg_drop_replication_slot($1)", rig.Source.Slot)
 		rig.Start(t)
 		rig.AwaitFault(t, fault.SlotMissing)

@@ -26,8 +26,8 @@ type stream struct {
 	// recorded is what the Recorder has made durable: the only position that is confirmed.
 	recorded *atomic.Uint64
 
-	// vanished are rows to forget once the stream has passed a position.
-	vanished atomic.Pointer[removal]
+	// unseen are rows to reconcile once the stream has passed a position.
+	unseen atomic.Pointer[difference]
 
 	received  pglogrepl.LSN
 	serverEnd *atomic.Uint64
@@ -110,13 +110,13 @@ func (s *stream) takeWAL(ctx context.Context, data []byte) error {
 	return s.passed(ctx, commit.EndLSN)
 }
 
-// passed hands vanished rows on when everything that might still tell of them has been queued.
+// passed hands unseen differences on when everything that might still tell of them has been queued.
 func (s *stream) passed(ctx context.Context, position pglogrepl.LSN) error {
-	found := s.vanished.Load()
-	if found == nil || position < found.after || !s.vanished.CompareAndSwap(found, nil) {
+	found := s.unseen.Load()
+	if found == nil || position < found.after || !s.unseen.CompareAndSwap(found, nil) {
 		return nil
 	}
-	return s.enqueue(ctx, item{vanished: found.rows})
+	return s.enqueue(ctx, item{unseen: found})
 }
 
 // takeKeepalive passes the end of the server's WAL on as a position, but only while no transaction is open: what lies

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -22,31 +21,25 @@ var watchSQL string
 // watchEvery is how often the catalog is compared with what capture rests on.
 const watchEvery = 30 * time.Second
 
-// VanishedLimit is how many vanished rows are handled at a time.
-const VanishedLimit = 10_000
+// CompareLimit is how many differing rows are handled at a time.
+const CompareLimit = 10_000
 
-// Reconciler compares the bookkeeping with the table itself, for changes that the stream does not carry.
-type Reconciler interface {
-	// Vanished lists rows that the ledger holds and that are not accepted in the table now, at most VanishedLimit.
-	Vanished(ctx context.Context, conn *pgx.Conn) ([]string, error)
-	// Forget takes those of rows out of the ledger that have still vanished.
-	Forget(ctx context.Context, rows []string) error
+// difference is rows found in the ledger or in the table only. They are reconciled when the stream has passed after, so
+// that none of them had merely not been read yet.
+type difference struct {
+	rows []string
+	// looked is where the WAL ended before the comparison, after where it ended then.
+	looked, after pglogrepl.LSN
 }
 
-// removal is rows found vanished. They are forgotten when the stream has passed after, so that none of them had merely
-// not been read yet.
-type removal struct {
-	rows  []string
-	after pglogrepl.LSN
-}
-
-// watch looks at what the stream does not tell: a table altered or taken out of the publication, a partition truncated.
+// watch looks at what the stream does not tell: a table altered or taken out of the publication, a partition truncated,
+// attached or detached.
 type watch struct {
 	capture *Capture
 	source  *Source
 	every   time.Duration
 	files   string
-	found   *atomic.Pointer[removal]
+	found   *atomic.Pointer[difference]
 }
 
 // run returns a fault when capture no longer rests on what it was started with. What cannot be looked at is looked at
@@ -85,7 +78,7 @@ func (w *watch) look(ctx context.Context) error {
 	if _, err := checkPublication(ctx, conn, w.capture.config, now); err != nil {
 		return err
 	}
-	if !reflect.DeepEqual(now, w.source) {
+	if !w.source.same(now) {
 		return fault.New(fault.SourceDrift, "%s, or its place in the publication, is not what capture was started with: it was altered or made anew", w.source.Name())
 	}
 	return w.compareFiles(ctx, conn)
@@ -100,25 +93,33 @@ func (w *watch) compareFiles(ctx context.Context, conn *pgx.Conn) error {
 	}
 	w.capture.retained.Store(retained)
 	if files == w.files || !w.source.Partitioned {
-		return nil // a TRUNCATE of a table that has no partitions is in the stream
+		return nil // what happens to a table without partitions is in the stream
 	}
-	rows, err := w.capture.reconciler.Vanished(ctx, conn)
+	looked, err := walEnd(ctx, conn)
 	if err != nil {
 		return err
 	}
-	var end string
-	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_current_wal_insert_lsn()::text").Scan(&end); err != nil {
-		return fmt.Errorf("reading the end of the WAL: %w", err)
-	}
-	after, err := pglogrepl.ParseLSN(end)
+	rows, err := w.capture.books.Compare(ctx, conn)
 	if err != nil {
 		return err
 	}
-	if len(rows) < VanishedLimit {
+	after, err := walEnd(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if len(rows) < CompareLimit {
 		w.files = files // else there may be more, next time
 	}
 	if len(rows) > 0 {
-		w.found.Store(&removal{rows: rows, after: after})
+		w.found.Store(&difference{rows: rows, looked: looked, after: after})
 	}
 	return nil
+}
+
+func walEnd(ctx context.Context, conn *pgx.Conn) (pglogrepl.LSN, error) {
+	var end string
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_current_wal_insert_lsn()::text").Scan(&end); err != nil {
+		return 0, fmt.Errorf("reading the end of the WAL: %w", err)
+	}
+	return pglogrepl.ParseLSN(end)
 }

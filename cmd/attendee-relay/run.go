@@ -96,7 +96,7 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *
 		return nil, &config.Error{Faults: []string{err.Error()}}
 	}
 	r.recorder.Register(registry)
-	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, r.recorder, board, log)
+	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, board, log)
 	r.capture.Register(registry)
 	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
 	r.admin = admin.New(cfg.Admin, r.role, board, registry, log)

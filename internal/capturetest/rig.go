@@ -95,7 +95,7 @@ func (r *Rig) Start(t testing.TB) {
 	if r.Through != nil {
 		through = r.Through(recorder)
 	}
-	capture := replication.NewCapture(r.Source, url, r.Deployment, recorder, through, recorder, r.Board, log)
+	capture := replication.NewCapture(r.Source, url, r.Deployment, recorder, through, r.Board, log)
 	if r.Capture != nil {
 		r.Capture(capture)
 	}

@@ -39,11 +39,18 @@ const (
 	DatabaseUnreachable Code = "database_unreachable"
 )
 
+// Further codes.
+const (
+	// SlotPending: the slot is being made, which waits for every transaction that was open before.
+	SlotPending Code = "slot_pending"
+)
+
 // Codes lists every code, so that metrics and documentation can be checked against it.
 var Codes = []Code{
 	WALLevel, Privilege, SourceMissing, SourceChanged, SourceDrift, NoReplicaIdentity, PublicationMissing,
 	PublicationUnsafe, SlotMissing, SlotLost, SlotBusy, SlotsExhausted, ClusterChanged, LSNBehind, InRecovery,
 	SchemaNewer, RowSecurity, QueryInvalid, QueryFailing, DatabaseUnreachable,
+	SlotPending,
 }
 
 // Fault is one thing that is wrong: what, and the SQL or setting that mends it. It is an error, so that the step that

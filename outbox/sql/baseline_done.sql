@@ -6,4 +6,4 @@ UPDATE attendee_relay.checkpoint
        pins = $3::jsonb,
        seen_snapshot = CASE WHEN $2 THEN pg_catalog.pg_current_snapshot()::text END,
        seen_until = CASE WHEN $2 THEN pg_catalog.pg_current_wal_insert_lsn() END
- WHERE phase IN ('own_slot', 'given_slot')
+ WHERE phase IN ('own_slot', 'given_slot') AND epoch = $4

@@ -1,0 +1,42 @@
+-- Makes the ledger what the table is in this snapshot; the placeholders stand for the table's expressions. A row that left
+-- and one that came with the same SOURCE_KEY are one registration, moved. $2: rows that came are announced, as acceptances
+-- at the slot's start ($3).
+WITH accepted AS MATERIALIZED (
+    SELECT %[2]s AS identity, %[3]s AS source_key
+      FROM %[1]s
+     WHERE %[4]s
+), gone AS (
+    DELETE FROM attendee_relay.ledger l
+     WHERE NOT EXISTS (SELECT FROM accepted a WHERE a.identity = l.identity)
+    RETURNING identity, source_key, commit_lsn
+), came AS (
+    SELECT a.identity, a.source_key
+      FROM accepted a
+     WHERE NOT EXISTS (SELECT FROM attendee_relay.ledger l WHERE l.identity = a.identity)
+), moved AS (
+    SELECT c.identity, c.source_key, g.identity AS origin, g.commit_lsn
+      FROM (SELECT *, row_number() OVER (PARTITION BY source_key ORDER BY identity) AS nth FROM came) c
+      JOIN (SELECT *, row_number() OVER (PARTITION BY source_key ORDER BY identity) AS nth FROM gone) g USING (source_key, nth)
+), rekeyed AS (
+    UPDATE attendee_relay.ledger l
+       SET source_key = a.source_key
+      FROM accepted a
+     WHERE a.identity = l.identity AND a.source_key IS DISTINCT FROM l.source_key
+), followed AS (
+    UPDATE attendee_relay.acceptance w
+       SET row_identity = m.identity, source_key = m.source_key, next_evaluation_at = now(), revision = w.revision + 1
+      FROM moved m
+     WHERE w.state = 'waiting' AND w.row_identity = m.origin
+), entered AS (
+    INSERT INTO attendee_relay.ledger (identity, source_key, commit_lsn)
+    SELECT c.identity, c.source_key, CASE WHEN m.identity IS NOT NULL THEN m.commit_lsn WHEN $2 THEN $3::text::pg_lsn END
+      FROM came c
+      LEFT JOIN moved m USING (identity)
+), announced AS (
+    INSERT INTO attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, next_evaluation_at)
+    SELECT identity, identity, source_key, $3::text::pg_lsn, now()
+      FROM came
+     WHERE $2 AND NOT EXISTS (SELECT FROM moved m WHERE m.identity = came.identity)
+     ORDER BY identity
+)
+SELECT (SELECT count(*) FROM came) - (SELECT count(*) FROM moved), (SELECT count(*) FROM gone) - (SELECT count(*) FROM moved)

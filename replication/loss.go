@@ -1,0 +1,122 @@
+package replication
+
+import (
+	"errors"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+)
+
+// unreadable is what the stream carried and the catalog of now does not explain: it was written while the table or the
+// publication was another.
+type unreadable struct {
+	fault *fault.Fault
+	// label is a status that the catalog did not know; "": something else.
+	label string
+	// again: it came right after a resync, which therefore is no way out.
+	again bool
+}
+
+// drift is what the assembler does not understand: a fault, with the status value that is unknown if it is about one.
+type drift struct {
+	*fault.Fault
+	label string
+}
+
+// Unwrap gives errors.As the fault.
+func (d *drift) Unwrap() error { return d.Fault }
+
+func newDrift(format string, args ...any) *drift {
+	return &drift{Fault: fault.New(fault.SourceDrift, format, args...)}
+}
+
+// judge remembers why the stream could not be read. Whether it must be given up is decided with the next look at the
+// catalog: most often that shows what is wrong, and it can be mended.
+func (c *Capture) judge(err error) {
+	again := c.resynced && !c.progressed
+	var d *drift
+	switch {
+	case errors.As(err, &d):
+		c.unreadable = &unreadable{fault: d.Fault, label: d.label, again: again}
+	case postgres.Code(err) == "42704":
+		// The slot reads from a time at which the publication did not exist, and will for ever (PostgreSQL 14 to 17).
+		c.unreadable = &unreadable{again: again,
+			fault: fault.New(fault.PublicationMissing, "publication %q did not exist at the time that the slot is to be read from", c.config.Publication)}
+	case c.progressed:
+		c.unreadable = nil
+	}
+	c.resynced = again
+}
+
+// lost says why the stream cannot be read on from the checkpoint; nil: it can. Nobody's repair brings back what is then
+// missing from it: ledger and table must be compared, from a new slot.
+func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
+	switch {
+	case s == nil:
+		return c.slotMissing()
+	case s.lost():
+		return c.slotLost()
+	case s.confirmed > at.LSN:
+		return fault.New(fault.SlotLost, "slot %q was moved to %s or made anew by somebody else, past the checkpoint %s: the transactions between were never read",
+			c.config.Slot, s.confirmed, at.LSN)
+	}
+	if at.Pins != nil {
+		if f := at.Pins.remade(source.Pins, source.Name()); f != nil {
+			return f
+		}
+	}
+	u := c.unreadable
+	if u == nil {
+		return nil
+	}
+	if _, known := source.Labels[u.label]; u.label != "" && known {
+		return nil // the label was added after the catalog had been read
+	}
+	return u.fault
+}
+
+// plan decides how a baseline begins: with a slot that the relay makes, or with one that is there. lost is nil on a first
+// start.
+func (c *Capture) plan(at Position, s *slot, lost *fault.Fault) (Phase, error) {
+	usable := s != nil && !s.lost()
+	auto := c.config.Setup == "auto"
+	switch {
+	case at.Phase == PhaseStreaming && c.config.OnLoss != "resync":
+		return "", stopped(lost)
+	case at.Phase == PhaseStreaming && c.unreadable != nil && c.unreadable.again && usable && s.confirmed <= at.LSN:
+		return "", lost
+	case at.Phase == PhaseStreaming && usable && s.confirmed > at.LSN:
+		return PhaseGivenSlot, nil
+	case at.Phase == PhaseStreaming && usable && !auto:
+		return "", lost.WithFix(c.remakeSlotSQL())
+	case at.Phase == PhaseNew && usable, at.Phase == PhaseGivenSlot && usable, !auto && usable:
+		return PhaseGivenSlot, nil
+	case auto:
+		return PhaseOwnSlot, nil
+	case s == nil:
+		return "", c.slotMissing()
+	default:
+		return "", c.slotLost()
+	}
+}
+
+// stopped is a loss under REPLICATION_ON_LOSS=stop.
+func stopped(lost *fault.Fault) error {
+	f := *lost
+	return f.WithFix("attendee-relay adopt --keep-pending --yes: makes a new slot, compares ledger and table and announces what is missing (REPLICATION_ON_LOSS is stop)")
+}
+
+func (c *Capture) slotMissing() *fault.Fault {
+	return fault.New(fault.SlotMissing, "replication slot %q does not exist (REPLICATION_SLOT)", c.config.Slot).
+		WithFix("SELECT pg_create_logical_replication_slot(" + quoteLiteral(c.config.Slot) + ", 'pgoutput')")
+}
+
+func (c *Capture) slotLost() *fault.Fault {
+	return fault.New(fault.SlotLost, "replication slot %q is lost: Postgres has removed WAL that was not read yet", c.config.Slot).
+		WithFix(c.remakeSlotSQL())
+}
+
+func (c *Capture) remakeSlotSQL() string {
+	name := quoteLiteral(c.config.Slot)
+	return "SELECT pg_drop_replication_slot(" + name + "); SELECT pg_create_logical_replication_slot(" + name + ", 'pgoutput')"
+}

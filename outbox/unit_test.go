@@ -148,6 +148,19 @@ func FuzzParseSnapshot(f *testing.F) {
 }
 
 // arrayLiteral goes through Postgres and back.
+// Every version of Postgres reads what we write.
+func TestIntervalIsReadByPostgres(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, pgtest.Empty())
+	for _, d := range []time.Duration{0, time.Microsecond, 250 * time.Microsecond, 15 * time.Minute, time.Hour, 24 * time.Hour,
+		2160 * time.Hour} {
+		const microseconds = "select (extract(epoch from $1::text::interval) * 1000000)::int8"
+		if got := pgtest.Value[int64](t, db, microseconds, interval(d)); got != d.Microseconds() {
+			t.Errorf("%v was read as %d microseconds", d, got)
+		}
+	}
+}
+
 func TestArrayLiteral(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())

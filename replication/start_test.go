@@ -291,10 +291,14 @@ func TestRefusedUntilMended(t *testing.T) {
 		{"partitions under their own names", `create table people (id int primary key, status text, note text) partition by range (id); create table rest partition of people default;` +
 			publication, "alter publication PUB set (publish_via_partition_root = true)", fault.PublicationUnsafe, nil},
 	}
+	since15 := []string{"a row filter", "a column list"}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t, pgtest.Empty())
+			if slices.Contains(since15, c.name) && pgtest.Value[int](t, db, "select current_setting('server_version_num')::int") < 150000 {
+				t.Skip("Postgres 14 publishes whole tables only")
+			}
 			rig := newRig(t, db, strings.ReplaceAll(c.ddl, "PUB", db.Name()))
 			if c.change != nil {
 				c.change(rig)

@@ -21,6 +21,7 @@ func newRoot(p *program) *cobra.Command {
 	}
 	root.AddCommand(
 		newRunCommand(p),
+		newAdoptCommand(p),
 		newDemoCommand(p),
 		newListenCommand(p),
 		newSecretCommand(p),

@@ -28,6 +28,14 @@ type options struct{ template string }
 // Empty asks for a database without the reference schema.
 func Empty() Option { return func(o *options) { o.template = "template0" } }
 
+// CopyOf asks for a copy of another test's database on the same server, as it is now; nobody may be connected to that one.
+func CopyOf(other *DB) Option {
+	return func(o *options) {
+		other.own.Reset()
+		o.template = other.name
+	}
+}
+
 var databases atomic.Int64
 
 // New returns a fresh database on the shared server, with the reference schema and no rows. When the test ends, its

@@ -1,0 +1,18 @@
+-- Binds the bookkeeping to this database, fences off whoever leads, and has the next leader take a baseline. A gap that is
+-- open already stays the one that the baseline closes.
+WITH adopted AS (
+    UPDATE attendee_relay.checkpoint
+       SET system_id = (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
+           database = pg_catalog.current_database(),
+           deployment = $1,
+           source = $2::jsonb,
+           phase = $3,
+           epoch = epoch + 1,
+           seen_snapshot = NULL,
+           seen_until = NULL
+    RETURNING lsn
+)
+INSERT INTO attendee_relay.gap (reason, from_lsn, announce)
+SELECT 'adopted', lsn, $4
+  FROM adopted
+    ON CONFLICT ((true)) WHERE ended_at IS NULL DO UPDATE SET announce = excluded.announce

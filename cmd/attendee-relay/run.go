@@ -21,9 +21,10 @@ import (
 	"attendee-relay/replication"
 )
 
-// captureConns are the connections that capture holds besides the pool: the writer, its reader and the resolver's. The
-// walsender is not counted by DATABASE_MAX_CONNS: Postgres has max_wal_senders for it.
-const captureConns = 3
+// captureConns are the connections that capture has besides the pool: the writer, its reader and the resolver's, and one
+// that sets up and later looks at the catalog now and then. The walsender is not counted by DATABASE_MAX_CONNS: Postgres has
+// max_wal_senders for it.
+const captureConns = 4
 
 func newRunCommand(p *program) *cobra.Command {
 	return &cobra.Command{
@@ -60,7 +61,7 @@ type relay struct {
 // runRelay runs the relay until ctx ends. Faults in the database keep it up; it returns an error only for what is wrong
 // without one.
 func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
-	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery", cfg.Database.MaxConns-captureConns,
+	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery", max(1, cfg.Database.MaxConns-captureConns),
 		cfg.Database.ReplicationURL != cfg.Database.URL)
 	if err != nil {
 		return err

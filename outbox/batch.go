@@ -21,12 +21,14 @@ var (
 
 // batch is what a run of commits comes to: the ledger's change, messages that are ready, and acceptances that wait.
 type batch struct {
-	ledger   *ledger
-	messages messages
-	waiting  []acceptance
-	touched  []*stored
-	settle   string
-	accepted int
+	// identities are all that the commits name.
+	identities []string
+	ledger     *ledger
+	messages   messages
+	waiting    []acceptance
+	touched    []*stored
+	settle     string
+	accepted   int
 }
 
 // stored is a waiting acceptance in the database whose row the commits touch: it is evaluated again at once.
@@ -46,7 +48,7 @@ func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit) (
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{ledger: l, settle: interval(r.config.Settle)}
+	b := &batch{identities: identities, ledger: l, settle: interval(r.config.Settle)}
 	held := map[string]bool{}
 	var places []*place
 	for _, w := range waiting {

@@ -177,6 +177,7 @@ func (r *Recorder) Lead(ctx context.Context) (replication.Position, error) {
 		return replication.Position{}, err
 	}
 	r.spooling = nil
+	r.forgetLook()
 	at := replication.Position{Phase: replication.Phase(phase)}
 	if at.LSN, err = pglogrepl.ParseLSN(lsn); err != nil {
 		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)

@@ -20,6 +20,21 @@ var (
 	gapAddSQL string
 )
 
+// look is one comparison of ledger and table. A row that no commit recorded since the look began names has not changed in
+// the ledger since, and what the look saw of it in the table is what the recorded commits left, or a change that the stream
+// does not carry. Therefore the look's differences, less the rows named since, can be recorded like a commit of that time.
+type look struct {
+	number int64
+	at     pglogrepl.LSN
+	found  []difference
+	named  map[string]bool
+	// blurred: more was named than is remembered.
+	blurred bool
+}
+
+// namedLimit bounds what is remembered of the commits since a look.
+const namedLimit = 100_000
+
 // difference is a row that ledger and table do not agree on.
 type difference struct {
 	identity string
@@ -29,60 +44,99 @@ type difference struct {
 }
 
 // Compare implements replication.Reconciler.
-func (r *Recorder) Compare(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	found, err := r.differences(ctx, conn, nil, nil)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]string, len(found))
-	for i, d := range found {
-		rows[i] = d.identity
-	}
-	return rows, nil
-}
-
-// differences lists the rows that differ; among nil: of all. Rows accepted after looked are left out.
-func (r *Recorder) differences(ctx context.Context, q querier, among []string, looked *string) ([]difference, error) {
+func (r *Recorder) Compare(ctx context.Context, conn *pgx.Conn) (number int64, found int, err error) {
 	now := r.opened.Load()
 	if now == nil {
-		return nil, errors.New("comparing the ledger with the watched table: the bookkeeping has not been opened")
+		return 0, 0, errors.New("comparing the ledger with the watched table: the bookkeeping has not been opened")
+	}
+	l := r.beginLook()
+	var at string
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_current_wal_insert_lsn()::text").Scan(&at); err != nil {
+		return 0, 0, fmt.Errorf("reading the end of the WAL: %w", err)
+	}
+	if l.at, err = pglogrepl.ParseLSN(at); err != nil {
+		return 0, 0, err
 	}
 	s := now.source
 	sql := fmt.Sprintf(reconcileLookSQL, s.Name(), s.IdentitySQL(), s.KeySQL(), s.AcceptedSQL("$1"))
-	rows, err := q.Query(ctx, sql, s.Accepted, among, replication.CompareLimit, looked)
-	if err != nil {
-		return nil, fmt.Errorf("comparing the ledger with the watched table: %w", err)
+	rows, err := conn.Query(ctx, sql, s.Accepted, replication.CompareLimit)
+	if err == nil {
+		l.found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d difference, err error) {
+			return d, row.Scan(&d.identity, &d.accepted, &d.key)
+		})
 	}
-	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d difference, err error) {
-		return d, row.Scan(&d.identity, &d.accepted, &d.key)
-	})
 	if err != nil {
-		return nil, fmt.Errorf("comparing the ledger with the watched table: %w", err)
+		return 0, 0, fmt.Errorf("comparing the ledger with the watched table: %w", err)
 	}
-	return found, nil
+	return l.number, len(l.found), nil
 }
 
-// Reconcile implements replication.Reconciler. Rows that agree again by now are left alone. A row of the table that is not
-// in the ledger is an acceptance: one that came with a partition, or one whose commit is still to be read, which then
-// finds it in the ledger.
-func (r *Recorder) Reconcile(ctx context.Context, rows []string, looked pglogrepl.LSN) error {
-	if err := r.reader.connect(ctx); err != nil {
-		return err
+func (r *Recorder) beginLook() *look {
+	r.lookMu.Lock()
+	defer r.lookMu.Unlock()
+	r.looks++
+	r.look = &look{number: r.looks, named: map[string]bool{}}
+	return r.look
+}
+
+// name notes, for a look under way, the rows that commits name which have just been recorded.
+func (r *Recorder) name(identities []string, all bool) {
+	r.lookMu.Lock()
+	defer r.lookMu.Unlock()
+	l := r.look
+	if l == nil || l.blurred {
+		return
 	}
-	found, err := r.differences(ctx, r.reader.conn, rows, lsnText(&looked))
-	if err != nil || len(found) == 0 {
-		return err
+	if l.blurred = all || len(l.named)+len(identities) > namedLimit; l.blurred {
+		l.named = nil
+		return
+	}
+	for _, identity := range identities {
+		l.named[identity] = true
+	}
+}
+
+func (r *Recorder) forgetLook() {
+	r.lookMu.Lock()
+	defer r.lookMu.Unlock()
+	r.look = nil
+}
+
+// endLook returns the look of that number, if it is the last one and nothing blurs it.
+func (r *Recorder) endLook(number int64) *look {
+	r.lookMu.Lock()
+	defer r.lookMu.Unlock()
+	l := r.look
+	if l == nil || l.number != number || l.blurred {
+		return nil
+	}
+	r.look = nil
+	return l
+}
+
+// Reconcile implements replication.Reconciler. A row of the table that is not in the ledger is an acceptance: it came with a
+// partition.
+func (r *Recorder) Reconcile(ctx context.Context, number int64) (done bool, err error) {
+	l := r.endLook(number)
+	if l == nil {
+		return false, nil
 	}
 	var gone []string
 	var came ledgerRows
 	var waiting []acceptance
-	for _, d := range found {
-		if !d.accepted {
+	for _, d := range l.found {
+		switch {
+		case l.named[d.identity]:
+		case !d.accepted:
 			gone = append(gone, d.identity)
-			continue
+		default:
+			came.add(d.identity, entry{accepted: true, key: d.key, lsn: &l.at})
+			waiting = append(waiting, acceptance{identity: d.identity, lsn: l.at, place: &place{row: d.identity, key: d.key}})
 		}
-		came.add(d.identity, entry{accepted: true, key: d.key, lsn: &looked})
-		waiting = append(waiting, acceptance{identity: d.identity, lsn: looked, place: &place{row: d.identity, key: d.key}})
+	}
+	done = len(l.found) < replication.CompareLimit
+	if len(gone)+len(waiting) == 0 {
+		return done, nil
 	}
 	err = r.writer.write(ctx, 0, func(q *pgx.Batch) {
 		q.Queue(ledgerRemoveSQL, gone)
@@ -91,11 +145,11 @@ func (r *Recorder) Reconcile(ctx context.Context, rows []string, looked pglogrep
 		q.Queue(gapAddSQL, "partitions", len(waiting), len(gone))
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	r.acceptances.Add(float64(len(waiting)))
 	r.signal(false, len(waiting) > 0)
 	r.log.Warn("ledger and table differed without a word in the stream (a partition was truncated, attached or detached): mended",
 		zap.Int("added", len(waiting)), zap.Int("removed", len(gone)))
-	return nil
+	return done, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,10 @@ type Recorder struct {
 
 	// opened is also read by the Resolver.
 	opened atomic.Pointer[opened]
+	// look is the comparison of ledger and table that is under way; nil: none.
+	lookMu sync.Mutex
+	look   *look
+	looks  int64
 	// seen: transactions up to seenUntil that this snapshot shows are in the baseline already.
 	seen      snapshot
 	seenUntil pglogrepl.LSN
@@ -155,6 +160,7 @@ func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit
 	if err := r.writer.write(ctx, commits[len(commits)-1].EndLSN, b.write); err != nil {
 		return err
 	}
+	r.name(b.identities, false)
 	r.acceptances.Add(float64(b.accepted))
 	r.signal(len(b.messages.ids) > 0, len(b.waiting) > 0 || len(b.touched) > 0)
 	return nil

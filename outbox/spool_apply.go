@@ -72,6 +72,7 @@ func (r *Recorder) applySpool(ctx context.Context) error {
 		if !more {
 			return nil
 		}
+		r.name(nil, true)
 	}
 }
 

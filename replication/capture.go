@@ -174,9 +174,10 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	group, ctx := errgroup.WithContext(ctx)
 	reader := &stream{conn: conn, assembler: newAssembler(source, c.PartSize), queue: queue, interval: c.config.Takeover / 3,
 		recorded: &c.recorded, serverEnd: &c.serverEnd}
-	writer := &record{recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue, recorded: &c.recorded, oldest: &c.oldest,
+	var reconciled atomic.Pointer[string]
+	writer := &record{reconciled: &reconciled, recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue, recorded: &c.recorded, oldest: &c.oldest,
 		advanced: time.Now()}
-	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.unseen}
+	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.unseen, reconciled: &reconciled}
 	group.Go(func() error { return writer.run(ctx) })
 	group.Go(func() error { return watcher.run(ctx) })
 	group.Go(func() error { return reader.receive(ctx) })

@@ -29,6 +29,8 @@ type record struct {
 	recorder   Recorder
 	reconciler Reconciler
 	queue      *queue
+	// reconciled are the files under the table for which ledger and table agree.
+	reconciled *atomic.Pointer[string]
 	recorded   *atomic.Uint64
 	// oldest is when the oldest commit not yet recorded was committed, in Unix nanoseconds; 0: there is none.
 	oldest   *atomic.Int64
@@ -94,8 +96,12 @@ func (r *record) store(ctx context.Context, items []item) error {
 		r.raise(end)
 	}
 	if unseen != nil {
-		if err := r.reconciler.Reconcile(ctx, unseen.rows, unseen.looked); err != nil {
+		done, err := r.reconciler.Reconcile(ctx, unseen.look)
+		if err != nil {
 			return err
+		}
+		if done {
+			r.reconciled.Store(&unseen.files)
 		}
 	}
 	return r.advance(ctx, position, urgent)

@@ -52,11 +52,12 @@ type Baseline interface {
 
 // Reconciler compares ledger and table while the stream runs, for changes that it does not carry.
 type Reconciler interface {
-	// Compare lists rows that are in one of the two only, at most CompareLimit.
-	Compare(ctx context.Context, conn *pgx.Conn) ([]string, error)
-	// Reconcile stores what has become of the rows that Compare listed. looked is where the WAL ended before it did; everything
-	// that was committed until it had done so is recorded.
-	Reconcile(ctx context.Context, rows []string, looked pglogrepl.LSN) error
+	// Compare looks for rows that are in one of the two only, and returns the look's number and how many it found, at most
+	// CompareLimit. A look ends an earlier one.
+	Compare(ctx context.Context, conn *pgx.Conn) (look int64, found int, err error)
+	// Reconcile records what a look found. It is called when everything is recorded that was committed before the look ended.
+	// done is false when there may be more to find.
+	Reconcile(ctx context.Context, look int64) (done bool, err error)
 }
 
 // Cluster names the database that is captured.

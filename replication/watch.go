@@ -24,12 +24,12 @@ const watchEvery = 30 * time.Second
 // CompareLimit is how many differing rows are handled at a time.
 const CompareLimit = 10_000
 
-// difference is rows found in the ledger or in the table only. They are reconciled when the stream has passed after, so
-// that none of them had merely not been read yet.
+// difference is that ledger and table differ. It is reconciled when the stream has passed after, so that nothing had merely
+// not been read yet.
 type difference struct {
-	rows []string
-	// looked is where the WAL ended before the comparison, after where it ended then.
-	looked, after pglogrepl.LSN
+	look  int64
+	after pglogrepl.LSN
+	files string
 }
 
 // watch looks at what the stream does not tell: a table altered or taken out of the publication, a partition truncated,
@@ -38,8 +38,9 @@ type watch struct {
 	capture *Capture
 	source  *Source
 	every   time.Duration
-	files   string
 	found   *atomic.Pointer[difference]
+	// reconciled are the files under the table for which ledger and table agree.
+	reconciled *atomic.Pointer[string]
 }
 
 // run returns a fault when capture no longer rests on what it was started with. What cannot be looked at is looked at
@@ -92,27 +93,23 @@ func (w *watch) compareFiles(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("reading the files of the watched table: %w", err)
 	}
 	w.capture.retained.Store(retained)
-	if files == w.files || !w.source.Partitioned {
+	done := w.reconciled.Load()
+	if done != nil && *done == files || !w.source.Partitioned {
 		return nil // what happens to a table without partitions is in the stream
 	}
-	looked, err := walEnd(ctx, conn)
+	look, found, err := w.capture.books.Compare(ctx, conn)
 	if err != nil {
 		return err
 	}
-	rows, err := w.capture.books.Compare(ctx, conn)
-	if err != nil {
-		return err
+	if found == 0 {
+		w.reconciled.Store(&files)
+		return nil
 	}
 	after, err := walEnd(ctx, conn)
 	if err != nil {
 		return err
 	}
-	if len(rows) < CompareLimit {
-		w.files = files // else there may be more, next time
-	}
-	if len(rows) > 0 {
-		w.found.Store(&difference{rows: rows, looked: looked, after: after})
-	}
+	w.found.Store(&difference{look: look, after: after, files: files})
 	return nil
 }
 

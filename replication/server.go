@@ -33,7 +33,7 @@ func checkServer(ctx context.Context, conn *pgx.Conn) error {
 	}
 	if level != "logical" {
 		return fault.New(fault.WALLevel, "wal_level is %s, and logical replication needs logical", level).
-			WithFix("ALTER SYSTEM SET wal_level = 'logical'; then restart Postgres")
+			WithFix("ALTER SYSTEM SET wal_level = 'logical'; -- then restart Postgres")
 	}
 	if number, err := strconv.Atoi(version); err == nil && number < oldestServer {
 		return fault.New(fault.WALLevel, "the server is Postgres %d: 14 is the oldest that is supported", number/10000)
@@ -51,7 +51,7 @@ func (c *Capture) connectWalsender(ctx context.Context) (*pgconn.PgConn, Cluster
 			WithFix("ALTER ROLE <the relay's role> REPLICATION")
 	case "53300":
 		return nil, Cluster{}, fault.New(fault.SlotsExhausted, "all walsenders or connections are in use").
-			WithFix("ALTER SYSTEM SET max_wal_senders = 20; then restart Postgres")
+			WithFix("ALTER SYSTEM SET max_wal_senders = 20; -- then restart Postgres")
 	}
 	if err != nil {
 		return nil, Cluster{}, fmt.Errorf("opening the replication connection: %w", err)

@@ -1,0 +1,108 @@
+package replication
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/fault"
+)
+
+// inspectPublication judges the publication, or the right to make it.
+func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, source *Source, found *Inspection) error {
+	published, err := checkPublication(ctx, conn, i.Config, source)
+	if published && err == nil {
+		found.Published = true
+		found.add(fault.Passed(fault.PublicationMissing, "publication %q holds %s", i.Config.Publication, source.Name()),
+			fault.Passed(fault.PublicationUnsafe, "publication %q has no filter and no column list, and publishes every operation", i.Config.Publication))
+		return nil
+	}
+	s, slotErr := readSlot(ctx, conn, i.Config.Slot)
+	if slotErr != nil {
+		return slotErr
+	}
+	// Made after the slot, a publication would not exist at the time that the slot is read from.
+	if published || s != nil || i.Config.Setup != "auto" {
+		return found.step(fault.PublicationMissing, err, "")
+	}
+	return i.inspectMayPublish(ctx, conn, source, found)
+}
+
+// inspectUnseen judges what can be said of the publication without USAGE on the table's schema: whether it holds the table.
+func (i Inspector) inspectUnseen(ctx context.Context, conn *pgx.Conn, source *Source, found *Inspection) error {
+	var holds bool
+	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_publication_tables WHERE pubname = $1 AND schemaname = $2 AND tablename = $3)",
+		i.Config.Publication, source.Schema, source.Table).Scan(&holds)
+	if err != nil || holds {
+		return err
+	}
+	return i.inspectMayPublish(ctx, conn, source, found)
+}
+
+// inspectMayPublish judges the right to make the publication that is missing.
+func (i Inspector) inspectMayPublish(ctx context.Context, conn *pgx.Conn, source *Source, found *Inspection) error {
+	err := checkMayPublish(ctx, conn, i.Config, source)
+	var denied *fault.Fault
+	switch {
+	case errors.As(err, &denied):
+		found.add(fault.Failed(denied.WithFix(createPublicationSQL(i.Config, source))))
+		return nil
+	case err == nil && !found.fails(fault.NoReplicaIdentity):
+		found.add(fault.Passed(fault.PublicationMissing, "publication %q is made by run or setup", i.Config.Publication))
+	}
+	return err
+}
+
+// inspectSlot judges the slot that is there, or the way to one.
+func (i Inspector) inspectSlot(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
+	s, err := readSlot(ctx, conn, i.Config.Slot)
+	if err != nil {
+		return err
+	}
+	name := i.Config.Slot
+	if s == nil {
+		found.add(i.noSlot())
+		return nil
+	}
+	if err := s.ours(name); err != nil {
+		return found.step(fault.SlotLost, err, "")
+	}
+	c := &Capture{config: i.Config, deployment: i.Deployment}
+	if s.active {
+		if err := c.held(s); !errors.Is(err, errStandby) {
+			return found.step(fault.SlotBusy, err, "")
+		}
+		found.Held, found.Slot = true, true
+		found.add(fault.Passed(fault.SlotBusy, "replication slot %q is read by a relay of this deployment", name))
+		return nil
+	}
+	found.Slot = !s.lost()
+	switch {
+	case !s.lost():
+		found.add(fault.Passed(fault.SlotMissing, "replication slot %q is there and free, its WAL is %s", name, s.walStatus))
+	case i.Streaming && i.resyncs():
+		found.add(i.willResync(c.slotLost()))
+	default:
+		found.add(fault.Failed(c.slotLost()))
+	}
+	return nil
+}
+
+func (i Inspector) noSlot() fault.Finding {
+	missing := (&Capture{config: i.Config, deployment: i.Deployment}).slotMissing()
+	switch {
+	case i.Streaming && i.resyncs():
+		return i.willResync(missing)
+	case i.Streaming || i.Config.Setup != "auto":
+		return fault.Failed(missing)
+	}
+	return fault.Passed(fault.SlotMissing, "replication slot %q is made by run or setup", i.Config.Slot)
+}
+
+func (i Inspector) resyncs() bool { return i.Config.OnLoss == "resync" && i.Config.Setup == "auto" }
+
+// willResync is a loss that a relay mends by itself.
+func (i Inspector) willResync(f *fault.Fault) fault.Finding {
+	return fault.Warning(f.Code, "attendee-relay run", "%s: a relay that starts makes a new one, compares ledger and table and announces what is missing", f.Message)
+}

@@ -1,0 +1,374 @@
+package replication_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/pgserver"
+	"attendee-relay/internal/pgtest"
+	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/secret"
+	"attendee-relay/replication"
+)
+
+// inspector looks at a table people as the database's owner.
+func inspector(db *pgtest.DB) replication.Inspector {
+	return replication.Inspector{
+		Config: replication.Config{Table: "public.people", Key: "id", Status: "status", Accepted: []string{"Accepted"},
+			Slot: db.Name(), Publication: db.Name(), Setup: "auto", OnLoss: "resync", Takeover: 10 * time.Second},
+		URL: secret.New(db.URL()), Deployment: "test", MaxConns: 8,
+	}
+}
+
+func inspect(t *testing.T, i replication.Inspector) *replication.Inspection {
+	t.Helper()
+	conn, err := postgres.Direct(t.Context(), i.URL, "attendee-relay/test check")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	found, err := i.Inspect(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// unmet lists what is not ok, as "level code".
+func unmet(found *replication.Inspection) (list []string) {
+	for _, f := range found.Findings {
+		if f.Level != fault.OK {
+			list = append(list, fmt.Sprintf("%s %s", f.Level, f.Code))
+		}
+	}
+	return list
+}
+
+func describe(found *replication.Inspection) string {
+	var lines []string
+	for _, f := range found.Findings {
+		lines = append(lines, fmt.Sprintf("%-4s %s: %s | %s", f.Level, f.Code, f.Message, f.Fix))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// paste runs a fix as it stands, one statement after the other as psql does, and restarts the server where it says so.
+func paste(t *testing.T, db *pgtest.DB, server *pgserver.Server, fix string) {
+	t.Helper()
+	statements, comment, _ := strings.Cut(fix, "--")
+	for statement := range strings.SplitSeq(statements, ";") {
+		if strings.TrimSpace(statement) != "" {
+			db.Exec(t, statement)
+		}
+	}
+	if strings.Contains(comment, "restart Postgres") {
+		if err := server.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mended pastes the fix of the finding that is expected to be the only one, and looks again.
+func mended(t *testing.T, i replication.Inspector, db *pgtest.DB, server *pgserver.Server, want string) {
+	t.Helper()
+	found := inspect(t, i)
+	if got := unmet(found); !slices.Equal(got, []string{want}) {
+		t.Fatalf("not ok: %q, want %q:\n%s", got, want, describe(found))
+	}
+	for _, f := range found.Findings {
+		if f.Level != fault.OK {
+			t.Logf("%s: %s | %s", f.Code, f.Message, f.Fix)
+			paste(t, db, server, f.Fix)
+		}
+	}
+	again := inspect(t, i)
+	if got := unmet(again); len(got) > 0 {
+		t.Errorf("not ok after the fix: %q:\n%s", got, describe(again))
+	}
+}
+
+func TestEachPredictionIsMendedByItsSQL(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, map[string]string{"max_slot_wal_keep_size": "1GB"})
+	const publication = "create publication PUB for table people"
+	const partitioned = `create table people (id int primary key, status text, note text) partition by range (id);
+		create table rest partition of people default;`
+	cases := []struct {
+		name, ddl, want string
+		since           int
+	}{
+		{"no primary key", "create table people (id int not null, status text)", "fail no_replica_identity", 0},
+		{"a deferrable primary key", "create table people (id int primary key deferrable, status text)", "fail no_replica_identity", 0},
+		{"replica identity nothing", table + "alter table people replica identity nothing", "fail no_replica_identity", 0},
+		{"replica identity full without a primary key", "create table people (id int not null, status text); alter table people replica identity full", "fail no_replica_identity", 0},
+		{"a partition with another identity", partitioned + "alter table rest replica identity nothing", "fail no_replica_identity", 0},
+		{"unlogged", strings.Replace(table, "create", "create unlogged", 1), "fail source_missing", 0},
+		{"a row filter", table + publication + " where (id > 0)", "fail publication_unsafe", 150000},
+		{"a column list", table + publication + " (id, status)", "fail publication_unsafe", 150000},
+		{"all tables", table + "create publication PUB for all tables", "fail publication_unsafe", 0},
+		{"an operation left out", table + publication + " with (publish = 'insert')", "fail publication_unsafe", 0},
+		{"a companion without a primary key", table + "create table other (id int);" + publication + ", other", "fail publication_unsafe", 0},
+		{"a publication of another table", table + "create table other (id int primary key); create publication PUB for table other", "fail publication_missing", 0},
+		{"partitions under their own names", partitioned + publication, "fail publication_unsafe", 0},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.On(t, server, pgtest.Empty())
+			if pgtest.Value[int](t, db, "select current_setting('server_version_num')::int") < c.since {
+				t.Skip("this version has none")
+			}
+			db.Exec(t, strings.ReplaceAll(c.ddl, "PUB", db.Name()))
+			mended(t, inspector(db), db, server, c.want)
+			if n := pgtest.Value[int](t, db, "select count(*)::int from pg_replication_slots where database = current_database()"); n != 0 {
+				t.Error("a slot was made")
+			}
+		})
+	}
+}
+
+// What is the whole server's is looked at one after the other.
+func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, map[string]string{"max_replication_slots": "2", "max_wal_senders": "2", "max_prepared_transactions": "5",
+		"max_slot_wal_keep_size": "1GB"})
+	db := pgtest.On(t, server, pgtest.Empty())
+	db.Exec(t, table)
+	cases := []struct{ name, prepare, want, undo string }{
+		{"WAL kept without limit", "alter system set max_slot_wal_keep_size = -1; select pg_reload_conf()", "warn wal_keep_unlimited", ""},
+		{"a synchronous standby that is not there", "alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()", "warn synchronous_standby", ""},
+		{"a prepared transaction", "begin; insert into people values (7, 'new'); prepare transaction 'it''s left'", "warn prepared_transactions", ""},
+		{"no slot left", "select pg_create_physical_replication_slot('a' || i) from generate_series(1, 2) i", "fail slots_exhausted",
+			"select pg_drop_replication_slot(slot_name) from pg_replication_slots"},
+		{"few connections", "alter system set max_connections = 9; alter system set superuser_reserved_connections = 3 -- restart Postgres", "warn connections", ""},
+		{"wal_level", "alter system set wal_level = 'replica' -- restart Postgres", "fail wal_level", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) { //nolint:paralleltest // they alter one server
+			if strings.HasPrefix(c.prepare, "begin") {
+				transaction(t, db, c.prepare)
+			} else {
+				paste(t, db, server, c.prepare)
+			}
+			mended(t, inspector(db), db, server, c.want)
+			paste(t, db, server, c.undo)
+		})
+	}
+	t.Run("no walsender left", func(t *testing.T) { //nolint:paralleltest // likewise
+		paste(t, db, server, "alter system set max_wal_senders = 1 -- restart Postgres")
+		conn, err := postgres.Replication(t.Context(), secret.New(db.URL()), "other", time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close(context.Background()) }()
+		mended(t, inspector(db), db, server, "fail senders_exhausted")
+	})
+}
+
+// transaction runs statements on a connection of their own, one by one.
+func transaction(t *testing.T, db *pgtest.DB, statements string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), db.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	for statement := range strings.SplitSeq(statements, ";") {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A role that owns nothing is told, in one round, what it lacks; the grants as they stand are enough, also for run.
+func TestGrantsForARoleThatOwnsNothing(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, pgtest.Empty())
+	role := "Relay of " + db.Name() // needs quotes
+	db.Exec(t, `create schema app; create table app.people (id int primary key, status text); alter table app.people enable row level security;
+		create role "`+role+`" login password 'x' connection limit 5`)
+	t.Cleanup(func() { db.Exec(t, `drop owned by "`+role+`"; drop role "`+role+`"`) })
+	i := inspector(db)
+	i.Config.Table = "app.people"
+	i.URL = secret.New(as(t, db, role, "x"))
+	want := []string{"fail row_security", "fail privilege", "fail privilege", "warn connections", "warn wal_keep_unlimited", "fail privilege"}
+	found := inspect(t, i)
+	if got := unmet(found); !slices.Equal(got, want) {
+		t.Fatalf("not ok: %q, want %q:\n%s", got, want, describe(found))
+	}
+	for _, f := range found.Findings {
+		if f.Level != fault.OK && f.Code != fault.WALKeepUnlimited {
+			t.Log(f.Fix)
+			paste(t, db, nil, f.Fix)
+		}
+	}
+	found = inspect(t, i)
+	if got := unmet(found); !slices.Equal(got, []string{"warn wal_keep_unlimited"}) || !found.Published {
+		t.Errorf("not ok after the grants: %q:\n%s", got, describe(found))
+	}
+	if owns := pgtest.Value[bool](t, db, "select exists (select from pg_class where relowner = $1::regrole)", `"`+role+`"`); owns {
+		t.Error("the role owns something")
+	}
+}
+
+// as returns the database's URL for another role.
+func as(t *testing.T, db *pgtest.DB, role, password string) string {
+	t.Helper()
+	u, err := url.Parse(db.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(role, password)
+	return u.String()
+}
+
+func TestInspectSlots(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name, prepare, want, mend string
+		change                    func(*replication.Inspector)
+	}{
+		{"manual setup, no slot", "create publication PUB for table people", "fail slot_missing", "", func(i *replication.Inspector) { i.Config.Setup = "manual" }},
+		{"manual setup, no publication", "select pg_create_logical_replication_slot('PUB', 'pgoutput')", "fail publication_missing", "",
+			func(i *replication.Inspector) { i.Config.Setup = "manual" }},
+		{"a slot older than its publication", "select pg_create_logical_replication_slot('PUB', 'pgoutput')", "fail publication_missing", "", nil},
+		{"of another kind", "create publication PUB for table people; select pg_create_physical_replication_slot('PUB')", "fail slot_lost", "select pg_drop_replication_slot('PUB')", nil},
+		{"a slot that was read and is gone, resync", "select", "warn slot_missing", "select pg_create_logical_replication_slot('PUB', 'pgoutput')",
+			func(i *replication.Inspector) { i.Streaming = true }},
+		{"a slot that was read and is gone, stop", "select", "fail slot_missing", "",
+			func(i *replication.Inspector) { i.Streaming, i.Config.OnLoss = true, "stop" }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t, pgtest.Empty())
+			t.Cleanup(func() {
+				db.Exec(t, "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1", db.Name())
+			})
+			db.Exec(t, table)
+			if c.change != nil && strings.HasPrefix(c.name, "a slot that was read") {
+				db.Exec(t, "create publication "+db.Name()+" for table people")
+			}
+			db.Exec(t, strings.ReplaceAll(c.prepare, "PUB", db.Name()))
+			i := inspector(db)
+			if c.change != nil {
+				c.change(&i)
+			}
+			found := inspect(t, i)
+			if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{c.want}) {
+				t.Fatalf("not ok: %q, want %q:\n%s", got, c.want, describe(found))
+			}
+			mend := strings.ReplaceAll(c.mend, "PUB", db.Name())
+			for _, f := range found.Findings {
+				if f.Level != fault.OK && f.Code != fault.WALKeepUnlimited && mend == "" {
+					mend = f.Fix
+				}
+			}
+			paste(t, db, nil, mend)
+			if found := inspect(t, i); len(withoutWALKeep(unmet(found))) > 0 {
+				t.Errorf("not ok after %q:\n%s", mend, describe(found))
+			}
+		})
+	}
+}
+
+func withoutWALKeep(list []string) []string {
+	return slices.DeleteFunc(list, func(s string) bool { return s == "warn wal_keep_unlimited" })
+}
+
+// A pooler that drops what it does not know would leave a frozen leader its slot for the server's minute.
+func TestTakeoverThatDoesNotArrive(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, pgtest.Empty())
+	role := "relay_" + db.Name()
+	db.Exec(t, table+"create role "+role+" superuser login password 'x'")
+	t.Cleanup(func() { db.Exec(t, "drop role "+role) })
+	i := inspector(db)
+	i.URL = secret.New(forgetful(t, as(t, db, role, "x")))
+	found := inspect(t, i)
+	if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{"warn sender_timeout"}) {
+		t.Fatalf("not ok: %q:\n%s", got, describe(found))
+	}
+	last := found.Findings[len(found.Findings)-1]
+	t.Log(last.Message, last.Fix)
+	paste(t, db, nil, last.Fix)
+	if found := inspect(t, i); len(withoutWALKeep(unmet(found))) > 0 {
+		t.Errorf("not ok after the fix:\n%s", describe(found))
+	}
+}
+
+// forgetful is a proxy that drops the start-up parameter wal_sender_timeout.
+func forgetful(t *testing.T, to string) string {
+	t.Helper()
+	u, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := u.Host
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open sync.WaitGroup
+	open.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			open.Go(func() { forget(client, server) })
+		}
+	})
+	t.Cleanup(func() { _ = listener.Close(); open.Wait() })
+	u.Host = listener.Addr().String()
+	return u.String()
+}
+
+func forget(client net.Conn, server string) {
+	defer func() { _ = client.Close() }()
+	message, err := pgproto3.NewBackend(client, client).ReceiveStartupMessage()
+	startup, ok := message.(*pgproto3.StartupMessage)
+	if err != nil || !ok {
+		return
+	}
+	delete(startup.Parameters, "wal_sender_timeout")
+	text, err := startup.Encode(nil)
+	if err != nil {
+		return
+	}
+	onward, err := net.Dial("tcp", server)
+	if err != nil {
+		return
+	}
+	defer func() { _ = onward.Close() }()
+	if _, err := onward.Write(text); err != nil {
+		return
+	}
+	go func() { _, _ = io.Copy(onward, client); _ = onward.Close() }()
+	_, _ = io.Copy(client, onward)
+}
+
+// idle_replication_slot_timeout is of Postgres 18.
+func TestIdleSlotTimeout(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Start(t, map[string]string{"max_slot_wal_keep_size": "1GB"})
+	db := pgtest.On(t, server, pgtest.Empty())
+	if pgtest.Value[int](t, db, "select current_setting('server_version_num')::int") < 180000 {
+		t.Skip("this version has none")
+	}
+	db.Exec(t, table)
+	paste(t, db, server, "alter system set idle_replication_slot_timeout = '1d'; select pg_reload_conf()")
+	mended(t, inspector(db), db, server, "warn idle_slot_timeout")
+}

@@ -24,6 +24,8 @@ var (
 	leaderSQL string
 	//go:embed sql/lead.sql
 	leadSQL string
+	//go:embed sql/leader_again.sql
+	leaderAgainSQL string
 )
 
 // writeTimeout bounds one transaction of the writer.
@@ -55,6 +57,12 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 	if _, err := conn.Exec(ctx, durableSQL); err != nil {
 		_ = conn.Close(ctx)
 		return nil, fmt.Errorf("preparing the bookkeeping's session: %w", err)
+	}
+	if w.epoch > 0 {
+		if _, err := conn.Exec(ctx, leaderAgainSQL, w.epoch); err != nil {
+			_ = conn.Close(ctx)
+			return nil, fmt.Errorf("naming the bookkeeping's new session: %w", err)
+		}
 	}
 	w.conn = conn
 	return conn, nil

@@ -18,6 +18,7 @@ type Process struct {
 	cmd            *exec.Cmd
 	stdout, stderr output
 	ended          chan struct{} // closed when the process has gone and its output is whole
+	retired        bool
 }
 
 // Start runs the binary with these arguments and nothing but this environment. Of a name given twice the last counts.
@@ -34,7 +35,9 @@ func Start(t *testing.T, environ []string, arguments ...string) *Process {
 	}
 	t.Cleanup(func() {
 		p.Kill()
-		p.judge(t)
+		if !p.retired {
+			p.judge(t)
+		}
 	})
 	return p
 }
@@ -55,8 +58,8 @@ func (p *Process) spawn() error {
 	return <-started
 }
 
-// judge fails the test for what no process may do, and shows the log of one that failed.
-func (p *Process) judge(t *testing.T) {
+// accuse fails the test for what no process may do.
+func (p *Process) accuse(t *testing.T) {
 	t.Helper()
 	text := p.Stderr()
 	for _, never := range []string{"panic:", "fatal error:", "WARNING: DATA RACE"} {
@@ -64,8 +67,14 @@ func (p *Process) judge(t *testing.T) {
 			t.Errorf("process %d says %q", p.cmd.Process.Pid, never)
 		}
 	}
+}
+
+// judge is accuse, and shows the log's end when the test has failed.
+func (p *Process) judge(t *testing.T) {
+	t.Helper()
+	p.accuse(t)
 	if t.Failed() {
-		lines := strings.SplitAfter(text, "\n")
+		lines := strings.SplitAfter(p.Stderr(), "\n")
 		t.Logf("the last lines of process %d:\n%s", p.cmd.Process.Pid, strings.Join(lines[max(0, len(lines)-60):], ""))
 	}
 }
@@ -94,6 +103,21 @@ func (p *Process) Freeze(t *testing.T) {
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // an error: it has gone already
 	<-p.ended
+}
+
+// PID returns the process's number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Retire kills the process if it still runs, judges it now and not at the test's end, and returns what it wrote to stderr,
+// of which nothing is kept: a test may go through hundreds of processes.
+func (p *Process) Retire(t *testing.T) (stderr string) {
+	t.Helper()
+	p.Kill()
+	p.accuse(t)
+	p.retired = true
+	stderr = p.Stderr()
+	p.stderr.reset()
+	return stderr
 }
 
 // Ended is closed when the process has gone.
@@ -144,4 +168,10 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
+}
+
+func (o *output) reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text.Reset()
 }

@@ -1,0 +1,72 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// figures are what a run came to.
+type figures struct {
+	Seed        uint64         `json:"seed"`
+	Seconds     float64        `json:"seconds"`
+	Relays      int            `json:"relays"`
+	Acceptances int            `json:"acceptances"`
+	Messages    int            `json:"messages"`
+	Faults      map[string]int `json:"faults"`
+	Lost        int            `json:"lost"`
+	Repeated    int            `json:"repeated_rows"`
+	Requests    int            `json:"requests"`
+	Duplicates  int            `json:"http_duplicates"`
+	Explained   map[string]int `json:"explained"`
+	Unexplained int            `json:"unexplained"`
+	RSSMiB      int64          `json:"max_rss_mib"`
+	// SettledSeconds is how long after the last fault everything was delivered.
+	SettledSeconds        float64 `json:"settled_seconds"`
+	SlowestRestartSeconds float64 `json:"slowest_restart_seconds"`
+}
+
+// print writes a table for people and one line for programs.
+func (f figures) print(t *testing.T) {
+	t.Helper()
+	var text strings.Builder
+	row := func(name string, value any) { fmt.Fprintf(&text, "  %-34s %v\n", name, value) }
+	row("seed", f.Seed)
+	row("relays, seconds of faults", fmt.Sprintf("%d, %.0f", f.Relays, f.Seconds))
+	row("acceptances", f.Acceptances)
+	row("messages", f.Messages)
+	row("kills of a relay, crashes of Postgres", fmt.Sprintf("%d, %d", f.Faults["kill"], f.Faults["crash"]))
+	row("all faults", fmt.Sprintf("%d: %s", total(f.Faults), list(f.Faults)))
+	row("lost", f.Lost)
+	row("repeated rows", f.Repeated)
+	row("requests", f.Requests)
+	row("HTTP duplicates", strings.TrimSuffix(fmt.Sprintf("%d: %s", f.Duplicates, list(f.Explained)), ": "))
+	row("  of them unexplained", f.Unexplained)
+	row("most memory of a relay, MiB", f.RSSMiB)
+	row("delivered after the last fault, s", fmt.Sprintf("%.1f", f.SettledSeconds))
+	row("slowest restart of Postgres, s", fmt.Sprintf("%.1f", f.SlowestRestartSeconds))
+	line, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("figures\n%s%s", text.String(), line)
+}
+
+func total(counts map[string]int) int {
+	sum := 0
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
+
+func list(counts map[string]int) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, counts[name]))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -139,3 +139,26 @@ func TestCrashesInALargeTransaction(t *testing.T) {
 		})
 	}
 }
+
+// A reader of the spool, such as a pg_dump, holds neither capture nor the emptying up.
+func TestSpoolIsEmptiedBesideAReader(t *testing.T) {
+	t.Parallel()
+	rig := peopleRig(t, peopleTable)
+	rig.Capture = func(c *replication.Capture) { c.PartSize = 500 }
+	rig.Start(t)
+	rig.CaughtUp(t)
+	reader, err := rig.DB.Pool(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := reader.Exec(t.Context(), "lock table attendee_relay.spool in access share mode"); err != nil {
+		t.Fatal(err)
+	}
+	rig.DB.Exec(t, "insert into people select i, 'Accepted' from generate_series(1, 2000) as i")
+	rig.CaughtUp(t)
+	eachOnce(t, rig, 2000)
+	if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.spool"); n != 0 {
+		t.Errorf("%d rows are left in the spool", n)
+	}
+}

@@ -2,9 +2,7 @@ package outbox
 
 import (
 	"context"
-	_ "embed"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -17,16 +15,9 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-var (
-	//go:embed sql/resolve_due.sql
-	resolveDueSQL string
-	//go:embed sql/resolve_next.sql
-	resolveNextSQL string
-)
-
 const (
 	// resolveLimit is how many waiting acceptances one payload query evaluates.
-	resolveLimit = 500
+	resolveLimit = 1_000
 	// resolveAtLeast is how often a Resolver looks for due acceptances that nobody told it of.
 	resolveAtLeast = 30 * time.Second
 	// failuresInARow of single keys, without a success before, are shown as a failing query; as many timeouts in a row end
@@ -90,71 +81,32 @@ func (v *Resolver) Run(ctx context.Context) error {
 	}
 }
 
-// due is a waiting acceptance whose evaluation is due.
-type due struct {
-	acceptance
-	id          int64
-	evaluations int
-	revision    int32
-	// accepted: the row is accepted now. late: OUTBOX_PATIENCE has passed.
-	accepted, late bool
-}
-
 // resolveDue evaluates all that is due and returns how long it is until the next.
 func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 	if err := v.reader.connect(ctx); err != nil {
 		return 0, err
 	}
 	for {
-		list, err := v.readDue(ctx)
+		ids, err := v.listDue(ctx)
 		if err != nil {
 			return 0, err
 		}
-		if len(list) == 0 {
+		if len(ids) == 0 {
 			return v.untilNext(ctx)
 		}
-		if err := v.resolve(ctx, list); err != nil {
-			return 0, err
+		for some := range slices.Chunk(ids, resolveLimit) {
+			list, err := v.readDue(ctx, some)
+			if err != nil {
+				return 0, err
+			}
+			if len(list) == 0 {
+				continue
+			}
+			if err := v.resolve(ctx, list); err != nil {
+				return 0, err
+			}
 		}
 	}
-}
-
-func (v *Resolver) readDue(ctx context.Context) ([]*due, error) {
-	rows, err := v.reader.conn.Query(ctx, resolveDueSQL, resolveLimit, interval(v.recorder.config.Patience))
-	if err != nil {
-		return nil, fmt.Errorf("reading the due acceptances: %w", err)
-	}
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*due, error) {
-		d := &due{acceptance: acceptance{place: &place{}}}
-		var lsn string
-		var at *time.Time
-		if err := row.Scan(&d.id, &d.identity, &d.row, &d.key, &lsn, &at, &d.evaluations, &d.accepted, &d.late, &d.revision); err != nil {
-			return nil, err
-		}
-		if at != nil {
-			d.time = *at
-		}
-		parsed, err := parseOptionalLSN(&lsn)
-		if err == nil {
-			d.lsn = *parsed
-		}
-		return d, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the due acceptances: %w", err)
-	}
-	return list, nil
-}
-
-func (v *Resolver) untilNext(ctx context.Context) (time.Duration, error) {
-	var seconds *float64
-	if err := v.reader.conn.QueryRow(ctx, resolveNextSQL).Scan(&seconds); err != nil {
-		return 0, fmt.Errorf("reading when the next acceptance is due: %w", err)
-	}
-	if seconds == nil {
-		return resolveAtLeast, nil
-	}
-	return max(10*time.Millisecond, time.Duration(*seconds*float64(time.Second))), nil
 }
 
 // resolve evaluates a batch with one query; when that fails, key by key, so that a bad one blocks no other.

@@ -5,12 +5,10 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 
-	"attendee-relay/replication"
+	"attendee-relay/internal/postgres"
 )
 
 var (
@@ -18,14 +16,24 @@ var (
 	spoolStateSQL string
 	//go:embed sql/spool_empty_ledger.sql
 	spoolEmptyLedgerSQL string
+	//go:embed sql/spool_remove.sql
+	spoolRemoveSQL string
 	//go:embed sql/spool_next.sql
 	spoolNextSQL string
+	//go:embed sql/spool_arrived.sql
+	spoolArrivedSQL string
 	//go:embed sql/spool_departed.sql
 	spoolDepartedSQL string
 	//go:embed sql/spool_step.sql
 	spoolStepSQL string
+	//go:embed sql/spool_record.sql
+	spoolRecordSQL string
 	//go:embed sql/spool_succeed.sql
 	spoolSucceedSQL string
+	//go:embed sql/spool_used.sql
+	spoolUsedSQL string
+	//go:embed sql/spool_empty.sql
+	spoolEmptySQL string
 	//go:embed sql/spool_done.sql
 	spoolDoneSQL string
 )
@@ -48,15 +56,14 @@ const (
 // clearBatch is how many rows of the spool are deleted in one transaction.
 const clearBatch = 50_000
 
-// spoolBatch is how many rows one step's transaction handles, unless a test changes it.
-const spoolBatch = 5_000
+// spoolBatch is how many rows one step's transaction handles, unless a test changes it: about half a second's work, for
+// the Resolver waits as long.
+const spoolBatch = 20_000
 
 // spoolState is how far a complete spool has been applied.
 type spoolState struct {
 	step   spoolStep
 	cursor int64
-	lsn    pglogrepl.LSN
-	time   time.Time
 }
 
 // Resume implements replication.Recorder: a spool that was complete when its leader went away is applied to its end.
@@ -77,7 +84,7 @@ func (r *Recorder) applySpool(ctx context.Context) error {
 }
 
 func (r *Recorder) applySpoolBatch(ctx context.Context) (more bool, err error) {
-	accepted := 0
+	var accepted int64
 	err = r.writer.within(ctx, 0, func(tx pgx.Tx) error {
 		state, err := readSpoolState(ctx, tx)
 		if err != nil || state == nil {
@@ -88,7 +95,8 @@ func (r *Recorder) applySpoolBatch(ctx context.Context) (more bool, err error) {
 		case spoolEmptyLedger:
 			return r.emptyLedger(ctx, tx)
 		case spoolRemove:
-			return r.removeSpooled(ctx, tx, state)
+			_, err = tx.Exec(ctx, spoolRemoveSQL, state.cursor, r.spoolBatch)
+			return err
 		case spoolClear:
 			return endSpool(ctx, tx)
 		default:
@@ -105,19 +113,10 @@ func (r *Recorder) applySpoolBatch(ctx context.Context) (more bool, err error) {
 
 func readSpoolState(ctx context.Context, tx pgx.Tx) (*spoolState, error) {
 	var s spoolState
-	var lsn string
-	var at *time.Time
-	err := tx.QueryRow(ctx, spoolStateSQL).Scan(&s.step, &s.cursor, &lsn, &at)
+	err := tx.QueryRow(ctx, spoolStateSQL).Scan(&s.step, &s.cursor)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	if at != nil {
-		s.time = *at
-	}
-	s.lsn, err = pglogrepl.ParseLSN(lsn)
 	return &s, err
 }
 
@@ -130,98 +129,91 @@ func (r *Recorder) emptyLedger(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-func (r *Recorder) removeSpooled(ctx context.Context, tx pgx.Tx, state *spoolState) error {
-	rows, err := readSpooled(ctx, tx, spoolNextSQL, state.cursor, r.spoolBatch)
-	if err != nil {
+// endSpool empties the spool: at once, unless somebody reads it (a pg_dump, a vacuum), and then bit by bit.
+func endSpool(ctx context.Context, tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '100ms'"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, spoolEmptySQL)
 		return err
-	}
-	if len(rows) == 0 {
-		_, err = tx.Exec(ctx, spoolStepSQL, string(spoolAdd), 0)
-		return err
-	}
-	var origins []string
-	for _, row := range rows {
-		if row.before.accepted {
-			origins = append(origins, row.origin)
+	})
+	if postgres.Code(err) == "55P03" {
+		var cleared int64
+		if cleared, err = clearSome(ctx, tx); err == nil && cleared > 0 {
+			return nil
 		}
 	}
-	q := &pgx.Batch{}
-	q.Queue(ledgerRemoveSQL, origins)
-	q.Queue(spoolStepSQL, string(spoolRemove), rows[len(rows)-1].number)
-	return tx.SendBatch(ctx, q).Close()
-}
-
-func endSpool(ctx context.Context, tx pgx.Tx) error {
-	cleared, err := clearSome(ctx, tx)
-	if err != nil || cleared > 0 {
+	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, spoolDoneSQL)
 	return err
 }
 
-func (r *Recorder) addSpooled(ctx context.Context, tx pgx.Tx, state *spoolState) (accepted int, err error) {
-	rows, err := readSpooled(ctx, tx, spoolNextSQL, state.cursor, r.spoolBatch)
-	if err != nil {
+// addSpooled records the next rows with one statement. Only rows that may continue deleted ones are looked at here.
+func (r *Recorder) addSpooled(ctx context.Context, tx pgx.Tx, state *spoolState) (accepted int64, err error) {
+	var until *int64
+	if err := tx.QueryRow(ctx, spoolNextSQL, state.cursor, r.spoolBatch).Scan(&until); err != nil {
 		return 0, err
 	}
-	if len(rows) == 0 {
+	if until == nil {
 		_, err = tx.Exec(ctx, spoolStepSQL, string(spoolClear), 0)
 		return 0, err
 	}
-	left, err := readDeparted(ctx, tx, rows)
+	c, err := readContinued(ctx, tx, state.cursor, *until)
 	if err != nil {
 		return 0, err
 	}
-	var entries ledgerRows
-	var found []acceptance
-	var used []int64
-	var identities, successors []string
-	var keys []*string
-	for _, row := range rows {
-		after, accepts := row.settle(left)
-		if !after.accepted {
-			continue
-		}
-		if accepts {
-			after.lsn = &state.lsn
-			found = append(found, acceptance{identity: row.identity, lsn: state.lsn, time: state.time,
-				place: &place{row: row.identity, key: after.key}})
-		}
-		entries.add(row.identity, after)
-	}
-	for _, gone := range left {
-		for _, row := range gone {
-			if row.successor != nil {
-				used = append(used, row.number)
-				identities, successors = append(identities, row.identity), append(successors, row.successor.identity)
-				keys = append(keys, row.successor.keyAfter())
-			}
-		}
+	recorded, err := tx.Exec(ctx, spoolRecordSQL, state.cursor, *until, c.numbers, c.lsns, interval(r.config.Settle))
+	if err != nil {
+		return 0, err
 	}
 	q := &pgx.Batch{}
-	entries.queue(q)
-	q.Queue(spoolSucceedSQL, identities, successors, keys)
-	queueWaiting(q, found, interval(r.config.Settle))
-	q.Queue("DELETE FROM attendee_relay.spool WHERE number = ANY ($1::bigint[])", used)
-	q.Queue(spoolStepSQL, string(spoolAdd), rows[len(rows)-1].number)
-	return len(found), tx.SendBatch(ctx, q).Close()
+	if len(c.numbers) > 0 {
+		q.Queue(spoolSucceedSQL, c.identities, c.successors, c.keys)
+		q.Queue(spoolUsedSQL, c.used)
+	}
+	q.Queue(spoolStepSQL, string(spoolAdd), *until)
+	return recorded.RowsAffected(), tx.SendBatch(ctx, q).Close()
 }
 
-// readDeparted finds the deleted rows that new accepted ones of this batch may be.
-func readDeparted(ctx context.Context, tx pgx.Tx, rows []*row) (departures, error) {
-	var keys []string
-	for _, row := range rows {
-		if !row.existed && !row.gone && row.status == replication.Accepted && row.key.Kind == replication.Present {
-			keys = append(keys, row.key.Text)
-		}
+// continued are inserted rows that continue deleted ones, as the arrays that statements take.
+type continued struct {
+	numbers []int64
+	lsns    []*string
+	// used are the deleted rows; identities what they were deleted under, successors and keys what they are now.
+	used                   []int64
+	identities, successors []string
+	keys                   []*string
+}
+
+// readContinued finds the rows of a stretch of the spool that continue deleted ones.
+func readContinued(ctx context.Context, tx pgx.Tx, after, until int64) (*continued, error) {
+	c := &continued{}
+	arrived, err := readSpooled(ctx, tx, spoolArrivedSQL, after, until)
+	if err != nil || len(arrived) == 0 {
+		return c, err
 	}
-	if len(keys) == 0 {
-		return departures{}, nil
+	keys := make([]string, len(arrived))
+	for i, row := range arrived {
+		keys[i] = row.key.Text
 	}
 	gone, err := readSpooled(ctx, tx, spoolDepartedSQL, keys)
 	if err != nil {
-		return departures{}, err
+		return c, err
 	}
-	return departed(gone), nil
+	left := departed(gone)
+	for _, row := range arrived {
+		if after, accepts := row.settle(left); !accepts {
+			c.numbers, c.lsns = append(c.numbers, row.number), append(c.lsns, lsnText(after.lsn))
+		}
+	}
+	for _, row := range gone {
+		if row.successor != nil {
+			c.used, c.identities = append(c.used, row.number), append(c.identities, row.identity)
+			c.successors, c.keys = append(c.successors, row.successor.identity), append(c.keys, row.successor.keyAfter())
+		}
+	}
+	return c, nil
 }

@@ -1,4 +1,5 @@
--- Seconds until the next waiting acceptance is due.
+-- Seconds until the next waiting acceptance is due. One that has been due for longer and was not evaluated waits for an
+-- older one of its key, which is due later.
 SELECT extract(epoch FROM min(next_evaluation_at) - now())::float8
   FROM attendee_relay.acceptance
- WHERE state = 'waiting'
+ WHERE state = 'waiting' AND next_evaluation_at > now() - interval '1 second'

@@ -4,7 +4,10 @@ WITH emptied AS (
     DELETE FROM attendee_relay.ledger
      WHERE identity IN (SELECT l.identity
                           FROM attendee_relay.ledger l
-                         WHERE NOT EXISTS (SELECT FROM attendee_relay.spool s WHERE s.origin = l.identity)
+                         WHERE NOT EXISTS (SELECT FROM attendee_relay.spool s
+                                            WHERE s.identity = l.identity AND s.origin = s.identity)
+                           AND NOT EXISTS (SELECT FROM attendee_relay.spool s
+                                            WHERE s.origin = l.identity AND s.origin <> s.identity)
                          LIMIT $1)
     RETURNING identity, source_key, commit_lsn
 )

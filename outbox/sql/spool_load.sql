@@ -3,5 +3,5 @@ SELECT number, identity, gone, origin, key_kind, source_key, status, seq, was_ac
   FROM attendee_relay.spool
  WHERE number IN (SELECT number FROM attendee_relay.spool WHERE identity = ANY ($1::text[])
                    UNION
-                  SELECT number FROM attendee_relay.spool WHERE origin = ANY ($1::text[]))
+                  SELECT number FROM attendee_relay.spool WHERE origin = ANY ($1::text[]) AND origin <> identity)
  ORDER BY number

@@ -1,6 +1,3 @@
--- The next rows of the spool, in the order in which the transaction first touched them.
-SELECT number, identity, gone, origin, key_kind, source_key, status, seq, was_accepted, ledger_key, ledger_lsn::text
-  FROM attendee_relay.spool
- WHERE number > $1
- ORDER BY number
- LIMIT $2
+-- Where the next rows of the spool end, in the order in which the transaction first touched them; NULL: there are none.
+SELECT max(number)
+  FROM (SELECT number FROM attendee_relay.spool WHERE number > $1 ORDER BY number LIMIT $2) AS next

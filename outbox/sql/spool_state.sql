@@ -1,4 +1,4 @@
 -- What is left to do with a complete spool.
-SELECT spool_step, spool_cursor, spool_lsn::text, spool_time
+SELECT spool_step, spool_cursor
   FROM attendee_relay.checkpoint
  WHERE spool_step IS NOT NULL

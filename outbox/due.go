@@ -1,0 +1,86 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var (
+	//go:embed sql/resolve_list.sql
+	resolveListSQL string
+	//go:embed sql/resolve_due.sql
+	resolveDueSQL string
+	//go:embed sql/resolve_next.sql
+	resolveNextSQL string
+)
+
+// resolveList is how many due acceptances are listed at once. Putting them in order costs as much as there are, so a
+// large transaction's are not ordered again for each batch.
+const resolveList = 100_000
+
+// due is a waiting acceptance whose evaluation is due.
+type due struct {
+	acceptance
+	id          int64
+	evaluations int
+	revision    int32
+	// accepted: the row is accepted now. late: OUTBOX_PATIENCE has passed.
+	accepted, late bool
+}
+
+// listDue returns the ids of due acceptances, oldest first.
+func (v *Resolver) listDue(ctx context.Context) ([]int64, error) {
+	rows, err := v.reader.conn.Query(ctx, resolveListSQL, resolveList)
+	if err != nil {
+		return nil, fmt.Errorf("listing the due acceptances: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("listing the due acceptances: %w", err)
+	}
+	return ids, nil
+}
+
+// readDue reads those of the listed acceptances that are due still.
+func (v *Resolver) readDue(ctx context.Context, ids []int64) ([]*due, error) {
+	rows, err := v.reader.conn.Query(ctx, resolveDueSQL, ids, interval(v.recorder.config.Patience))
+	if err != nil {
+		return nil, fmt.Errorf("reading the due acceptances: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*due, error) {
+		d := &due{acceptance: acceptance{place: &place{}}}
+		var lsn string
+		var at *time.Time
+		if err := row.Scan(&d.id, &d.identity, &d.row, &d.key, &lsn, &at, &d.evaluations, &d.accepted, &d.late, &d.revision); err != nil {
+			return nil, err
+		}
+		if at != nil {
+			d.time = *at
+		}
+		parsed, err := parseOptionalLSN(&lsn)
+		if err == nil {
+			d.lsn = *parsed
+		}
+		return d, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the due acceptances: %w", err)
+	}
+	return list, nil
+}
+
+// untilNext returns how long it is until another acceptance is due.
+func (v *Resolver) untilNext(ctx context.Context) (time.Duration, error) {
+	var seconds *float64
+	if err := v.reader.conn.QueryRow(ctx, resolveNextSQL).Scan(&seconds); err != nil {
+		return 0, fmt.Errorf("reading when the next acceptance is due: %w", err)
+	}
+	if seconds == nil {
+		return resolveAtLeast, nil
+	}
+	return max(10*time.Millisecond, time.Duration(*seconds*float64(time.Second))), nil
+}

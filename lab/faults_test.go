@@ -17,6 +17,8 @@ var kinds = []kind{
 	{"crash", 6, crash},
 	{"restart", 3, restart},
 	{"terminate", 10, terminate},
+	{"cut", 9, cut},
+	{"stall", 8, stall},
 	{"full", 8, fillTable},
 	{"lock", 6, lockTable},
 	{"receiver", 14, disturb},
@@ -121,6 +123,9 @@ func crash(l *laboratory) (outcome, bool) {
 	}}, true
 }
 
+// slowRestart: a walsender whose relay does not let go makes Postgres wait until it is given up on.
+const slowRestart = 8 * time.Second
+
 // restart is an operator's restart of Postgres, which waits for the walsenders to have sent everything.
 func restart(l *laboratory) (outcome, bool) {
 	if l.down {
@@ -130,7 +135,11 @@ func restart(l *laboratory) (outcome, bool) {
 	if err := l.server.Restart(l.t.Context()); err != nil {
 		l.t.Fatal(err)
 	}
-	l.slowestRestart = max(l.slowestRestart, time.Since(began))
+	took := time.Since(began)
+	l.slowestRestart = max(l.slowestRestart, took)
+	if took > slowRestart && l.journal.touching(everybody, began, time.Now(), "freeze", "stall") == nil {
+		l.t.Errorf("stopping and starting Postgres took %v at %s: a relay held it up", took, l.journal.at(began))
+	}
 	return outcome{relay: everybody}, true
 }
 

@@ -11,11 +11,13 @@ import (
 
 // figures are what a run came to.
 type figures struct {
-	Seed        uint64         `json:"seed"`
-	Seconds     float64        `json:"seconds"`
-	Relays      int            `json:"relays"`
-	Acceptances int            `json:"acceptances"`
-	Messages    int            `json:"messages"`
+	Seed        uint64  `json:"seed"`
+	Seconds     float64 `json:"seconds"`
+	Relays      int     `json:"relays"`
+	Acceptances int     `json:"acceptances"`
+	Messages    int     `json:"messages"`
+	// Found are the messages of acceptances that were not streamed, but found by comparing ledger and table.
+	Found       int            `json:"found_by_comparison"`
 	Faults      map[string]int `json:"faults"`
 	Lost        int            `json:"lost"`
 	Repeated    int            `json:"repeated_rows"`
@@ -37,7 +39,7 @@ func (f figures) print(t *testing.T) {
 	row("seed", f.Seed)
 	row("relays, seconds of faults", fmt.Sprintf("%d, %.0f", f.Relays, f.Seconds))
 	row("acceptances", f.Acceptances)
-	row("messages", f.Messages)
+	row("messages, found by comparison", fmt.Sprintf("%d, %d", f.Messages, f.Found))
 	row("kills of a relay, crashes of Postgres", fmt.Sprintf("%d, %d", f.Faults["kill"], f.Faults["crash"]))
 	row("all faults", fmt.Sprintf("%d: %s", total(f.Faults), list(f.Faults)))
 	row("lost", f.Lost)

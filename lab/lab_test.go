@@ -18,7 +18,7 @@ var (
 	runFor   = flag.Duration("for", 15*time.Second, "how long the faults go on")
 	seedFlag = flag.Uint64("seed", 0, "what the random choices follow from; 0: another one each time")
 	relays   = flag.Int("relays", 3, "how many relays share the database")
-	slotLoss = flag.Bool("slot-loss", false, "drop the replication slot now and then, too")
+	slotLoss = flag.Bool("slot-loss", true, "drop the replication slot now and then, too")
 	logsIn   = flag.String("logs", "", "a directory to keep the relays' logs in")
 )
 

@@ -31,6 +31,7 @@ type relay struct {
 	number  int
 	role    string
 	environ []string
+	proxy   *proxy
 	pid     atomic.Int64 // 0: it does not run
 	struck  bool         // by a fault that is not healed yet
 }
@@ -44,7 +45,8 @@ func (l *laboratory) newRelay(number int) *relay {
 	}
 	password, _ := address.User.Password()
 	l.db.Exec(l.t, fmt.Sprintf("create role %s superuser replication login password '%s'", r.role, password))
-	address.User = url.UserPassword(r.role, password)
+	r.proxy = newProxy(l.t, address.Host)
+	address.User, address.Host = url.UserPassword(r.role, password), r.proxy.addr()
 	r.environ = append(relaytest.Environ(l.db),
 		"DATABASE_URL="+address.String(),
 		fmt.Sprint("DATABASE_MAX_CONNS=", maxConns),

@@ -80,6 +80,7 @@ func (l *laboratory) compareWithTruth(f *figures) {
 		v.add("attendee %s at %s, committed at %s%s", d.key, d.url, l.journal.at(at), l.around(at))
 	}
 	f.Lost, f.Repeated = lost.n, repeated.n
+	f.Found = pgtest.Value[int](l.t, l.db, "select count(*)::int from attendee_relay.outbox where committed_at is null")
 	for _, left := range pgtest.Values[string](l.t, l.db, `select format('%s is %s, evaluated %s times, last error %s, committed %s',
 		identity, state, evaluations, last_error, committed_at) from attendee_relay.acceptance limit 20`) {
 		l.t.Errorf("an acceptance without a message: %s", left)

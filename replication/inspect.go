@@ -21,8 +21,9 @@ type Inspector struct {
 	// Deployment names the sessions that are ours, MaxConns is DATABASE_MAX_CONNS.
 	Deployment string
 	MaxConns   int
-	// Streaming: the bookkeeping says that a slot was read before; one that is missing now is a loss.
-	Streaming bool
+	// At is where the bookkeeping stands; the zero value: there is none yet. A slot that it was read from before and that is
+	// missing now is a loss.
+	At Position
 }
 
 // Inspection is what an Inspector saw.
@@ -72,6 +73,7 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 	if err := i.inspectSlot(ctx, conn, found); err != nil {
 		return found, err
 	}
+	i.inspectPins(found)
 	found.add(i.serverFindings(server, found, roleName(conn.PgConn()))...)
 	return found, i.inspectWalsender(ctx, found, roleName(conn.PgConn()))
 }

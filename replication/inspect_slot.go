@@ -81,7 +81,7 @@ func (i Inspector) inspectSlot(ctx context.Context, conn *pgx.Conn, found *Inspe
 	switch {
 	case !s.lost():
 		found.add(fault.Passed(fault.SlotMissing, "replication slot %q is there and free, its WAL is %s", name, s.walStatus))
-	case i.Streaming && i.resyncs():
+	case i.streaming() && i.resyncs():
 		found.add(i.willResync(c.slotLost()))
 	default:
 		found.add(fault.Failed(c.slotLost()))
@@ -92,12 +92,34 @@ func (i Inspector) inspectSlot(ctx context.Context, conn *pgx.Conn, found *Inspe
 func (i Inspector) noSlot() fault.Finding {
 	missing := (&Capture{config: i.Config, deployment: i.Deployment}).slotMissing()
 	switch {
-	case i.Streaming && i.resyncs():
+	case i.streaming() && i.resyncs():
 		return i.willResync(missing)
-	case i.Streaming || i.Config.Setup != "auto":
+	case i.streaming() || i.Config.Setup != "auto":
 		return fault.Failed(missing)
 	}
 	return fault.Passed(fault.SlotMissing, "replication slot %q is made by run or setup", i.Config.Slot)
+}
+
+func (i Inspector) streaming() bool { return i.At.Phase == PhaseStreaming }
+
+// inspectPins compares what is watched with what the stream was begun on.
+func (i Inspector) inspectPins(found *Inspection) {
+	if i.At.Pins == nil || found.Source == nil || !found.Published || !i.streaming() {
+		return
+	}
+	source := found.Source
+	if f := i.At.Pins.drifted(source.Pins, source.Name()); f != nil {
+		found.add(fault.Failed(f))
+		return
+	}
+	switch f := i.At.Pins.remade(source.Pins, source.Name()); {
+	case f == nil:
+		found.add(fault.Passed(fault.SourceDrift, "%s and its publication are what streaming began on", source.Name()))
+	case i.resyncs():
+		found.add(i.willResync(f))
+	default:
+		found.add(fault.Failed(f.WithFix("attendee-relay adopt --keep-pending --yes")))
+	}
 }
 
 func (i Inspector) resyncs() bool { return i.Config.OnLoss == "resync" && i.Config.Setup == "auto" }

@@ -246,9 +246,9 @@ func TestInspectSlots(t *testing.T) {
 		{"a slot older than its publication", "select pg_create_logical_replication_slot('PUB', 'pgoutput')", "fail publication_missing", "", nil},
 		{"of another kind", "create publication PUB for table people; select pg_create_physical_replication_slot('PUB')", "fail slot_lost", "select pg_drop_replication_slot('PUB')", nil},
 		{"a slot that was read and is gone, resync", "select", "warn slot_missing", "select pg_create_logical_replication_slot('PUB', 'pgoutput')",
-			func(i *replication.Inspector) { i.Streaming = true }},
+			func(i *replication.Inspector) { i.At.Phase = replication.PhaseStreaming }},
 		{"a slot that was read and is gone, stop", "select", "fail slot_missing", "",
-			func(i *replication.Inspector) { i.Streaming, i.Config.OnLoss = true, "stop" }},
+			func(i *replication.Inspector) { i.At.Phase, i.Config.OnLoss = replication.PhaseStreaming, "stop" }},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,0 +1,128 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+	"attendee-relay/replication"
+)
+
+var (
+	//go:embed sql/inspect_relations.sql
+	inspectRelationsSQL string
+	//go:embed sql/inspect_mentioned.sql
+	inspectMentionedSQL string
+)
+
+// Query judges the payload query without running it: its columns, what the role may not read of what it reads, and whether
+// it must read a large table whole. source is the watched table; nil: it cannot be watched yet.
+func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replication.Source) ([]fault.Finding, error) {
+	q, err := newQuery(i.Config)
+	if err != nil {
+		return nil, err
+	}
+	_, err = conn.PgConn().Prepare(ctx, statementName, q.sql, nil)
+	if postgres.Code(err) == "42501" {
+		return q.unreadable(ctx, conn)
+	}
+	if err == nil {
+		_ = conn.PgConn().Deallocate(ctx, statementName)
+	}
+	if err := q.describe(ctx, conn); err != nil {
+		var f *fault.Fault
+		if errors.As(err, &f) {
+			return []fault.Finding{fault.Failed(f)}, nil
+		}
+		return nil, err
+	}
+	defer func() { _ = conn.PgConn().Deallocate(context.WithoutCancel(ctx), statementName) }()
+	findings := []fault.Finding{fault.Passed(fault.QueryInvalid, "the payload query has its columns")}
+	plan, err := q.plan(ctx, conn)
+	switch {
+	case postgres.Code(err) == "42501":
+		hidden, err := q.unreadable(ctx, conn)
+		return append(findings, hidden...), err
+	case postgres.Code(err) != "" && !postgres.Unreachable(err):
+		return append(findings, fault.Failed(invalid("Postgres cannot plan it: %s", safeMessage(err)))), nil
+	case err != nil:
+		return findings, fmt.Errorf("planning the payload query: %w", err)
+	case plan.changes():
+		return append(findings, fault.Failed(invalid("it changes rows, and it runs in a transaction that only reads"))), nil
+	}
+	findings = append(findings, fault.Passed(fault.Privilege, "the role may read what the payload query reads"))
+	scans, err := i.wholeScans(ctx, conn, plan, source)
+	return append(findings, scans...), err
+}
+
+// mentioned names the grants for a query that cannot even be parsed, because the role may not use a schema.
+func (q *query) mentioned(ctx context.Context, conn *pgx.Conn) ([]fault.Finding, error) {
+	rows, err := conn.Query(ctx, inspectMentionedSQL, q.sql, roleName(conn))
+	if err != nil {
+		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
+	}
+	grants, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
+	}
+	return []fault.Finding{unreadable(grants)}, nil
+}
+
+func unreadable(grants []string) fault.Finding {
+	return fault.Failed(fault.New(fault.Privilege, "the role may not read all that the payload query reads").WithFix(strings.Join(grants, "; ")))
+}
+
+// unreadable names the grants for a query that the role may not run.
+func (q *query) unreadable(ctx context.Context, conn *pgx.Conn) (findings []fault.Finding, err error) {
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	// Parsing locks every table that is named, until the transaction ends. With row_security off it fails where a policy holds.
+	if _, err := tx.Exec(ctx, "SET LOCAL row_security = on"); err != nil {
+		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
+	}
+	_, err = conn.PgConn().Prepare(ctx, "", q.sql, nil)
+	if postgres.Code(err) == "42501" {
+		_ = tx.Rollback(ctx)
+		return q.mentioned(ctx, conn)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("preparing the payload query: %w", err)
+	}
+	rows, err := tx.Query(ctx, inspectRelationsSQL)
+	if err != nil {
+		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
+	}
+	role := roleName(conn)
+	var name string
+	var readable, policies bool
+	var grants, hidden []string
+	_, err = pgx.ForEachRow(rows, []any{&name, &readable, &policies}, func() error {
+		if !readable {
+			grants = append(grants, "GRANT SELECT ON "+name+" TO "+role)
+		}
+		if policies {
+			hidden = append(hidden, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
+	}
+	if len(grants) > 0 || len(hidden) == 0 {
+		findings = append(findings, unreadable(grants))
+	}
+	if len(hidden) > 0 {
+		findings = append(findings, fault.Failed(fault.New(fault.RowSecurity, "row level security hides rows from the payload query, in %s", strings.Join(hidden, ", ")).
+			WithFix("ALTER ROLE "+role+" BYPASSRLS")))
+	}
+	return findings, nil
+}

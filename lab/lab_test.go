@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"flag"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -19,7 +21,7 @@ var (
 	seedFlag = flag.Uint64("seed", 0, "what the random choices follow from; 0: another one each time")
 	relays   = flag.Int("relays", 3, "how many relays share the database")
 	slotLoss = flag.Bool("slot-loss", true, "drop the replication slot now and then, too")
-	logsIn   = flag.String("logs", "", "a directory to keep the relays' logs in")
+	logsIn   = flag.String("logs", "", "a directory to keep the logs of relays and Postgres in")
 )
 
 //go:embed schema.sql
@@ -83,6 +85,7 @@ func newLaboratory(t *testing.T, seed uint64) *laboratory {
 	l := &laboratory{t: t, random: rand.New(rand.NewPCG(seed, 0)), journal: newJournal()}
 	// With commit times the truth is exact: each acceptance is known by its moment, not only by number.
 	l.server = pgtest.Start(t, map[string]string{"track_commit_timestamp": "on", "max_wal_size": "256MB"})
+	t.Cleanup(l.keepLogs)
 	l.db = pgtest.On(t, l.server)
 	l.db.Exec(t, schema)
 	l.connect()
@@ -96,4 +99,18 @@ func newLaboratory(t *testing.T, seed uint64) *laboratory {
 		r.start(t)
 	}
 	return l
+}
+
+// keepLogs keeps what the processes still running and Postgres have said.
+func (l *laboratory) keepLogs() {
+	for _, r := range l.relays {
+		if r.pid.Load() != 0 {
+			r.retire(l.t)
+		}
+	}
+	log, err := os.ReadFile(filepath.Join(filepath.Dir(l.server.DataDir()), "log"))
+	if err != nil {
+		l.t.Logf("the log of Postgres is not kept: %v", err)
+	}
+	keep(l.t, "postgres", string(log))
 }

@@ -2,14 +2,20 @@ package lab
 
 import "time"
 
-// cut breaks a relay's connections to Postgres and refuses new ones for a while.
+// cut breaks a relay's connections to Postgres, and refuses new ones for a while or not at all.
 func cut(l *laboratory) (outcome, bool) {
 	r, ok := l.well()
 	if !ok {
 		return outcome{}, false
 	}
-	r.proxy.breakOff()
-	return outcome{relay: r.number, lasts: l.between(0, 3*time.Second), heal: l.reconnect(r)}, true
+	o := outcome{relay: r.number, heal: l.reconnect(r)}
+	if l.random.IntN(2) == 0 {
+		r.proxy.Cut()
+		return o, true
+	}
+	r.proxy.Refuse()
+	o.lasts = l.between(0, 4*time.Second)
+	return o, true
 }
 
 // stall makes a relay and Postgres deaf to each other without telling either; now and then for longer than the relay's leases.
@@ -23,7 +29,7 @@ func stall(l *laboratory) (outcome, bool) {
 		up, down bool
 	}{{"up", true, false}, {"down", false, true}, {"both ways", true, true}}
 	way := ways[l.random.IntN(len(ways))]
-	r.proxy.stall(way.up, way.down)
+	r.proxy.Stall(way.up, way.down)
 	lasts := l.between(500*time.Millisecond, 3*takeover)
 	if l.random.IntN(8) == 0 {
 		lasts = 20 * time.Second
@@ -33,7 +39,7 @@ func stall(l *laboratory) (outcome, bool) {
 
 func (l *laboratory) reconnect(r *relay) func() bool {
 	return func() bool {
-		r.proxy.resume()
+		r.proxy.Resume()
 		r.struck = false
 		return true
 	}

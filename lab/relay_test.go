@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"attendee-relay/internal/cutproxy"
 	"attendee-relay/internal/relaytest"
 )
 
@@ -31,7 +32,7 @@ type relay struct {
 	number  int
 	role    string
 	environ []string
-	proxy   *proxy
+	proxy   *cutproxy.Proxy
 	pid     atomic.Int64 // 0: it does not run
 	struck  bool         // by a fault that is not healed yet
 }
@@ -45,8 +46,8 @@ func (l *laboratory) newRelay(number int) *relay {
 	}
 	password, _ := address.User.Password()
 	l.db.Exec(l.t, fmt.Sprintf("create role %s superuser replication login password '%s'", r.role, password))
-	r.proxy = newProxy(l.t, address.Host)
-	address.User, address.Host = url.UserPassword(r.role, password), r.proxy.addr()
+	r.proxy = cutproxy.New(l.t, address.Host)
+	address.User, address.Host = url.UserPassword(r.role, password), r.proxy.Addr()
 	r.environ = append(relaytest.Environ(l.db),
 		"DATABASE_URL="+address.String(),
 		fmt.Sprint("DATABASE_MAX_CONNS=", maxConns),
@@ -70,18 +71,22 @@ func (r *relay) start(t *testing.T) {
 func (r *relay) retire(t *testing.T) {
 	t.Helper()
 	r.pid.Store(0)
-	log := r.Retire(t)
+	keep(t, r.role, r.Retire(t))
+}
+
+// keep appends to a log in the directory that was asked for.
+func keep(t *testing.T, name, text string) {
+	t.Helper()
 	if *logsIn == "" {
 		return
 	}
-	name := filepath.Join(*logsIn, r.role+".log")
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(filepath.Join(*logsIn, name+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err == nil {
-		_, err = file.WriteString(log)
+		_, err = file.WriteString(text)
 		_ = file.Close()
 	}
 	if err != nil {
-		t.Errorf("keeping the log of relay %d: %v", r.number, err)
+		t.Errorf("keeping the log of %s: %v", name, err)
 	}
 }
 

@@ -21,6 +21,8 @@ func newRoot(p *program) *cobra.Command {
 	}
 	root.AddCommand(
 		newRunCommand(p),
+		newCheckCommand(p),
+		newStatusCommand(p),
 		newAdoptCommand(p),
 		newDemoCommand(p),
 		newListenCommand(p),

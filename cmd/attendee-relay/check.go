@@ -1,0 +1,73 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"attendee-relay/config"
+	"attendee-relay/internal/fault"
+)
+
+func newCheckCommand(p *program) *cobra.Command {
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "check",
+		Short: "Look at everything the relay needs and print what is missing, with the SQL that mends it",
+		Long: `Looks at the server's settings, the watched table, publication, slot, rights, the payload query and the bookkeeping, and
+prints each requirement as ok, warn or fail, with what mends it. It changes nothing and does not run the payload query.
+Exit status 1: there is a fail.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(p.environ)
+			if err != nil {
+				return err
+			}
+			seen, err := inspect(cmd.Context(), cfg, "check")
+			defer seen.close(cmd.Context())
+			if err != nil {
+				return fmt.Errorf("checking the database: %w", err)
+			}
+			if asJSON {
+				err = printJSON(p.stdout, seen.findings)
+			} else {
+				err = printFindings(p.stdout, seen.findings)
+			}
+			if err != nil {
+				return err
+			}
+			if n := len(fault.Failing(seen.findings)); n > 0 {
+				return fmt.Errorf("check: %d requirements are not met", n)
+			}
+			return nil
+		},
+	}
+	command.Flags().BoolVar(&asJSON, "json", false, `print [{"code","level","message","fix"}]`)
+	return command
+}
+
+// printJSON prints a value as a program reads it, with the characters of SQL as they are.
+func printJSON(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+// printFindings prints a table for people, and the fixes below their findings, to be pasted.
+func printFindings(out io.Writer, findings []fault.Finding) error {
+	for _, f := range findings {
+		if _, err := fmt.Fprintf(out, "%-4s  %-21s  %s\n", f.Level, f.Code, f.Message); err != nil {
+			return err
+		}
+		if f.Fix == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(out, "%28s fix: %s\n", "", f.Fix); err != nil {
+			return err
+		}
+	}
+	return nil
+}

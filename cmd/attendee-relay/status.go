@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"attendee-relay/config"
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+	"attendee-relay/outbox"
+	"attendee-relay/replication"
+)
+
+// relayStatus is what status prints; the names are fixed by the public contract, section 6.
+type relayStatus struct {
+	Role string                 `json:"role"`
+	Slot replication.SlotStatus `json:"slot"`
+	outbox.Status
+	Faults []faultStatus `json:"faults"`
+}
+
+type faultStatus struct {
+	Code    fault.Code `json:"code"`
+	Message string     `json:"message"`
+}
+
+func newStatusCommand(p *program) *cobra.Command {
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "status",
+		Short: "Print how the relay stands: role, slot, checkpoint, outbox, endpoints and faults",
+		Long: `Prints how the relay stands. Role and faults are those of the relay that answers on ADMIN_ADDR; without one, the role is
+leader while a relay of this DEPLOYMENT reads the slot, else none, and the faults are those that check finds.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(p.environ)
+			if err != nil {
+				return err
+			}
+			s, failed := readStatus(cmd.Context(), cfg)
+			if s.Estimated || s.EndpointsUnknown {
+				_, _ = fmt.Fprintln(p.stderr, "attendee-relay: counting took too long: counts are the planner's estimates")
+			}
+			if asJSON {
+				err = printJSON(p.stdout, s)
+			} else {
+				err = s.print(p.stdout)
+			}
+			return errors.Join(failed, err)
+		},
+	}
+	command.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return command
+}
+
+// readStatus reads what there is to read. With an error the status holds what was known until then.
+func readStatus(ctx context.Context, cfg *config.Config) (*relayStatus, error) {
+	s := &relayStatus{Role: "none", Slot: replication.SlotStatus{Name: cfg.Replication.Slot},
+		Status: outbox.Status{Endpoints: []outbox.EndpointStatus{}}, Faults: []faultStatus{}}
+	conn, err := s.roleAndFaults(ctx, cfg)
+	if conn != nil {
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	}
+	if err != nil {
+		return s, err
+	}
+	if s.Slot, err = replication.ReadSlotStatus(ctx, conn, cfg.Replication.Slot); err != nil {
+		return s, err
+	}
+	counted, err := outbox.ReadStatus(ctx, conn)
+	if err != nil {
+		return s, err
+	}
+	s.Status = *counted
+	return s, nil
+}
+
+// roleAndFaults asks a relay, else it looks for itself. It returns the connection that the rest is read over.
+func (s *relayStatus) roleAndFaults(ctx context.Context, cfg *config.Config) (*pgx.Conn, error) {
+	if local := askLocal(ctx, cfg.Admin.Addr); local != nil {
+		s.Role, s.Faults = local.Role, local.Faults
+		conn, err := postgres.Direct(ctx, cfg.Database.ReplicationURL, "attendee-relay/"+cfg.Deployment+" status")
+		if err != nil {
+			return nil, fmt.Errorf("connecting to the database: %w", err)
+		}
+		return conn, nil
+	}
+	seen, err := inspect(ctx, cfg, "status")
+	for _, f := range fault.Failing(seen.findings) {
+		s.Faults = append(s.Faults, faultStatus{f.Code, f.Message})
+	}
+	if seen.replication != nil && seen.replication.Held {
+		s.Role = "leader"
+	}
+	switch {
+	case err != nil:
+		return seen.conn, fmt.Errorf("looking at the database: %w", err)
+	case seen.conn == nil:
+		return nil, errors.New("the database cannot be reached")
+	default:
+		return seen.conn, nil
+	}
+}
+
+func (s *relayStatus) print(out io.Writer) error {
+	var failed error
+	say := func(what, format string, args ...any) {
+		if _, err := fmt.Fprintf(out, "%-12s "+format+"\n", append([]any{what}, args...)...); failed == nil {
+			failed = err
+		}
+	}
+	say("role", "%s", s.Role)
+	say("slot", "%s", slotText(s.Slot))
+	checkpoint := "none"
+	if s.Checkpoint != nil {
+		checkpoint = *s.Checkpoint
+	}
+	say("checkpoint", "%s", checkpoint)
+	say("acceptances", "%d waiting, %d empty", s.Acceptances.Waiting, s.Acceptances.Empty)
+	say("outbox", "%d pending (the oldest for %.0f s), %d delivered, %d dead, %d skipped", s.Outbox.Pending, s.OldestPending,
+		s.Outbox.Delivered, s.Outbox.Dead, s.Outbox.Skipped)
+	for _, e := range s.Endpoints {
+		say("endpoint", "%s %s: %d pending, %d of them tried in vain", e.URL, e.State, e.Pending, e.Failures)
+	}
+	for _, f := range s.Faults {
+		say("fault", "%s: %s", f.Code, f.Message)
+	}
+	if len(s.Faults) == 0 {
+		say("faults", "none")
+	}
+	return failed
+}
+
+func slotText(s replication.SlotStatus) string {
+	if s.WALStatus == nil && s.Lag == nil {
+		return s.Name + ": there is none"
+	}
+	text, active := s.Name+": not read by anybody", "unknown"
+	if s.Active {
+		text = s.Name + ": read"
+	}
+	if s.WALStatus != nil {
+		active = *s.WALStatus
+	}
+	text += ", WAL " + active
+	if s.Lag != nil {
+		text += fmt.Sprintf(", %d bytes behind", *s.Lag)
+	}
+	if s.RetainedWAL != nil {
+		text += fmt.Sprintf(", %d bytes of WAL kept", *s.RetainedWAL)
+	}
+	return text
+}

@@ -1,0 +1,20 @@
+-- How the bookkeeping stands, by the planner's statistics where counting takes too long.
+WITH share AS (
+    SELECT s.tablename, v.state, f.frequency * greatest(c.reltuples, 0) AS rows
+      FROM pg_catalog.pg_stats s
+      JOIN pg_catalog.pg_class c ON c.oid = format('%I.%I', s.schemaname, s.tablename)::regclass
+     CROSS JOIN LATERAL unnest(s.most_common_vals::text::text[]) WITH ORDINALITY AS v (state, place)
+     CROSS JOIN LATERAL unnest(s.most_common_freqs) WITH ORDINALITY AS f (frequency, place)
+     WHERE s.schemaname = 'attendee_relay' AND s.tablename IN ('settled', 'acceptance') AND s.attname = 'state'
+       AND v.place = f.place
+)
+SELECT (SELECT lsn::text FROM attendee_relay.checkpoint),
+       coalesce((SELECT rows FROM share WHERE tablename = 'acceptance' AND state = 'waiting'), 0)::bigint,
+       coalesce((SELECT rows FROM share WHERE tablename = 'acceptance' AND state = 'empty'), 0)::bigint,
+       (SELECT greatest(reltuples, 0)::bigint FROM pg_catalog.pg_class WHERE oid = 'attendee_relay.pending'::regclass),
+       coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'delivered'), 0)::bigint,
+       coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'dead'), 0)::bigint,
+       coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'skipped'), 0)::bigint,
+       coalesce((SELECT extract(epoch FROM now() - m.created_at)
+                   FROM attendee_relay.message m
+                  WHERE m.id = (SELECT min(id) FROM attendee_relay.pending)), 0)::float8

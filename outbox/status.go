@@ -1,0 +1,136 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/postgres"
+)
+
+var (
+	//go:embed sql/status_count.sql
+	statusCountSQL string
+	//go:embed sql/status_estimate.sql
+	statusEstimateSQL string
+	//go:embed sql/status_endpoints.sql
+	statusEndpointsSQL string
+)
+
+const (
+	// countTimeout is how long counting may take before status is content with estimates.
+	countTimeout = 3 * time.Second
+	// endpointLimit and urlLimit bound what status shows.
+	endpointLimit = 100
+	urlLimit      = 200
+)
+
+// Status is how the outbox stands; the names are fixed by the public contract, section 6.
+type Status struct {
+	// Checkpoint is nil while there is none.
+	Checkpoint  *string `json:"checkpoint_lsn"`
+	Acceptances struct {
+		Waiting int64 `json:"waiting"`
+		Empty   int64 `json:"empty"`
+	} `json:"acceptances"`
+	Outbox struct {
+		Pending   int64 `json:"pending"`
+		Delivered int64 `json:"delivered"`
+		Dead      int64 `json:"dead"`
+		Skipped   int64 `json:"skipped"`
+	} `json:"outbox"`
+	OldestPending float64          `json:"oldest_pending_seconds"`
+	Endpoints     []EndpointStatus `json:"endpoints"`
+	// Estimated: counting took too long, so the counts are the planner's; EndpointsUnknown: the same for the endpoints.
+	Estimated        bool `json:"-"`
+	EndpointsUnknown bool `json:"-"`
+}
+
+// EndpointStatus is an endpoint that messages wait for.
+type EndpointStatus struct {
+	// URL has no password and no query, and is cut off when it is long.
+	URL   string `json:"url"`
+	State string `json:"state"`
+	// Failures counts the pending messages that were tried in vain.
+	Failures int64 `json:"failures"`
+	Pending  int64 `json:"pending"`
+}
+
+// ReadStatus reads how the outbox stands. Where there is none yet, everything is zero.
+func ReadStatus(ctx context.Context, conn *pgx.Conn) (*Status, error) {
+	return readStatus(ctx, conn, countTimeout)
+}
+
+func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Status, error) {
+	s := &Status{Endpoints: []EndpointStatus{}}
+	read := func(sql string, timeout time.Duration) error {
+		return within(ctx, conn, timeout, func(tx pgx.Tx) error {
+			return tx.QueryRow(ctx, sql).Scan(&s.Checkpoint, &s.Acceptances.Waiting, &s.Acceptances.Empty, &s.Outbox.Pending,
+				&s.Outbox.Delivered, &s.Outbox.Dead, &s.Outbox.Skipped, &s.OldestPending)
+		})
+	}
+	err := read(statusCountSQL, limit)
+	if postgres.Code(err) == "57014" {
+		s.Estimated = true
+		err = read(statusEstimateSQL, countTimeout)
+	}
+	if noOutbox(err) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("counting the outbox: %w", err)
+	}
+	err = within(ctx, conn, limit, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, statusEndpointsSQL, endpointLimit)
+		if err != nil {
+			return err
+		}
+		s.Endpoints, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (EndpointStatus, error) {
+			e := EndpointStatus{State: "active"}
+			err := row.Scan(&e.URL, &e.Failures, &e.Pending)
+			e.URL = publicURL(e.URL)
+			return e, err
+		})
+		return err
+	})
+	if postgres.Code(err) == "57014" {
+		s.Endpoints, s.EndpointsUnknown = []EndpointStatus{}, true
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the endpoints: %w", err)
+	}
+	return s, nil
+}
+
+// within reads in a transaction whose statements the server ends after timeout.
+func within(ctx context.Context, conn *pgx.Conn, timeout time.Duration, read func(pgx.Tx) error) error {
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	_, err = tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", strconv.FormatInt(timeout.Milliseconds(), 10))
+	if err != nil {
+		return err
+	}
+	return read(tx)
+}
+
+// publicURL is what may be shown of a URL: no password, no query, no fragment.
+func publicURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return "(not a URL)"
+	}
+	shown := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	if len(shown) > urlLimit {
+		shown = shown[:urlLimit] + "..."
+	}
+	return shown
+}

@@ -1,0 +1,35 @@
+package replication
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed status.sql
+var statusSQL string
+
+// SlotStatus is how the slot stands; the names are fixed by the public contract, section 6. What is not known, because there is
+// no slot or it is lost, is null.
+type SlotStatus struct {
+	Name        string  `json:"name"`
+	Active      bool    `json:"active"`
+	WALStatus   *string `json:"wal_status"`
+	Lag         *int64  `json:"lag_bytes"`
+	RetainedWAL *int64  `json:"retained_wal_bytes"`
+	// Holder is the application_name of the session that reads it, where the role may see it.
+	Holder string `json:"-"`
+}
+
+// ReadSlotStatus reads how a slot stands.
+func ReadSlotStatus(ctx context.Context, conn *pgx.Conn, name string) (SlotStatus, error) {
+	s := SlotStatus{Name: name}
+	err := conn.QueryRow(ctx, statusSQL, name).Scan(&s.Active, &s.WALStatus, &s.Lag, &s.RetainedWAL, &s.Holder)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return s, fmt.Errorf("reading replication slot %q: %w", name, err)
+	}
+	return s, nil
+}

@@ -1,0 +1,8 @@
+-- The slot, if it is there, and how far it is behind. restart_lsn is NULL once the slot is lost.
+SELECT s.active,
+       s.wal_status,
+       pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.confirmed_flush_lsn)::bigint,
+       pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.restart_lsn)::bigint,
+       coalesce((SELECT a.application_name FROM pg_catalog.pg_stat_activity a WHERE a.pid = s.active_pid), '')
+  FROM pg_catalog.pg_replication_slots s
+ WHERE s.slot_name = $1

@@ -10,9 +10,11 @@ import (
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"attendee-relay/internal/postgres"
 )
 
-// tick is how often a quiet stream looks at the clock: to confirm what was recorded, and to notice silence.
+// tick is how often a quiet stream looks at the clock at least, and how often it confirms what was recorded at most.
 const tick = time.Second
 
 // stream reads one replication connection. Its receive goroutine alone touches the connection, for reading and for
@@ -47,7 +49,7 @@ func (s *stream) receive(ctx context.Context) error {
 			return err
 		}
 		// The deadline is set on the socket and not by a context: pgconn starts a goroutine for each context it watches.
-		if err := s.conn.Conn().SetReadDeadline(time.Now().Add(tick)); err != nil {
+		if err := s.conn.Conn().SetReadDeadline(time.Now().Add(s.wake())); err != nil {
 			return fmt.Errorf("setting a deadline on the replication connection: %w", err)
 		}
 		if ctx.Err() != nil {
@@ -155,12 +157,16 @@ func (s *stream) enqueue(ctx context.Context, it item) error {
 	}
 }
 
+// wake is how long the stream reads before it looks at the clock: often enough for a silence to be noticed before the
+// server, for which it is as long, gives the slot away.
+func (s *stream) wake() time.Duration { return min(tick, s.interval/2) }
+
 // keepInTouch confirms what was recorded and notices a server that has gone silent.
 func (s *stream) keepInTouch(now time.Time) error {
 	progress := pglogrepl.LSN(s.recorded.Load()) != s.confirmed
 	switch silent := now.Sub(s.heard); {
 	case silent > 2*s.interval && s.asked:
-		return fmt.Errorf("the server has been silent for %v on the replication connection", silent.Round(time.Millisecond))
+		return fmt.Errorf("reading the replication stream: %w for %v", postgres.ErrSilent, silent.Round(time.Millisecond))
 	case silent > s.interval && !s.asked:
 		s.asked = true
 		return s.tell(true)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -10,8 +11,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
+// ErrSilent: the connection stands, as far as we know, and the server does not answer on it.
+var ErrSilent = errors.New("the server has been silent")
+
 // Unreachable reports whether err means that the server cannot be talked to now (and may be later): the connection
-// failed, was refused or broke, or the server is starting, stopping or out of connections.
+// failed, was refused, broke or went silent, or the server is starting, stopping or out of connections.
 func Unreachable(err error) bool {
 	var connectErr *pgconn.ConnectError
 	if errors.As(err, &connectErr) {
@@ -26,7 +30,7 @@ func Unreachable(err error) bool {
 		return len(pgErr.Code) == 5 && pgErr.Code[:2] == "08"
 	}
 	var netErr net.Error
-	return errors.As(err, &netErr)
+	return errors.As(err, &netErr) || errors.Is(err, ErrSilent) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // Code returns the SQLSTATE of err, or "" when the server did not send one.

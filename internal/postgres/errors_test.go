@@ -3,7 +3,11 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,5 +44,26 @@ func TestConnectErrorsNameNoParameter(t *testing.T) {
 				t.Errorf("%v is not taken for unreachable", direct)
 			}
 		})
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"silent":          {fmt.Errorf("reading: %w for 2s", postgres.ErrSilent), true},
+		"ended":           {fmt.Errorf("reading: %w", io.ErrUnexpectedEOF), true},
+		"reset":           {fmt.Errorf("reading: %w", &net.OpError{Op: "read", Err: syscall.ECONNRESET}), true},
+		"no answer":       {fmt.Errorf("asking: %w", context.DeadlineExceeded), true},
+		"starting":        {&pgconn.PgError{Code: "57P03"}, true},
+		"no right":        {&pgconn.PgError{Code: "42501"}, false},
+		"told to stop":    {context.Canceled, false},
+		"something wrong": {errors.New("something"), false},
+	} {
+		if got := postgres.Unreachable(c.err); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

@@ -106,6 +106,7 @@ func Replication(ctx context.Context, url secret.String, name string, takeover t
 
 func prepare(config *pgx.ConnConfig, name string) {
 	config.ConnectTimeout = ConnectTimeout
+	config.DialFunc = dialer().DialContext
 	config.RuntimeParams["application_name"] = name
 	config.RuntimeParams["client_encoding"] = "UTF8" // the body is UTF-8, whatever the database is
 	config.RuntimeParams["DateStyle"] = "ISO, MDY"

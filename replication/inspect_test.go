@@ -156,7 +156,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 		{"wal_level", "alter system set wal_level = 'replica' -- restart Postgres", "fail wal_level", ""},
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { //nolint:paralleltest // they alter one server
+		t.Run(c.name, func(t *testing.T) {
 			if strings.HasPrefix(c.prepare, "begin") {
 				transaction(t, db, c.prepare)
 			} else {
@@ -166,7 +166,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			paste(t, db, server, c.undo)
 		})
 	}
-	t.Run("no walsender left", func(t *testing.T) { //nolint:paralleltest // likewise
+	t.Run("no walsender left", func(t *testing.T) {
 		paste(t, db, server, "alter system set max_wal_senders = 1 -- restart Postgres")
 		conn, err := postgres.Replication(t.Context(), secret.New(db.URL()), "other", time.Minute)
 		if err != nil {

@@ -22,6 +22,8 @@ func newRoot(p *program) *cobra.Command {
 	root.AddCommand(
 		newRunCommand(p),
 		newCheckCommand(p),
+		newSetupCommand(p),
+		newTeardownCommand(p),
 		newStatusCommand(p),
 		newAdoptCommand(p),
 		newDemoCommand(p),

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pglogrepl"
+
+	"attendee-relay/internal/postgres"
 )
 
 const (
@@ -15,7 +17,8 @@ const (
 	// recordTimeout bounds one call of the Recorder.
 	recordTimeout = 5 * time.Minute
 	// stopGrace is how long what is being recorded may take to finish when capture is told to stop. A commit that a
-	// synchronous standby holds back could take for ever; it is read again.
+	// synchronous standby holds back could take for ever; it is read again. When the server cannot be reached there is no
+	// grace: standing still would only hide that.
 	stopGrace = 5 * time.Second
 	// advanceBytes and advanceEvery say when a position without anything to record is worth a write: each write is WAL
 	// itself, and storing every keepalive's position would feed itself.
@@ -64,8 +67,12 @@ func (r *record) store(ctx context.Context, items []item) error {
 		errors.New("recording commits took too long"))
 	defer cancel()
 	forget := context.AfterFunc(stopping, func() {
+		grace := stopGrace
+		if postgres.Unreachable(context.Cause(stopping)) {
+			grace = 0
+		}
 		select {
-		case <-time.After(stopGrace):
+		case <-time.After(grace):
 			cancel()
 		case <-ctx.Done():
 		}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"attendee-relay/internal/cutproxy"
+	"attendee-relay/internal/pgtest"
+	"attendee-relay/internal/relaytest"
+)
+
+// busy is what a busy machine may add to a time that is promised.
+const busy = time.Second
+
+// directions are the ways in which a network can be stalled. A half-open connection is one that is stalled one way.
+var directions = map[string]struct{ up, down bool }{
+	"what it sends": {true, false}, "what it gets": {false, true}, "both": {true, true},
+}
+
+// A relay whose network stalls says so by the time that the server gives its slot away, and goes on by itself afterwards.
+func TestStalledNetworkIsNoticed(t *testing.T) {
+	t.Parallel()
+	for _, takeover := range []time.Duration{2 * time.Second, 3 * time.Second} {
+		for name, stalled := range directions {
+			t.Run(fmt.Sprint(takeover, ", ", name), func(t *testing.T) {
+				t.Parallel()
+				db := pgtest.New(t)
+				receiver := relaytest.NewReceiver(t, nil)
+				event := relaytest.AddEvent(t, db, receiver.URL)
+				network := relaytest.Proxy(t, db)
+				relay := relaytest.Run(t, db, relaytest.Through(t, db, network), "REPLICATION_TAKEOVER="+takeover.String())
+				relay.AwaitRole(t, ready, "leader")
+				relaytest.Accept(t, db, event, 1)
+				awaitState(t, db, "delivered", 1)
+
+				began := time.Now()
+				network.Stall(stalled.up, stalled.down)
+				state := relay.Await(t, ready, "is not ready", func(s relaytest.State) bool { return !s.Ready })
+				relay.AwaitFault(t, ready, "database_unreachable")
+				took := time.Since(began)
+				t.Logf("noticed after %v", took.Round(10*time.Millisecond))
+				// When only what it sends is lost, it is the server who notices, exactly then.
+				if took > takeover+busy || state.Role != "standby" {
+					t.Errorf("noticed after %v, then %+v", took, state)
+				}
+
+				relaytest.Accept(t, db, event, 1) // while nobody hears of it
+				network.Resume()
+				healed := time.Now()
+				relay.AwaitRole(t, ready, "leader")
+				t.Logf("capturing again %v after the stall", time.Since(healed).Round(10*time.Millisecond))
+				awaitState(t, db, "delivered", 2)
+				t.Logf("delivered %v after the stall", time.Since(healed).Round(10*time.Millisecond))
+			})
+		}
+	}
+}
+
+// A leader that is cut off under load is followed by the standby in time. What it was writing it does not write later.
+func TestStandbyTakesOverFromALeaderThatIsCutOff(t *testing.T) {
+	t.Parallel()
+	const takeover = 2 * time.Second
+	for name, cut := range map[string]func(*cutproxy.Proxy){
+		"reset":                  (*cutproxy.Proxy).Refuse,
+		"stalled, what it sends": func(p *cutproxy.Proxy) { p.Stall(true, false) },
+		"stalled, what it gets":  func(p *cutproxy.Proxy) { p.Stall(false, true) },
+		"stalled, both":          func(p *cutproxy.Proxy) { p.Stall(true, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			receiver := relaytest.NewReceiver(t, nil)
+			event := relaytest.AddEvent(t, db, receiver.URL)
+			network := relaytest.Proxy(t, db)
+			settings := []string{"REPLICATION_TAKEOVER=" + takeover.String()}
+			leader := relaytest.Run(t, db, append(settings, relaytest.Through(t, db, network))...)
+			leader.AwaitRole(t, ready, "leader")
+			standby := relaytest.Run(t, db, settings...)
+			standby.AwaitRole(t, ready, "standby")
+			load := relaytest.StartLoad(t, db, relaytest.Seed(t), false, event)
+			receiver.Await(t, 100, ready)
+
+			began := time.Now()
+			cut(network)
+			standby.AwaitRole(t, takeover+5*time.Second, "leader")
+			t.Logf("the standby led %v after the cut", time.Since(began).Round(10*time.Millisecond))
+			leader.Await(t, busy, "is not ready", func(s relaytest.State) bool { return !s.Ready })
+			t.Logf("the leader knew it %v after the cut", time.Since(began).Round(10*time.Millisecond))
+			receiver.Await(t, len(receiver.Webhooks())+50, ready)
+			epoch := pgtest.Value[int64](t, db, "select epoch from attendee_relay.checkpoint")
+
+			network.Resume()
+			leader.AwaitRole(t, ready, "standby")
+			t.Logf("the old leader stood by %v after the cut", time.Since(began).Round(10*time.Millisecond))
+			receiver.Await(t, len(receiver.Webhooks())+50, ready)
+			standby.AwaitRole(t, time.Second, "leader")
+			if now := pgtest.Value[int64](t, db, "select epoch from attendee_relay.checkpoint"); now != epoch {
+				t.Errorf("the old leader raised the epoch from %d to %d", epoch, now)
+			}
+			checkLeaderMetric(t, leader, 0)
+			checkLeaderMetric(t, standby, 1)
+			accepted := load.Stop(t)
+			t.Logf("%d acceptances, %d requests repeated", accepted, load.Verify(t, receiver, ready+30*time.Second))
+		})
+	}
+}
+
+// The metric says who leads.
+func checkLeaderMetric(t *testing.T, relay *relaytest.Relay, want int) {
+	t.Helper()
+	line := fmt.Sprintf("\nattendee_relay_leader %d\n", want)
+	if _, text := relay.Get(t, "/metrics"); !strings.Contains(text, line) {
+		t.Errorf("there is no %q", line)
+	}
+}

@@ -28,8 +28,8 @@ func (l *laboratory) exec(sql string, args ...any) error {
 }
 
 // ask runs a query, or says why it could not. The rows must be read at once.
-func (l *laboratory) ask(sql string) (pgx.Rows, error) {
-	return l.pool.Query(context.Background(), sql)
+func (l *laboratory) ask(sql string, args ...any) (pgx.Rows, error) {
+	return l.pool.Query(context.Background(), sql, args...)
 }
 
 // table draws one of the relay's tables.

@@ -39,7 +39,8 @@ func (d *duplicates) explain(m *message, first, second *request) string {
 	switch {
 	case second.at.After(m.delivered.Add(grace)) && !woken:
 		return "" // it stood as delivered
-	case touching(first.relay, first.at, recorded, "kill", "term", "freeze") != nil:
+	// SIGTERM is no excuse: what is in flight is recorded first.
+	case touching(first.relay, first.at, recorded, "kill", "freeze") != nil:
 		return "sender died or slept"
 	case d.cameLate(m, first):
 		return "answer came late"

@@ -100,7 +100,7 @@ func (r *receiver) receive(verifier *standardwebhooks.Webhook, w http.ResponseWr
 	}
 	how := r.mannerOf(got.endpoint)
 	if how == slow {
-		time.Sleep(1500 * time.Millisecond) // beyond DELIVERY_TIMEOUT
+		time.Sleep(timeout * 3 / 2)
 	}
 	got.ok = how == well
 	got.answered = time.Now()

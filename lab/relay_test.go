@@ -18,6 +18,7 @@ import (
 const (
 	maxConns = 8
 	takeover = 2 * time.Second
+	timeout  = time.Second
 	// retries is how often a message is tried again, a second apart: no fault lasts that long, so none ends dead.
 	retries = 300
 )
@@ -53,6 +54,7 @@ func (l *laboratory) newRelay(number int) *relay {
 		fmt.Sprint("DATABASE_MAX_CONNS=", maxConns),
 		"SOURCE_QUERY="+payload,
 		fmt.Sprint("REPLICATION_TAKEOVER=", takeover),
+		fmt.Sprint("DELIVERY_TIMEOUT=", timeout),
 		"DELIVERY_RETRY_SCHEDULE="+strings.TrimSuffix(strings.Repeat("1s,", retries), ","),
 		"DELIVERY_BREAKER_PROBE=1s",
 		"SHUTDOWN_TIMEOUT=5s",

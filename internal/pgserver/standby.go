@@ -1,9 +1,12 @@
 package pgserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +18,8 @@ import (
 type StandbyOptions struct {
 	// Name is its application_name, by which the primary's synchronous_standby_names knows it.
 	Name string
+	// Primary is the host:port by which it reaches the primary; empty: the primary's own.
+	Primary string
 	// Slot is a physical slot that keeps the standby's WAL on the primary, made if it is missing; empty: none.
 	Slot string
 	// SyncSlots makes it copy the primary's failover slots (PostgreSQL 17 and later; needs Slot).
@@ -49,13 +54,16 @@ func (s *Server) follow(ctx context.Context, primary *Server, o StandbyOptions) 
 	if err := s.backup(ctx, primary); err != nil {
 		return err
 	}
-	if err := s.configure(Options{Settings: o.settings(primary)}); err != nil {
+	settings, err := o.settings(primary)
+	if err != nil {
+		return err
+	}
+	if err := s.configure(Options{Settings: settings}); err != nil {
 		return err
 	}
 	if err := s.write("standby.signal", nil); err != nil {
 		return err
 	}
-	var err error
 	if s.port, err = freePort(ctx); err != nil {
 		return err
 	}
@@ -63,9 +71,13 @@ func (s *Server) follow(ctx context.Context, primary *Server, o StandbyOptions) 
 }
 
 // settings leads the standby to its primary. dbname is what the copying of slots needs and all else ignores.
-func (o StandbyOptions) settings(primary *Server) map[string]string {
+func (o StandbyOptions) settings(primary *Server) (map[string]string, error) {
+	host, port, err := net.SplitHostPort(cmp.Or(o.Primary, net.JoinHostPort("127.0.0.1", strconv.Itoa(primary.port))))
+	if err != nil {
+		return nil, err
+	}
 	merged := map[string]string{
-		"primary_conninfo": "host=127.0.0.1 port=" + strconv.Itoa(primary.port) + " user=" + superuser + " password=" + primary.password +
+		"primary_conninfo": "host=" + host + " port=" + port + " user=" + superuser + " password=" + primary.password +
 			" dbname=postgres sslmode=disable application_name=" + o.Name,
 		"primary_slot_name":           o.Slot,
 		"hot_standby_feedback":        "on",
@@ -74,10 +86,8 @@ func (o StandbyOptions) settings(primary *Server) map[string]string {
 	if o.SyncSlots {
 		merged["sync_replication_slots"] = "on"
 	}
-	for name, value := range o.Settings {
-		merged[name] = value
-	}
-	return merged
+	maps.Copy(merged, o.Settings)
+	return merged, nil
 }
 
 // backup copies the primary's files while it runs, between the two calls with which Postgres makes such a copy whole. The

@@ -3,6 +3,7 @@ package pgtest
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -15,9 +16,10 @@ import (
 
 // DB is a database that belongs to one test.
 type DB struct {
-	name   string
-	server *pgserver.Server
-	own    *pgxpool.Pool // for Exec, Value and Values
+	name    string
+	server  *pgserver.Server
+	address string        // where it is reached; empty: at the server's
+	own     *pgxpool.Pool // for Exec, Value and Values
 }
 
 // Option changes how a database is made.
@@ -59,11 +61,13 @@ func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
 		t.Fatalf("creating the test's database: %v", err)
 	}
 	t.Cleanup(func() { db.drop(t) })
-	db.own = db.Pool(t, func(c *pgxpool.Config) {
-		// Connections lost to a crash that the test caused are not the test's concern.
-		c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
-	})
+	db.own = db.Pool(t, alive)
 	return db
+}
+
+// alive asks for connections that work: those lost to a crash that the test caused are not the test's concern.
+func alive(c *pgxpool.Config) {
+	c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
 }
 
 // Name returns the database's name: letters, digits and underscores, unique in the server. Tests name their replication
@@ -71,7 +75,14 @@ func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
 func (db *DB) Name() string { return db.name }
 
 // URL returns the address of the database, for the superuser.
-func (db *DB) URL() string { return db.server.URL(db.name) }
+func (db *DB) URL() string {
+	if db.address == "" {
+		return db.server.URL(db.name)
+	}
+	u, _ := url.Parse(db.server.URL(db.name)) // the server has just made it
+	u.Host = db.address
+	return u.String()
+}
 
 // Pool returns a new pool of connections, closed when the test ends.
 func (db *DB) Pool(t testing.TB, configure ...func(*pgxpool.Config)) *pgxpool.Pool {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"attendee-relay/internal/pgserver"
 )
 
@@ -28,12 +26,10 @@ func Standby(t testing.TB, primary *pgserver.Server, o pgserver.StandbyOptions) 
 	return s
 }
 
-// At is the same database on another server, which has it by replication. It goes with its server.
-func (db *DB) At(t testing.TB, s *pgserver.Server) *DB {
+// By is the same database, reached at another host:port: by way of a proxy, or on a standby. It goes with db.
+func (db *DB) By(t testing.TB, address string) *DB {
 	t.Helper()
-	other := &DB{name: db.name, server: s}
-	other.own = other.Pool(t, func(c *pgxpool.Config) {
-		c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
-	})
+	other := &DB{name: db.name, server: db.server, address: address}
+	other.own = other.Pool(t, alive)
 	return other
 }

@@ -11,22 +11,15 @@ import (
 // Proxy opens a proxy before a test's database.
 func Proxy(t *testing.T, db *pgtest.DB) *cutproxy.Proxy {
 	t.Helper()
-	return cutproxy.New(t, address(t, db).Host)
+	u, err := url.Parse(db.URL())
+	if err != nil {
+		t.Fatalf("reading the test's database URL: %v", err)
+	}
+	return cutproxy.New(t, u.Host)
 }
 
 // Through is the setting with which a relay reaches a test's database by way of a proxy only.
 func Through(t *testing.T, db *pgtest.DB, p *cutproxy.Proxy) string {
 	t.Helper()
-	u := address(t, db)
-	u.Host = p.Addr()
-	return "DATABASE_URL=" + u.String()
-}
-
-func address(t *testing.T, db *pgtest.DB) *url.URL {
-	t.Helper()
-	u, err := url.Parse(db.URL())
-	if err != nil {
-		t.Fatalf("reading the test's database URL: %v", err)
-	}
-	return u
+	return "DATABASE_URL=" + db.By(t, p.Addr()).URL()
 }

@@ -69,22 +69,24 @@ type spoolState struct {
 // Resume implements replication.Recorder: a spool that was complete when its leader went away is applied to its end.
 func (r *Recorder) Resume(ctx context.Context) error { return r.applySpool(ctx) }
 
-// applySpool applies a complete spool, if there is one, before anything later is recorded.
+// applySpool applies a complete spool, if there is one, before anything later is recorded. Its acceptances are evaluated
+// when it is applied.
 func (r *Recorder) applySpool(ctx context.Context) error {
-	for {
-		more, err := r.applySpoolBatch(ctx)
+	for applied := false; ; applied = true {
+		accepted, more, err := r.applySpoolBatch(ctx)
 		if err != nil {
 			return fmt.Errorf("applying a large transaction from the spool: %w", err)
 		}
+		r.acceptances.Add(float64(accepted))
 		if !more {
+			r.signal(false, applied)
 			return nil
 		}
 		r.name(nil, true)
 	}
 }
 
-func (r *Recorder) applySpoolBatch(ctx context.Context) (more bool, err error) {
-	var accepted int64
+func (r *Recorder) applySpoolBatch(ctx context.Context) (accepted int64, more bool, err error) {
 	err = r.writer.within(ctx, 0, func(tx pgx.Tx) error {
 		state, err := readSpoolState(ctx, tx)
 		if err != nil || state == nil {
@@ -104,11 +106,7 @@ func (r *Recorder) applySpoolBatch(ctx context.Context) (more bool, err error) {
 			return err
 		}
 	})
-	if err == nil && accepted > 0 {
-		r.acceptances.Add(float64(accepted))
-		r.signal(false, true)
-	}
-	return more, err
+	return accepted, more, err
 }
 
 func readSpoolState(ctx context.Context, tx pgx.Tx) (*spoolState, error) {

@@ -70,7 +70,7 @@ func build() (dir string, err error) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 5*time.Minute, errors.New("it took too long"))
 	defer cancel()
 	arguments := []string{"build", "-buildvcs=false", "-o", dir + string(filepath.Separator)}
-	if racing() {
+	if Racing() {
 		arguments = append(arguments, "-race")
 	}
 	output, err := exec.CommandContext(ctx, "go", append(arguments, "attendee-relay/cmd/attendee-relay")...).CombinedOutput()
@@ -90,8 +90,8 @@ func workDir() string {
 	return filepath.Dir(self)
 }
 
-// racing reports whether this test binary was built with -race.
-func racing() bool {
+// Racing reports whether this test binary was built with -race.
+func Racing() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 
@@ -75,7 +76,7 @@ func (i Inspector) version(ctx context.Context, conn *pgx.Conn, cluster replicat
 		// An older schema is migrated by run, once it is known to be this deployment's.
 		err = books.checkOwner(ctx, conn, cluster)
 	} else {
-		at, err = books.readCheckpoint(ctx, conn, cluster)
+		at, err = i.checkpoint(ctx, conn, books, cluster)
 	}
 	var f *fault.Fault
 	switch {
@@ -88,6 +89,23 @@ func (i Inspector) version(ctx context.Context, conn *pgx.Conn, cluster replicat
 	}
 	return append(findings, fault.Passed(fault.ClusterChanged, "the bookkeeping is this deployment's on this database"),
 		fault.Passed(fault.LSNBehind, "the checkpoint %s is in the server's WAL", at.LSN)), at, nil
+}
+
+// checkpoint reads the checkpoint, and only then where the WAL ends: a relay that runs moves both on.
+func (i Inspector) checkpoint(ctx context.Context, conn *pgx.Conn, books *Recorder, cluster replication.Cluster) (replication.Position, error) {
+	cluster.WAL = math.MaxUint64
+	at, err := books.readCheckpoint(ctx, conn, cluster)
+	if err != nil {
+		return at, err
+	}
+	now, err := replication.Identify(ctx, conn)
+	if err != nil {
+		return at, fmt.Errorf("reading the end of the WAL: %w", err)
+	}
+	if at.LSN <= now.WAL {
+		return at, nil
+	}
+	return books.readCheckpoint(ctx, conn, now)
 }
 
 func roleName(conn *pgx.Conn) string {

@@ -296,7 +296,7 @@ func TestTakeoverThatDoesNotArrive(t *testing.T) {
 	db.Exec(t, table+"create role "+role+" superuser login password 'x'")
 	t.Cleanup(func() { db.Exec(t, "drop role "+role) })
 	i := inspector(db)
-	i.URL = secret.New(forgetful(t, as(t, db, role, "x")))
+	i.URL = secret.New(forgetful(t, as(t, db, role, "x"), "wal_sender_timeout"))
 	found := inspect(t, i)
 	if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{"warn sender_timeout"}) {
 		t.Fatalf("not ok: %q:\n%s", got, describe(found))
@@ -309,8 +309,20 @@ func TestTakeoverThatDoesNotArrive(t *testing.T) {
 	}
 }
 
-// forgetful is a proxy that drops the start-up parameter wal_sender_timeout.
-func forgetful(t *testing.T, to string) string {
+func TestPoolerInTheWayOfReplication(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, pgtest.Empty())
+	db.Exec(t, table)
+	i := inspector(db)
+	i.URL = secret.New(forgetful(t, db.URL(), "replication"))
+	found := inspect(t, i)
+	if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{"fail replication_refused"}) {
+		t.Errorf("not ok: %q:\n%s", got, describe(found))
+	}
+}
+
+// forgetful is a proxy that drops a start-up parameter.
+func forgetful(t *testing.T, to, parameter string) string {
 	t.Helper()
 	u, err := url.Parse(to)
 	if err != nil {
@@ -328,7 +340,7 @@ func forgetful(t *testing.T, to string) string {
 			if err != nil {
 				return
 			}
-			open.Go(func() { forget(client, server) })
+			open.Go(func() { forget(client, server, parameter) })
 		}
 	})
 	t.Cleanup(func() { _ = listener.Close(); open.Wait() })
@@ -336,14 +348,14 @@ func forgetful(t *testing.T, to string) string {
 	return u.String()
 }
 
-func forget(client net.Conn, server string) {
+func forget(client net.Conn, server, parameter string) {
 	defer func() { _ = client.Close() }()
 	message, err := pgproto3.NewBackend(client, client).ReceiveStartupMessage()
 	startup, ok := message.(*pgproto3.StartupMessage)
 	if err != nil || !ok {
 		return
 	}
-	delete(startup.Parameters, "wal_sender_timeout")
+	delete(startup.Parameters, parameter)
 	text, err := startup.Encode(nil)
 	if err != nil {
 		return

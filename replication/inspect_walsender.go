@@ -18,6 +18,10 @@ func (i Inspector) inspectWalsender(ctx context.Context, found *Inspection, role
 		return nil // it would only say the same
 	}
 	conn, err := postgres.Replication(ctx, i.URL, "attendee-relay/"+i.Deployment+" check", i.Config.Takeover)
+	if err == nil {
+		defer closeWalsender(conn)
+		_, err = identify(ctx, conn) // an ordinary connection, from something that drops start-up parameters, does not know it
+	}
 	switch code := postgres.Code(err); {
 	case err == nil:
 	case code == "42501", code == "28000":
@@ -31,11 +35,10 @@ func (i Inspector) inspectWalsender(ctx context.Context, found *Inspection, role
 		}
 		return nil
 	default:
-		found.add(fault.Failed(fault.New(fault.ReplicationRefused, "no replication connection can be opened (DATABASE_REPLICATION_URL): %v; through a pooler there is none", postgres.Safe(err)).
+		found.add(fault.Failed(fault.New(fault.ReplicationRefused, "no replication connection can be opened (DATABASE_REPLICATION_URL), as is usual through a pooler: %v", postgres.Safe(err)).
 			WithFix("set DATABASE_REPLICATION_URL to the server's own address")))
 		return nil
 	}
-	defer closeWalsender(conn)
 	found.add(fault.Passed(fault.Privilege, "the role may open a replication connection"))
 	shown, err := senderTimeout(ctx, conn)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,9 +29,27 @@ type Teardown struct {
 	Notes []string
 }
 
+// goingPatience is how long the sessions of a relay that was just stopped may take to go.
+const goingPatience = 2 * time.Second
+
 // PlanTeardown looks at what there is to remove and changes nothing. It refuses with a fault while a relay of this
 // deployment is connected or somebody reads the slot: a relay would make everything anew.
 func PlanTeardown(ctx context.Context, conn *pgx.Conn, c Config, deployment string) (*Teardown, error) {
+	for began := time.Now(); ; {
+		t, err := planTeardown(ctx, conn, c, deployment)
+		var f *fault.Fault
+		if !errors.As(err, &f) || f.Code != fault.SlotBusy || time.Since(began) > goingPatience {
+			return t, err
+		}
+		select {
+		case <-time.After(goingPatience / 20):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func planTeardown(ctx context.Context, conn *pgx.Conn, c Config, deployment string) (*Teardown, error) {
 	t := &Teardown{config: c}
 	s, err := readSlot(ctx, conn, c.Slot)
 	if err != nil {

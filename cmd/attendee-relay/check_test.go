@@ -60,6 +60,14 @@ func TestCheckBeforeAndWhileARelayRuns(t *testing.T) {
 	if unmet, findings := checked(t, relaytest.Environ(db), statusDone); !slices.Equal(unmet, onlyWALKeep) {
 		t.Errorf("a relay runs: not ok: %q: %+v", unmet, findings)
 	}
+	// What moves on meanwhile is no fault.
+	load := relaytest.StartLoad(t, db, relaytest.Seed(t), false, relaytest.AddEvent(t, db, "http://127.0.0.1:1/"))
+	for range 5 {
+		if unmet, _ := checked(t, relaytest.Environ(db), statusDone); !slices.Equal(unmet, onlyWALKeep) {
+			t.Errorf("under load: not ok: %q", unmet)
+		}
+	}
+	load.Stop(t)
 	other := append(relaytest.Environ(db), "DEPLOYMENT=other")
 	if unmet, _ := checked(t, other, statusFailed); !slices.Contains(unmet, "fail slot_busy") || !slices.Contains(unmet, "fail cluster_changed") {
 		t.Errorf("another deployment's: not ok: %q", unmet)

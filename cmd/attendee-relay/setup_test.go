@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -113,6 +114,34 @@ func TestTeardownRefusesWhileAStandbyIsConnected(t *testing.T) {
 	standby.Kill()
 	awaitGone(t, db)
 	if got := invoke(t, relaytest.Environ(db), "teardown", "--yes"); got.status != statusDone {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Ours is not waited for long where the application would have to queue behind it.
+func TestTeardownDoesNotWaitForLocks(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	if got := invoke(t, relaytest.Environ(db), "setup", "--yes"); got.status != statusDone {
+		t.Fatalf("%+v", got)
+	}
+	tx, err := db.Pool(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, err := tx.Exec(t.Context(), "select from attendee_relay.outbox"); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	got := invoke(t, relaytest.Environ(db), "teardown", "--purge", "--yes")
+	if took := time.Since(began); got.status != statusFailed || !strings.Contains(got.stderr, "somebody uses it") || took > 20*time.Second {
+		t.Errorf("after %v: %+v", took, got)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := invoke(t, relaytest.Environ(db), "teardown", "--purge", "--yes"); got.status != statusDone || len(things(t, db)) > 0 {
 		t.Errorf("%+v", got)
 	}
 }

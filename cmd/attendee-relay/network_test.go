@@ -99,19 +99,18 @@ func TestStandbyTakesOverFromALeaderThatIsCutOff(t *testing.T) {
 			if now := pgtest.Value[int64](t, db, "select epoch from attendee_relay.checkpoint"); now != epoch {
 				t.Errorf("the old leader raised the epoch from %d to %d", epoch, now)
 			}
-			checkLeaderMetric(t, leader, 0)
-			checkLeaderMetric(t, standby, 1)
+			checkMetric(t, leader, "attendee_relay_leader 0")
+			checkMetric(t, standby, "attendee_relay_leader 1")
 			accepted := load.Stop(t)
 			t.Logf("%d acceptances, %d requests repeated", accepted, load.Verify(t, receiver, ready+30*time.Second))
 		})
 	}
 }
 
-// The metric says who leads.
-func checkLeaderMetric(t *testing.T, relay *relaytest.Relay, want int) {
+// checkMetric fails the test when /metrics lacks a line.
+func checkMetric(t *testing.T, relay *relaytest.Relay, line string) {
 	t.Helper()
-	line := fmt.Sprintf("\nattendee_relay_leader %d\n", want)
-	if _, text := relay.Get(t, "/metrics"); !strings.Contains(text, line) {
-		t.Errorf("there is no %q", line)
+	if _, text := relay.Get(t, "/metrics"); !strings.Contains(text, "\n"+line+"\n") {
+		t.Errorf("there is no metric %q", line)
 	}
 }

@@ -21,43 +21,44 @@ func (d *duplicates) judge(m *message, first, second *request) {
 	if why := d.explain(m, first, second); why != "" {
 		if d.figures.Explained[why]++; d.figures.Explained[why] <= shown {
 			d.lab.t.Logf("%v came again: %s; answered at %s to relay %d, again at %s from relay %d, recorded at %s", m, why,
-				d.lab.journal.at(first.answered), first.relay, d.lab.journal.at(second.at), second.relay, d.lab.journal.at(m.delivered))
+				d.lab.journal.at(first.answered), first.relay(), d.lab.journal.at(second.at), second.relay(), d.lab.journal.at(m.delivered))
 		}
 		return
 	}
 	d.figures.Unexplained++
 	d.unexplained.add("%v: answered at %s to relay %d, again at %s from relay %d, recorded at %s%s%s", m,
-		d.lab.journal.at(first.answered), first.relay, d.lab.journal.at(second.at), second.relay, d.lab.journal.at(m.delivered),
+		d.lab.journal.at(first.answered), first.relay(), d.lab.journal.at(second.at), second.relay(), d.lab.journal.at(m.delivered),
 		d.lab.around(first.answered), d.lab.around(second.at))
 }
 
 func (d *duplicates) explain(m *message, first, second *request) string {
 	touching := d.lab.journal.touching
 	// A sender that slept between its claim and its request does not know what happened meanwhile.
-	woken := touching(second.relay, second.at.Add(-grace), second.at, "freeze") != nil
+	woken := touching(second.relay(), second.at.Add(-grace), second.at, "freeze") != nil
 	recorded := first.answered.Add(grace)
 	switch {
 	case second.at.After(m.delivered.Add(grace)) && !woken:
 		return "" // it stood as delivered
 	// SIGTERM is no excuse: what is in flight is recorded first.
-	case touching(first.relay, first.at, recorded, "kill", "freeze") != nil:
+	case touching(first.relay(), first.at, recorded, "kill", "freeze") != nil:
 		return "sender died or slept"
-	case d.cameLate(m, first):
+	case d.cameLate(m, first, first.answered), d.cameLate(m, second, first.answered):
 		return "answer came late"
 	case woken:
 		return "sender woke up"
 	// What may hinder the record for as long as the lease lasts.
-	case touching(first.relay, first.at, recorded, "crash", "restart", "terminate", "cut", "stall", "full pending",
+	case touching(first.relay(), first.at, recorded, "crash", "restart", "terminate", "cut", "stall", "full pending",
 		"full settled", "full exchange", "lock pending", "lock settled", "lock exchange") != nil:
 		return "lease ended"
 	}
 	return ""
 }
 
-// cameLate reports whether the relay has a request on record as one that failed.
-func (d *duplicates) cameLate(m *message, r *request) bool {
+// cameLate reports whether the relay has a request on record as one that it gave up on. The receiver may come to read it only
+// then, so that a request may even come after the next one: it was sent before the time that is given.
+func (d *duplicates) cameLate(m *message, r *request, sent time.Time) bool {
 	for _, a := range d.late[m.id] {
-		if !a.began.After(r.at) && !a.ended.Before(r.at) {
+		if !a.began.After(r.at) && a.began.Before(sent) && !a.ended.Add(grace).Before(r.at) {
 			return true
 		}
 	}

@@ -39,7 +39,10 @@ func TestDuplicatesAreExplainedByWhatConcernedTheirSender(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
 	after := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
-	first := &request{relay: 1, at: after(100), answered: after(100), ok: true}
+	one, two := &connection{}, &connection{}
+	one.number.Store(1)
+	two.number.Store(2)
+	first := &request{from: one, at: after(100), answered: after(100), ok: true}
 	tests := map[string]struct {
 		kind      string
 		relay     int
@@ -72,7 +75,7 @@ func TestDuplicatesAreExplainedByWhatConcernedTheirSender(t *testing.T) {
 			if test.late {
 				d.late["msg"] = []attempt{{after(99.9), after(101)}}
 			}
-			second := &request{relay: 2, at: after(test.second)}
+			second := &request{from: two, at: after(test.second)}
 			if got := d.explain(&message{id: "msg", delivered: after(test.recorded)}, first, second); got != test.explained {
 				t.Errorf("%q, not %q", got, test.explained)
 			}

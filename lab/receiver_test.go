@@ -36,7 +36,7 @@ var manners = []manner{failing, slow, cutting, limited}
 type request struct {
 	id       string
 	endpoint int
-	relay    int // everybody: its sender was gone before it could be looked for
+	from     *connection
 	body     uint64
 	at       time.Time
 	answered time.Time
@@ -56,7 +56,10 @@ type receiver struct {
 	wrong    []string // what no request may be
 }
 
-type senderKey struct{}
+// relay is the number of the sender, or everybody.
+func (r *request) relay() int { return r.from.relay() }
+
+type connectionKey struct{}
 
 func newReceiver(t *testing.T, l *laboratory) *receiver {
 	t.Helper()
@@ -68,11 +71,21 @@ func newReceiver(t *testing.T, l *laboratory) *receiver {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.receive(verifier, w, request)
 	}))
+	asked := make(chan *connection, 1000)
 	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
-		return context.WithValue(ctx, senderKey{}, l.sender(conn))
+		return context.WithValue(ctx, connectionKey{}, newConnection(conn, asked))
 	}
 	server.Start()
-	t.Cleanup(server.Close)
+	done := make(chan struct{})
+	go func() {
+		l.attribute(asked)
+		close(done)
+	}()
+	t.Cleanup(func() {
+		server.Close()
+		close(asked)
+		<-done
+	})
 	r.url = server.URL
 	return r
 }
@@ -85,7 +98,7 @@ func (r *receiver) hook(endpoint int) string { return fmt.Sprintf("%s/hook/%d", 
 
 func (r *receiver) receive(verifier *standardwebhooks.Webhook, w http.ResponseWriter, asked *http.Request) {
 	got := request{id: asked.Header.Get(standardwebhooks.HeaderWebhookID), at: time.Now()}
-	got.relay, _ = asked.Context().Value(senderKey{}).(int)
+	got.from, _ = asked.Context().Value(connectionKey{}).(*connection)
 	body, err := io.ReadAll(asked.Body)
 	if err != nil {
 		return // the sender died in the middle of it

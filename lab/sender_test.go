@@ -6,19 +6,47 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 )
+
+// connection is one that a relay opened to the receiver.
+type connection struct {
+	there, here string
+	number      atomic.Int64
+}
+
+// newConnection asks for the connection's relay to be looked for. Nobody waits for that: a receiver that is slow to take
+// connections would itself be a fault.
+func newConnection(conn net.Conn, asked chan<- *connection) *connection {
+	c := &connection{there: hexPort(conn.RemoteAddr()), here: hexPort(conn.LocalAddr())}
+	c.number.Store(everybody)
+	select {
+	case asked <- c:
+	default:
+	}
+	return c
+}
+
+// relay returns the number of the relay, or everybody while it is not known, as when it was gone before it could be found.
+func (c *connection) relay() int { return int(c.number.Load()) }
+
+// attribute looks for the relays of connections, one after the other.
+func (l *laboratory) attribute(asked <-chan *connection) {
+	for c := range asked {
+		c.number.Store(int64(l.sender(c)))
+	}
+}
 
 // sender tells which relay holds the other end of a connection on this machine, by Linux's /proc: a process has the socket
 // among its files, by the number that the table of connections gives it. Elsewhere it is nobody's: everybody.
-func (l *laboratory) sender(conn net.Conn) int {
-	there, here := hexPort(conn.RemoteAddr()), hexPort(conn.LocalAddr())
+func (l *laboratory) sender(c *connection) int {
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {
 		return everybody
 	}
 	for line := range strings.Lines(string(table)) {
 		columns := strings.Fields(line)
-		if len(columns) > 9 && strings.HasSuffix(columns[1], there) && strings.HasSuffix(columns[2], here) {
+		if len(columns) > 9 && strings.HasSuffix(columns[1], c.there) && strings.HasSuffix(columns[2], c.here) {
 			return l.owner("socket:[" + columns[9] + "]")
 		}
 	}

@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"attendee-relay/internal/cutproxy"
@@ -197,53 +200,79 @@ func TestPromotionWithAFailoverSlot(t *testing.T) {
 // A commit that waits for its standby is in the stream already. When the standby is promoted without it, it never was.
 func TestCommitLostByAPromotionIsNeverAnnounced(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, pgserver.StandbyOptions{})
-	attempts := make(chan struct{}, 100)
-	receiver := relaytest.NewReceiver(t, func(relaytest.Webhook) int {
-		select {
-		case <-attempts:
-			return 204
-		default:
-			return 500
-		}
-	})
-	event := relaytest.AddEvent(t, c.db, receiver.URL)
-	relay := c.run(t, "DELIVERY_RETRY_SCHEDULE="+strings.TrimSuffix(strings.Repeat("300ms,", 100), ","))
-	c.synchronous(t)
-	relaytest.Accept(t, c.db, event, 1)
-	receiver.Await(t, 1, ready)
+	for name, commit := range map[string]string{
+		"while the relay's own commits wait, too": "on",
+		"while the relay's own commits are local": "local",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := startCluster(t, pgserver.StandbyOptions{})
+			c.own.Exec(t, "alter database "+c.own.Name()+" set synchronous_commit = "+commit)
+			var works atomic.Bool
+			receiver := relaytest.NewReceiver(t, func(relaytest.Webhook) int {
+				if works.Load() {
+					return http.StatusNoContent
+				}
+				return http.StatusInternalServerError
+			})
+			event := relaytest.AddEvent(t, c.db, receiver.URL)
+			relay := c.run(t, "DELIVERY_RETRY_SCHEDULE="+strings.TrimSuffix(strings.Repeat("300ms,", 100), ","))
+			c.synchronous(t)
+			relaytest.Accept(t, c.db, event, 1)
+			receiver.Await(t, 1, ready)
+			c.awaitStandby(t)
 
-	c.wal.Stall(true, true)
+			c.wal.Stall(true, true)
+			phantom := c.acceptPhantom(t, event)
+			defer phantom.Wait() // the crash ends it
+			const held = "select (select count(*) from attendee_relay.ledger) + (select count(*) from attendee_relay.acceptance)"
+			works.Store(true)
+			awaitState(t, c.own, "delivered", 1) // deliveries do not wait for the standby
+			if n := pgtest.Value[int64](t, c.own, held); n != 1 {
+				t.Errorf("%d acceptances are recorded while the second commit waits", n)
+			}
+
+			c.failOver(t)
+			relaytest.Accept(t, c.db, event, 1)
+			awaitState(t, c.db, "delivered", 2)
+			relay.AwaitRole(t, ready, "leader")
+			accepted, _ := checkAnnouncedOnce(t, c.db, receiver)
+			if n := pgtest.Value[int64](t, c.db, held); n != 2 || accepted != 2 {
+				t.Errorf("%d are accepted, %d recorded", accepted, n)
+			}
+		})
+	}
+}
+
+// acceptPhantom accepts somebody in a commit that waits for the standby, and returns when the relay was sent it and has said
+// that it got it.
+func (c *cluster) acceptPhantom(t *testing.T, event int64) *sync.WaitGroup {
+	t.Helper()
 	pool := c.own.Pool(t)
-	var waiting sync.WaitGroup
+	waiting := new(sync.WaitGroup)
 	waiting.Go(func() {
-		_, _ = pool.Exec(context.Background(), "insert into attendees (event_id, name, surname, status) values ($1, 'Phantom', 'Lovelace', 'Accepted')", event)
+		_, _ = pool.Exec(context.Background(), fmt.Sprintf(`begin; set local synchronous_commit = on;
+			insert into attendees (event_id, name, surname, status) values (%d, 'Phantom', 'Lovelace', 'Accepted'); commit`, event),
+			pgx.QueryExecModeSimpleProtocol)
 	})
-	defer waiting.Wait() // the crash ends it
 	pgtest.WaitUntil(t, ready, "the commit waits for the standby", func() (bool, string) {
-		events := pgtest.Values[string](t, c.own, "select query from pg_stat_activity where wait_event = 'SyncRep' and query like '%Phantom%'")
-		return len(events) == 1, fmt.Sprint(events)
+		waits := pgtest.Values[string](t, c.own, "select coalesce(wait_event, '') from pg_stat_activity where query like '%Phantom%' and pid <> pg_backend_pid()")
+		return slices.Equal(waits, []string{"SyncRep"}), fmt.Sprint(waits)
 	})
-	pgtest.WaitUntil(t, ready, "the relay was sent it", func() (bool, string) {
-		sent := pgtest.Value[bool](t, c.own, `select coalesce(bool_or(sent_lsn >= pg_current_wal_flush_lsn()), false)
-			from pg_stat_replication where application_name like '%walsender'`)
-		return sent, ""
+	at := pgtest.Value[string](t, c.own, "select pg_current_wal_insert_lsn()::text")
+	pgtest.WaitUntil(t, ready, "the relay has got it", func() (bool, string) {
+		got := pgtest.Values[string](t, c.own, "select write_lsn::text from pg_stat_replication where write_lsn >= $1::text::pg_lsn and application_name like '%walsender'", at)
+		return len(got) == 1, at
 	})
-	for range cap(attempts) {
-		attempts <- struct{}{}
-	}
-	awaitState(t, c.own, "delivered", 1) // deliveries do not wait for the standby
-	known := `select count(*) from attendee_relay.ledger`
-	if n := pgtest.Value[int64](t, c.own, known); n != 1 {
-		t.Errorf("the ledger has %d rows while the commit waits", n)
-	}
+	return waiting
+}
 
-	c.failOver(t)
-	relay.AwaitRole(t, ready, "leader")
-	relaytest.Accept(t, c.db, event, 1)
-	awaitState(t, c.db, "delivered", 2)
-	accepted, _ := checkAnnouncedOnce(t, c.db, receiver)
-	if n := pgtest.Value[int64](t, c.db, known); n != 2 || accepted != 2 {
-		t.Errorf("%d are accepted, the ledger has %d rows", accepted, n)
-	}
+// awaitStandby waits until the standby has everything.
+func (c *cluster) awaitStandby(t *testing.T) {
+	t.Helper()
+	pgtest.WaitUntil(t, ready, "the standby has everything", func() (bool, string) {
+		behind := pgtest.Value[int64](t, c.own, `select (pg_current_wal_insert_lsn() - flush_lsn)::bigint from pg_stat_replication
+			where application_name = 'second'`)
+		return behind <= 0, fmt.Sprint(behind, " bytes behind")
+	})
 }

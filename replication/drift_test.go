@@ -62,6 +62,9 @@ func TestDriftUntilRepaired(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			rig := watched(t, c.ddl)
+			if c.name == "row filter added" && version(t, rig) < 15 {
+				t.Skip("Postgres 14 publishes whole tables only")
+			}
 			if c.ddl == enum {
 				rig.Marker = "insert into people (id, status) values (1000000000, 'new') on conflict (id) do update set status = 'new'"
 			}
@@ -172,7 +175,12 @@ func TestPartitionAttachedAndDetached(t *testing.T) {
 	if got := slices.Sorted(slices.Values(rig.Keys(t))); !slices.Equal(got, []string{"1", "1", "1001", "1002", "5000"}) {
 		t.Errorf("announced %q: 1 came twice, the others once", got)
 	}
-	if got := gaps(t, rig); !slices.Equal(got, []string{"partitions +1 -0", "partitions +0 -1", "partitions +1 -0"}) {
+	want := []string{"partitions +1 -0", "partitions +0 -1", "partitions +1 -0"}
+	if version(t, rig) < 15 {
+		// Postgres 14 streams nothing of a table that was attached after the walsender had met it: 1002 is found by comparison.
+		want[1] = "partitions +1 -1"
+	}
+	if got := gaps(t, rig); !slices.Equal(got, want) {
 		t.Errorf("the gaps are %q", got)
 	}
 }
@@ -183,4 +191,10 @@ func awaitLedger(t *testing.T, rig *capturetest.Rig, want ...string) {
 		got := rig.Ledger(t)
 		return slices.Equal(got, want), strings.Join(got, " ")
 	})
+}
+
+// version is the server's, as a whole number.
+func version(t *testing.T, rig *capturetest.Rig) int {
+	t.Helper()
+	return pgtest.Value[int](t, rig.DB, "select current_setting('server_version_num')::int / 10000")
 }

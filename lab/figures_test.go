@@ -17,15 +17,17 @@ type figures struct {
 	Acceptances int     `json:"acceptances"`
 	Messages    int     `json:"messages"`
 	// Found are the messages of acceptances that were not streamed, but found by comparing ledger and table.
-	Found       int            `json:"found_by_comparison"`
-	Faults      map[string]int `json:"faults"`
-	Lost        int            `json:"lost"`
-	Repeated    int            `json:"repeated_rows"`
-	Requests    int            `json:"requests"`
-	Duplicates  int            `json:"http_duplicates"`
-	Explained   map[string]int `json:"explained"`
-	Unexplained int            `json:"unexplained"`
-	RSSMiB      int64          `json:"max_rss_mib"`
+	Found    int            `json:"found_by_comparison"`
+	Faults   map[string]int `json:"faults"`
+	Lost     int            `json:"lost"`
+	Repeated int            `json:"repeated_rows"`
+	Requests int            `json:"requests"`
+	// Unattributed requests are those whose relay could not be found any more: any relay's death explains them.
+	Unattributed int            `json:"unattributed_requests"`
+	Duplicates   int            `json:"http_duplicates"`
+	Explained    map[string]int `json:"explained"`
+	Unexplained  int            `json:"unexplained"`
+	RSSMiB       int64          `json:"max_rss_mib"`
 	// SettledSeconds is how long after the last fault everything was delivered.
 	SettledSeconds        float64 `json:"settled_seconds"`
 	SlowestRestartSeconds float64 `json:"slowest_restart_seconds"`
@@ -44,7 +46,7 @@ func (f figures) print(t *testing.T) {
 	row("all faults", fmt.Sprintf("%d: %s", total(f.Faults), list(f.Faults)))
 	row("lost", f.Lost)
 	row("repeated rows", f.Repeated)
-	row("requests", f.Requests)
+	row("requests, of an unknown relay", fmt.Sprintf("%d, %d", f.Requests, f.Unattributed))
 	row("HTTP duplicates", strings.TrimSuffix(fmt.Sprintf("%d: %s", f.Duplicates, list(f.Explained)), ": "))
 	row("  of them unexplained", f.Unexplained)
 	row("most memory of a relay, MiB", f.RSSMiB)

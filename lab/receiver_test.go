@@ -133,6 +133,8 @@ func (r *receiver) mannerOf(endpoint int) manner {
 
 func answer(w http.ResponseWriter, how manner) {
 	switch how {
+	case slow: // not a 2xx: a relay that slept meanwhile may still read it
+		w.WriteHeader(http.StatusGatewayTimeout)
 	case failing:
 		w.WriteHeader(http.StatusInternalServerError)
 	case limited:

@@ -29,6 +29,9 @@ func (l *laboratory) compareRequests(f *figures) {
 	for i := range requests {
 		r := &requests[i]
 		m := messages[r.id]
+		if r.relay() == everybody {
+			f.Unattributed++
+		}
 		switch {
 		case m == nil:
 			foreign.add("%s at %s", r.id, l.journal.at(r.at))
@@ -66,7 +69,7 @@ func (l *laboratory) compareOrder(order []*message, requests []request) {
 	last := map[[2]string]*message{}
 	for _, m := range order {
 		if m.ok == nil {
-			missing.add("%s of attendee %s at %s", m.id, m.attendee, m.url)
+			missing.add("%v with a 2xx, recorded at %s%s", m, l.journal.at(m.delivered), l.around(m.delivered))
 			continue
 		}
 		lane := [2]string{m.attendee, m.url}

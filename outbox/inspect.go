@@ -87,7 +87,11 @@ func (i Inspector) version(ctx context.Context, conn *pgx.Conn, cluster replicat
 	case err != nil:
 		return findings, at, err
 	}
-	return append(findings, fault.Passed(fault.ClusterChanged, "the bookkeeping is this deployment's on this database"),
+	findings = append(findings, fault.Passed(fault.ClusterChanged, "the bookkeeping is this deployment's on this database"))
+	if at.Phase == "" {
+		return findings, at, nil
+	}
+	return append(findings, fault.Passed(fault.SourceChanged, "the SOURCE_ settings are those that the ledger was made with"),
 		fault.Passed(fault.LSNBehind, "the checkpoint %s is in the server's WAL", at.LSN)), at, nil
 }
 

@@ -99,7 +99,7 @@ type serverState struct {
 	idleTimeout                    int64
 	idleTimeoutText                string
 	standbyNames                   string
-	standbyConnected               bool
+	standbyConnected, mayReadStats bool
 	standbySlotsDown               string
 	prepared                       string
 	preparedCount                  int64
@@ -114,7 +114,7 @@ func readServer(ctx context.Context, conn *pgx.Conn, slot, name string) (serverS
 	var s serverState
 	var wal string
 	err := conn.QueryRow(ctx, inspectServerSQL, slot, name).Scan(&s.cluster.SystemID, &s.cluster.Database, &wal, &s.walKeep, &s.idleTimeout,
-		&s.idleTimeoutText, &s.standbyNames, &s.standbyConnected, &s.standbySlotsDown, &s.prepared, &s.preparedCount, &s.slots, &s.maxSlots,
+		&s.idleTimeoutText, &s.standbyNames, &s.standbyConnected, &s.mayReadStats, &s.standbySlotsDown, &s.prepared, &s.preparedCount, &s.slots, &s.maxSlots,
 		&s.senders, &s.maxSenders, &s.sessions, &s.ours, &s.maxConnections, &s.roleLimit, &s.slotExists, &s.slotActive)
 	if err != nil {
 		return s, postgres.Safe(err)

@@ -15,7 +15,7 @@ const reload = "; SELECT pg_reload_conf()"
 // serverFindings judges the server's settings and what it has left.
 func (i Inspector) serverFindings(s serverState, found *Inspection, role string) []fault.Finding {
 	return []fault.Finding{
-		slotsLeft(s), sendersLeft(s, found), i.connectionsLeft(s, role), walKeep(s), idleTimeout(s), standbys(s), preparedTransactions(s),
+		slotsLeft(s), sendersLeft(s, found), i.connectionsLeft(s, role), walKeep(s), idleTimeout(s), standbys(s, role), preparedTransactions(s),
 	}
 }
 
@@ -68,16 +68,18 @@ func idleTimeout(s serverState) fault.Finding {
 	return fault.Passed(fault.IdleSlotTimeout, "no slot is invalidated for being idle")
 }
 
-// standbys warns of a standby that commits wait for and that is not seen. Whether one is connected can be seen only with
-// pg_read_all_stats.
-func standbys(s serverState) fault.Finding {
+// standbys warns of a standby that commits wait for and that is not there.
+func standbys(s serverState, role string) fault.Finding {
 	switch {
 	case s.standbySlotsDown != "":
 		return fault.Warning(fault.SynchronousStandby, "ALTER SYSTEM RESET synchronized_standby_slots"+reload,
 			"synchronized_standby_slots names slots that no standby reads (%s): the stream stands still until one does", s.standbySlotsDown)
+	case s.standbyNames != "" && !s.standbyConnected && !s.mayReadStats:
+		return fault.Warning(fault.SynchronousStandby, "GRANT pg_read_all_stats TO "+role,
+			"synchronous_standby_names is set, and the role may not see whether a standby is connected: without one, commits wait, and acceptances with them")
 	case s.standbyNames != "" && !s.standbyConnected:
-		return fault.Warning(fault.SynchronousStandby, "ALTER SYSTEM SET synchronous_standby_names = ''"+reload,
-			"synchronous_standby_names is set and no synchronous standby is seen (which takes pg_read_all_stats): without one, commits wait, and acceptances with them")
+		return fault.Warning(fault.SynchronousStandby, "ALTER SYSTEM SET synchronous_standby_names = ''"+reload+"; -- or start the standby",
+			"synchronous_standby_names is set and no synchronous standby is connected: commits wait, and acceptances with them")
 	case s.standbyNames != "":
 		return fault.Passed(fault.SynchronousStandby, "a synchronous standby is connected")
 	}

@@ -16,6 +16,7 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        coalesce(pg_catalog.current_setting('idle_replication_slot_timeout', true), ''),
        pg_catalog.current_setting('synchronous_standby_names'),
        EXISTS (SELECT FROM pg_catalog.pg_stat_replication WHERE sync_state IN ('sync', 'quorum')),
+       pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),
        coalesce((SELECT string_agg(wanted.name, ', ')
                    FROM unnest(string_to_array(replace(pg_catalog.current_setting('synchronized_standby_slots', true), ' ', ''), ',')) AS wanted (name)
                    LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = wanted.name

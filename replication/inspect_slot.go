@@ -22,7 +22,11 @@ func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, sourc
 	if slotErr != nil {
 		return slotErr
 	}
-	// Made after the slot, a publication would not exist at the time that the slot is read from.
+	var missing *fault.Fault
+	if errors.As(err, &missing) && s != nil && !published && !s.active && !i.streaming() && s.ours(i.Config.Slot) == nil {
+		// Made after the slot, a publication would not exist at the time that the slot is read from: both are made anew.
+		err = missing.WithFix(missing.Fix + "; " + (&Capture{config: i.Config}).remakeSlotSQL())
+	}
 	if published || s != nil || i.Config.Setup != "auto" {
 		return found.step(fault.PublicationMissing, err, "")
 	}

@@ -32,7 +32,7 @@ func (i Inspector) inspectTable(ctx context.Context, conn *pgx.Conn, found *Insp
 	schema, table, _ := strings.Cut(i.Config.Table, ".")
 	name, role := pgx.Identifier{schema, table}.Sanitize(), roleName(conn.PgConn())
 	var s tableState
-	err := conn.QueryRow(ctx, inspectTableSQL, schema, table, i.Config.Key).Scan(&s.oid, &s.kind, &s.persistence, &s.version, &s.unidentified,
+	err := conn.QueryRow(ctx, inspectTableSQL, schema, table, i.Config.Key, i.Config.Status).Scan(&s.oid, &s.kind, &s.persistence, &s.version, &s.unidentified,
 		&s.identify, &s.policies, &s.mayUse, &s.maySelect)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("reading the watched table from the catalog: %w", err)

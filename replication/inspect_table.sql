@@ -1,6 +1,7 @@
 -- What of the watched table stands in a relay's way, and the statements that mend it. unidentified: Postgres would refuse the
 -- application's UPDATE and DELETE in a publication (RelationGetIndexList, PostgreSQL 14-18: a deferrable key does not count).
--- Partitions are looked at one by one, since each has a REPLICA IDENTITY of its own. $1 schema, $2 table, $3 SOURCE_KEY.
+-- Partitions are looked at one by one, since each has a REPLICA IDENTITY of its own. $1 schema, $2 table, $3 SOURCE_KEY,
+-- $4 SOURCE_STATUS: these and the identity are all that capture reads.
 SELECT c.oid,
        c.relkind::text,
        c.relpersistence::text,
@@ -27,6 +28,13 @@ SELECT c.oid,
        pg_catalog.row_security_active(c.oid),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE'),
        pg_catalog.has_table_privilege(c.oid, 'SELECT')
+         OR NOT EXISTS (SELECT
+                          FROM pg_catalog.pg_attribute a
+                         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                           AND (a.attname IN ($3, $4) OR EXISTS (SELECT FROM pg_catalog.pg_index i
+                                                                  WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident)
+                                                                    AND a.attnum = ANY (i.indkey)))
+                           AND NOT pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'))
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS table) AS named

@@ -166,6 +166,28 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			paste(t, db, server, c.undo)
 		})
 	}
+	t.Run("a synchronous standby that the role cannot see", func(t *testing.T) {
+		db.Exec(t, `create role "blind" login replication password 'x'; grant select (id, status) on people to "blind"; grant create on database `+db.Name()+` to "blind";
+			alter table people owner to "blind"`)
+		paste(t, db, server, "alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()")
+		i := inspector(db)
+		i.URL = secret.New(as(t, db, "blind", "x"))
+		for _, want := range []string{"GRANT pg_read_all_stats TO", "ALTER SYSTEM SET synchronous_standby_names"} {
+			found := inspect(t, i)
+			at := slices.IndexFunc(found.Findings, func(f fault.Finding) bool { return f.Level == fault.Warn })
+			if list := unmet(found); !slices.Equal(list, []string{"warn synchronous_standby"}) || !strings.HasPrefix(found.Findings[at].Fix, want) {
+				t.Fatalf("not ok: %q:\n%s", list, describe(found))
+			}
+			if fix := found.Findings[at].Fix; strings.HasPrefix(fix, "GRANT") {
+				db.Exec(t, "set synchronous_commit = local; "+fix) // else it waits for the standby, too
+			} else {
+				paste(t, db, server, fix)
+			}
+		}
+		if list := unmet(inspect(t, i)); len(list) > 0 {
+			t.Errorf("not ok: %q", list)
+		}
+	})
 	t.Run("no walsender left", func(t *testing.T) {
 		paste(t, db, server, "alter system set max_wal_senders = 1 -- restart Postgres")
 		conn, err := postgres.Replication(t.Context(), secret.New(db.URL()), "other", time.Minute)
@@ -223,6 +245,24 @@ func TestGrantsForARoleThatOwnsNothing(t *testing.T) {
 	}
 }
 
+// Rights on the three columns that capture reads are enough.
+func TestColumnGrantsAreEnough(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, pgtest.Empty())
+	role := "relay_" + db.Name()
+	db.Exec(t, table+"create publication "+db.Name()+" for table people; create role "+role+" login replication password 'x'; grant select (id) on people to "+role)
+	t.Cleanup(func() { db.Exec(t, "drop owned by "+role+"; drop role "+role) })
+	i := inspector(db)
+	i.URL = secret.New(as(t, db, role, "x"))
+	if list := withoutWALKeep(unmet(inspect(t, i))); !slices.Equal(list, []string{"fail privilege"}) {
+		t.Errorf("without the status: not ok: %q", list)
+	}
+	db.Exec(t, "grant select (status) on people to "+role)
+	if list := withoutWALKeep(unmet(inspect(t, i))); len(list) > 0 {
+		t.Errorf("not ok: %q", list)
+	}
+}
+
 // as returns the database's URL for another role.
 func as(t *testing.T, db *pgtest.DB, role, password string) string {
 	t.Helper()
@@ -276,12 +316,22 @@ func TestInspectSlots(t *testing.T) {
 					mend = f.Fix
 				}
 			}
+			made := slotMade(t, db)
 			paste(t, db, nil, mend)
 			if found := inspect(t, i); len(withoutWALKeep(unmet(found))) > 0 {
 				t.Errorf("not ok after %q:\n%s", mend, describe(found))
 			}
+			if c.want == "fail publication_missing" && slotMade(t, db) == made {
+				t.Error("the slot is still the one from before the publication")
+			}
 		})
 	}
+}
+
+// slotMade says from where on the test's slot is read; "": there is none.
+func slotMade(t *testing.T, db *pgtest.DB) string {
+	t.Helper()
+	return strings.Join(pgtest.Values[string](t, db, "select confirmed_flush_lsn::text from pg_replication_slots where slot_name = $1 and plugin is not null", db.Name()), " ")
 }
 
 func withoutWALKeep(list []string) []string {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -40,21 +41,20 @@ func pause(ctx context.Context, wait time.Duration) bool {
 
 // outage logs that the store stopped answering and that it answers again, once each, however long it lasts.
 type outage struct {
-	log     *zap.Logger
-	what    string
-	failing bool
+	log  *zap.Logger
+	what string
+	// failing is also read by others than the one who tries.
+	failing atomic.Bool
 }
 
 func (o *outage) failed(err error) {
-	if !o.failing {
+	if !o.failing.Swap(true) {
 		o.log.Warn(o.what+" fails, trying again until it succeeds", zap.Error(err))
 	}
-	o.failing = true
 }
 
 func (o *outage) recovered() {
-	if o.failing {
+	if o.failing.Swap(false) {
 		o.log.Info(o.what + " succeeds again")
 	}
-	o.failing = false
 }

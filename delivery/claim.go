@@ -36,8 +36,12 @@ func (d *Dispatcher) claimUntil(ctx, requests context.Context, start func(outbox
 	}
 }
 
-// claim fills the free places. It returns without asking when there are none; the next one freed wakes the loop.
+// claim fills the free places. It returns without asking when there are none; the next one freed wakes the loop. While
+// outcomes cannot be recorded it claims nothing: what is sent then would be sent again if this process died.
 func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) error {
+	if d.settler.outage.failing.Load() {
+		return nil
+	}
 	free, busy := d.gate.room()
 	if free == 0 {
 		return nil

@@ -91,7 +91,6 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.claimUntil(ctx, requests, func(m outbox.Message) {
 		flying.Go(func() {
 			results <- d.deliver(requests, m)
-			// Only now: while outcomes cannot be recorded, places stay taken and nothing piles up.
 			d.gate.release(m.Endpoint)
 		})
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,4 +147,32 @@ func TestALateRefusalIsLoggedAndNoError(t *testing.T) {
 	if logs.FilterMessageSnippet("refused").Len() != 1 {
 		t.Errorf("%v", logs.All())
 	}
+}
+
+// What is sent while outcomes cannot be recorded would be sent again by others if this process died: it stops at what was
+// in flight when that began.
+func TestNothingMoreIsSentWhileOutcomesCannotBeRecorded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemoryStore(messages("https://receiver.example/hook", 300)...)
+		store.failSettles = 5
+		sent, before := 0, 0
+		var mu sync.Mutex
+		r := run(t, store, exchangeFunc(func(context.Context, outbox.Message) Exchange {
+			mu.Lock()
+			sent++
+			mu.Unlock()
+			<-time.After(10 * time.Millisecond)
+			return answer(200)
+		}), func(c *Config) { c.Concurrency, c.EndpointConcurrency = 8, 8 })
+		time.Sleep(3 * time.Second) // of the bubble's clock: the store is away for about six
+		mu.Lock()
+		before = sent
+		mu.Unlock()
+		if before == 0 || before > 3*8 {
+			t.Errorf("%d were sent before the first outcome was recorded", before)
+		}
+		store.await(t, 300)
+		r.stop()
+	})
 }

@@ -3,17 +3,13 @@ package replication_test
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgproto3"
 
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/pgserver"
@@ -171,7 +167,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			alter table people owner to "blind"`)
 		paste(t, db, server, "alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()")
 		i := inspector(db)
-		i.URL = secret.New(as(t, db, "blind", "x"))
+		i.URL = secret.New(as(t, db, "blind"))
 		for _, want := range []string{"GRANT pg_read_all_stats TO", "ALTER SYSTEM SET synchronous_standby_names"} {
 			found := inspect(t, i)
 			at := slices.IndexFunc(found.Findings, func(f fault.Finding) bool { return f.Level == fault.Warn })
@@ -224,7 +220,7 @@ func TestGrantsForARoleThatOwnsNothing(t *testing.T) {
 	t.Cleanup(func() { db.Exec(t, `drop owned by "`+role+`"; drop role "`+role+`"`) })
 	i := inspector(db)
 	i.Config.Table = "app.people"
-	i.URL = secret.New(as(t, db, role, "x"))
+	i.URL = secret.New(as(t, db, role))
 	want := []string{"fail row_security", "fail privilege", "fail privilege", "warn connections", "warn wal_keep_unlimited", "fail privilege"}
 	found := inspect(t, i)
 	if got := unmet(found); !slices.Equal(got, want) {
@@ -253,7 +249,7 @@ func TestColumnGrantsAreEnough(t *testing.T) {
 	db.Exec(t, table+"create publication "+db.Name()+" for table people; create role "+role+" login replication password 'x'; grant select (id) on people to "+role)
 	t.Cleanup(func() { db.Exec(t, "drop owned by "+role+"; drop role "+role) })
 	i := inspector(db)
-	i.URL = secret.New(as(t, db, role, "x"))
+	i.URL = secret.New(as(t, db, role))
 	if list := withoutWALKeep(unmet(inspect(t, i))); !slices.Equal(list, []string{"fail privilege"}) {
 		t.Errorf("without the status: not ok: %q", list)
 	}
@@ -264,13 +260,13 @@ func TestColumnGrantsAreEnough(t *testing.T) {
 }
 
 // as returns the database's URL for another role.
-func as(t *testing.T, db *pgtest.DB, role, password string) string {
+func as(t *testing.T, db *pgtest.DB, role string) string {
 	t.Helper()
 	u, err := url.Parse(db.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.User = url.UserPassword(role, password)
+	u.User = url.UserPassword(role, "x")
 	return u.String()
 }
 
@@ -336,90 +332,6 @@ func slotMade(t *testing.T, db *pgtest.DB) string {
 
 func withoutWALKeep(list []string) []string {
 	return slices.DeleteFunc(list, func(s string) bool { return s == "warn wal_keep_unlimited" })
-}
-
-// A pooler that drops what it does not know would leave a frozen leader its slot for the server's minute.
-func TestTakeoverThatDoesNotArrive(t *testing.T) {
-	t.Parallel()
-	db := pgtest.New(t, pgtest.Empty())
-	role := "relay_" + db.Name()
-	db.Exec(t, table+"create role "+role+" superuser login password 'x'")
-	t.Cleanup(func() { db.Exec(t, "drop role "+role) })
-	i := inspector(db)
-	i.URL = secret.New(forgetful(t, as(t, db, role, "x"), "wal_sender_timeout"))
-	found := inspect(t, i)
-	if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{"warn sender_timeout"}) {
-		t.Fatalf("not ok: %q:\n%s", got, describe(found))
-	}
-	last := found.Findings[len(found.Findings)-1]
-	t.Log(last.Message, last.Fix)
-	paste(t, db, nil, last.Fix)
-	if found := inspect(t, i); len(withoutWALKeep(unmet(found))) > 0 {
-		t.Errorf("not ok after the fix:\n%s", describe(found))
-	}
-}
-
-func TestPoolerInTheWayOfReplication(t *testing.T) {
-	t.Parallel()
-	db := pgtest.New(t, pgtest.Empty())
-	db.Exec(t, table)
-	i := inspector(db)
-	i.URL = secret.New(forgetful(t, db.URL(), "replication"))
-	found := inspect(t, i)
-	if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{"fail replication_refused"}) {
-		t.Errorf("not ok: %q:\n%s", got, describe(found))
-	}
-}
-
-// forgetful is a proxy that drops a start-up parameter.
-func forgetful(t *testing.T, to, parameter string) string {
-	t.Helper()
-	u, err := url.Parse(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := u.Host
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var open sync.WaitGroup
-	open.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			open.Go(func() { forget(client, server, parameter) })
-		}
-	})
-	t.Cleanup(func() { _ = listener.Close(); open.Wait() })
-	u.Host = listener.Addr().String()
-	return u.String()
-}
-
-func forget(client net.Conn, server, parameter string) {
-	defer func() { _ = client.Close() }()
-	message, err := pgproto3.NewBackend(client, client).ReceiveStartupMessage()
-	startup, ok := message.(*pgproto3.StartupMessage)
-	if err != nil || !ok {
-		return
-	}
-	delete(startup.Parameters, parameter)
-	text, err := startup.Encode(nil)
-	if err != nil {
-		return
-	}
-	onward, err := net.Dial("tcp", server)
-	if err != nil {
-		return
-	}
-	defer func() { _ = onward.Close() }()
-	if _, err := onward.Write(text); err != nil {
-		return
-	}
-	go func() { _, _ = io.Copy(onward, client); _ = onward.Close() }()
-	_, _ = io.Copy(client, onward)
 }
 
 // idle_replication_slot_timeout is of Postgres 18.

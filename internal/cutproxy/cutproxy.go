@@ -59,6 +59,15 @@ func (p *Proxy) Cut() {
 	}
 }
 
+// Strand leaves every connection half-open: it never carries anything any more, and nobody is told. New ones are let through.
+func (p *Proxy) Strand() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.stranded.Store(true)
+	}
+}
+
 // Refuse resets every connection, and each new one at once, until Resume.
 func (p *Proxy) Refuse() {
 	p.mu.Lock()

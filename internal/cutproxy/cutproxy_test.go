@@ -142,6 +142,30 @@ func TestCutResetsBothSides(t *testing.T) {
 	expect(t, again, "one b")
 }
 
+func TestStrandLeavesHalfOpen(t *testing.T) {
+	t.Parallel()
+	address, gone := server(t, "one")
+	p := cutproxy.New(t, address)
+	conn := dial(t, p)
+	say(t, conn, "a")
+	expect(t, conn, "one a")
+	p.Strand()
+	again := dial(t, p)
+	say(t, again, "b")
+	expect(t, again, "one b")
+	p.Resume()
+	say(t, conn, "c")
+	if line, err := hear(conn, still); !isTimeout(err) {
+		t.Errorf("%q and %v came through", line, err)
+	}
+	_ = conn.Close()
+	select {
+	case <-gone:
+		t.Error("the server learnt of the client's end")
+	case <-time.After(still):
+	}
+}
+
 func TestRefuse(t *testing.T) {
 	t.Parallel()
 	address, _ := server(t, "one")

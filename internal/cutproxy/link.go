@@ -4,14 +4,16 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // link is one client's connection and the server's behind it.
 type link struct {
-	proxy *Proxy
-	ctx   context.Context // done when the link was reset
-	cut   context.CancelFunc
+	proxy    *Proxy
+	ctx      context.Context // done when the link was reset
+	cut      context.CancelFunc
+	stranded atomic.Bool
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -82,6 +84,9 @@ func (l *link) pass(up bool) bool {
 	select {
 	case <-l.proxy.gate(up):
 	case <-l.ctx.Done():
+	}
+	if l.stranded.Load() {
+		<-l.ctx.Done()
 	}
 	return l.ctx.Err() == nil
 }

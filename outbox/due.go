@@ -34,6 +34,8 @@ type due struct {
 
 // listDue returns the ids of due acceptances, oldest first.
 func (v *Resolver) listDue(ctx context.Context) ([]int64, error) {
+	ctx, cancel := bounded(ctx, 0)
+	defer cancel()
 	rows, err := v.reader.conn.Query(ctx, resolveListSQL, resolveList)
 	if err != nil {
 		return nil, fmt.Errorf("listing the due acceptances: %w", err)
@@ -47,6 +49,8 @@ func (v *Resolver) listDue(ctx context.Context) ([]int64, error) {
 
 // readDue reads those of the listed acceptances that are due still.
 func (v *Resolver) readDue(ctx context.Context, ids []int64) ([]*due, error) {
+	ctx, cancel := bounded(ctx, 0)
+	defer cancel()
 	rows, err := v.reader.conn.Query(ctx, resolveDueSQL, ids, interval(v.recorder.config.Patience))
 	if err != nil {
 		return nil, fmt.Errorf("reading the due acceptances: %w", err)
@@ -75,6 +79,8 @@ func (v *Resolver) readDue(ctx context.Context, ids []int64) ([]*due, error) {
 
 // untilNext returns how long it is until another acceptance is due.
 func (v *Resolver) untilNext(ctx context.Context) (time.Duration, error) {
+	ctx, cancel := bounded(ctx, 0)
+	defer cancel()
 	var seconds *float64
 	if err := v.reader.conn.QueryRow(ctx, resolveNextSQL).Scan(&seconds); err != nil {
 		return 0, fmt.Errorf("reading when the next acceptance is due: %w", err)

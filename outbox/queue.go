@@ -67,6 +67,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 		return nil, nil
 	}
 	if err != nil {
+		q.suspect(err)
 		return nil, fmt.Errorf("claiming messages: %w", postgres.Safe(err))
 	}
 	return claimed, nil
@@ -100,9 +101,18 @@ func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, 
 	applied, err := collect(ctx, q.pool, pgx.RowTo[int],
 		settleSQL, ids, leases, states, waits, started, durations, statuses, failures, responses)
 	if err != nil {
+		q.suspect(err)
 		return Settled{}, fmt.Errorf("settling %d messages: %w", len(settlements), postgres.Safe(err))
 	}
 	return Settled{Applied: applied[0], Refused: len(settlements) - applied[0]}, nil
+}
+
+// suspect gives up all connections when one could not be talked on: the others lead to the same server, and each that is
+// dead would cost a timeout of its own.
+func (q *Queue) suspect(err error) {
+	if postgres.Unreachable(err) {
+		q.pool.Reset()
+	}
 }
 
 // collect runs a statement in a transaction of its own and collects its rows. The commit waits for no synchronous standby:

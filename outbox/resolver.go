@@ -188,7 +188,17 @@ func failsForAll(err error) bool {
 	return errors.As(err, &f) || strings.HasPrefix(code, "42") || code == "25006"
 }
 
+// resolveTimeout bounds what the resolver asks besides the payload query. The server ends a statement earlier; this is for one
+// that does not answer any more.
+const resolveTimeout = time.Minute + postgres.ConnectTimeout
+
+func bounded(ctx context.Context, besides time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, besides+resolveTimeout, errors.New("the database did not answer in time"))
+}
+
 func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload, error) {
+	ctx, cancel := bounded(ctx, v.recorder.config.QueryTimeout)
+	defer cancel()
 	var rows map[string][]payload
 	err := v.reader.in(ctx, func(snapshot) error {
 		if err := v.readKeys(ctx, list); err != nil {

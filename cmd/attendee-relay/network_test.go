@@ -58,6 +58,50 @@ func TestStalledNetworkIsNoticed(t *testing.T) {
 	}
 }
 
+// Half-open connections: the other side is not there any more, without a word, and new connections lead to one that is. All
+// of the relay's are replaced, and nothing waits for the old ones for long.
+func TestHalfOpenConnections(t *testing.T) {
+	t.Parallel()
+	const takeover = 2 * time.Second
+	for _, strands := range []string{"at rest", "under load"} {
+		t.Run(strands, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			receiver := relaytest.NewReceiver(t, nil)
+			event := relaytest.AddEvent(t, db, receiver.URL)
+			network := relaytest.Proxy(t, db)
+			relay := relaytest.Run(t, db, relaytest.Through(t, db, network), "REPLICATION_TAKEOVER="+takeover.String())
+			relay.AwaitRole(t, ready, "leader")
+			var load *relaytest.Load
+			if strands == "under load" {
+				load = relaytest.StartLoad(t, db, relaytest.Seed(t), false, event)
+				receiver.Await(t, 50, ready)
+			}
+
+			began := time.Now()
+			network.Strand()
+			relay.Await(t, takeover+busy, "is not ready", func(s relaytest.State) bool { return !s.Ready })
+			t.Logf("noticed after %v", time.Since(began).Round(10*time.Millisecond))
+			n := len(receiver.Webhooks())
+			relay.AwaitRole(t, ready, "leader")
+			t.Logf("capturing again after %v", time.Since(began).Round(10*time.Millisecond))
+			if load == nil {
+				relaytest.Accept(t, db, event, 1)
+			}
+			receiver.Await(t, n+1, ready)
+			took := time.Since(began)
+			t.Logf("delivering again after %v", took.Round(10*time.Millisecond))
+			if took > 15*time.Second+busy {
+				t.Errorf("delivering stood still for %v", took)
+			}
+			if load != nil {
+				accepted := load.Stop(t)
+				t.Logf("%d acceptances, %d requests repeated", accepted, load.Verify(t, receiver, time.Minute))
+			}
+		})
+	}
+}
+
 // A leader that is cut off under load is followed by the standby in time. What it was writing it does not write later.
 func TestStandbyTakesOverFromALeaderThatIsCutOff(t *testing.T) {
 	t.Parallel()

@@ -23,6 +23,10 @@ import (
 // ConnectTimeout bounds one attempt to connect, name look-up and authentication included.
 const ConnectTimeout = 5 * time.Second
 
+// pingTimeout is how long a pool's connection may take to say that it is alive; it is asked before it is used, when it was
+// idle for a second. One after the other may have to be asked before there is one that does.
+const pingTimeout = 2 * time.Second
+
 // The limits of a direct session.
 const (
 	// idleInTransaction is how long a transaction of ours may stand still before the server ends it.
@@ -44,6 +48,7 @@ func Pool(url secret.String, name string, limit int, pooled bool) (*pgxpool.Pool
 	prepare(config.ConnConfig, name)
 	config.MaxConns = int32(limit) //nolint:gosec // validated by config, at most thousands
 	config.MaxConnIdleTime = time.Minute
+	config.PingTimeout = pingTimeout
 	if pooled && config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}

@@ -140,6 +140,8 @@ func TestPromotionWithoutTheSlot(t *testing.T) {
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, c.db, receiver.URL)
 	relay := c.run(t)
+	other := relaytest.Run(t, c.own, relaytest.Through(t, c.own, c.network), "REPLICATION_TAKEOVER=2s")
+	other.AwaitRole(t, ready, "standby")
 	c.synchronous(t)
 	stop := arrivals(t, c.db, event)
 	receiver.Await(t, 100, ready)
@@ -157,13 +159,30 @@ func TestPromotionWithoutTheSlot(t *testing.T) {
 		found := pgtest.Value[int64](t, c.db, "select count(*) from attendee_relay.outbox where committed_at is null")
 		return found >= 20, fmt.Sprint(found)
 	})
-	relay.AwaitRole(t, ready, "leader")
+	leader, standby := awaitOneLeader(t, relay, other)
 	t.Logf("promoted in %v, capturing and resynced %v later", switched.Sub(began).Round(10*time.Millisecond), time.Since(switched).Round(10*time.Millisecond))
 	receiver.Await(t, len(receiver.Webhooks())+100, ready)
 	stop()
 	accepted, repeated := checkAnnouncedOnce(t, c.db, receiver)
 	t.Logf("%d acceptances, %d requests repeated", accepted, repeated)
-	checkMetric(t, relay, "attendee_relay_resyncs_total 1")
+	checkMetric(t, leader, "attendee_relay_resyncs_total 1")
+	checkMetric(t, leader, "attendee_relay_leader 1")
+	checkMetric(t, standby, "attendee_relay_resyncs_total 0")
+	checkMetric(t, standby, "attendee_relay_leader 0")
+}
+
+// awaitOneLeader waits until of two relays one leads and the other stands by.
+func awaitOneLeader(t *testing.T, one, two *relaytest.Relay) (leader, standby *relaytest.Relay) {
+	t.Helper()
+	pgtest.WaitUntil(t, ready, "one leads and the other stands by", func() (bool, string) {
+		first, second := one.State(t), two.State(t)
+		leader, standby = one, two
+		if second.Role == "leader" {
+			leader, standby = two, one
+		}
+		return first.Ready && second.Ready && first.Role != second.Role, fmt.Sprintf("%+v, %+v", first, second)
+	})
+	return leader, standby
 }
 
 // With a failover slot the stream goes on where it was: also rows that were accepted and cancelled again are announced.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"syscall"
@@ -22,7 +23,7 @@ func TestStandbyTakesOverFromAKilledLeader(t *testing.T) {
 
 	killed := time.Now()
 	leader.Kill()
-	standby.AwaitRole(t, 10*time.Second, "leader")
+	standby.AwaitRole(t, 5*time.Second, "leader")
 	t.Logf("the standby led %v after the kill", time.Since(killed).Round(10*time.Millisecond))
 	receiver.Await(t, len(receiver.Webhooks())+50, ready)
 	accepted := load.Stop(t)
@@ -68,21 +69,10 @@ func TestStandbyTakesOverFromALeaderFrozenInItsTransaction(t *testing.T) {
 	leader, standby := startPair(t, db, "REPLICATION_TAKEOVER="+takeover.String())
 
 	// The leader has passed the fence and waits for a table when it is frozen; then it has the table, and does not know.
-	lock, err := db.Pool(t).Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = lock.Rollback(t.Context()) }()
-	if _, err := lock.Exec(t.Context(), "lock table attendee_relay.message in share mode"); err != nil {
-		t.Fatal(err)
-	}
-	relaytest.Accept(t, db, event, 1)
-	awaitSession(t, db, "wait_event = 'relation'", true)
+	release := holdInTransaction(t, db, event)
 	leader.Freeze(t)
 	frozen := time.Now()
-	if err := lock.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	awaitSession(t, db, "state = 'idle in transaction'", true)
 
 	standby.AwaitRole(t, takeover+5*time.Second, "leader")
@@ -95,6 +85,28 @@ func TestStandbyTakesOverFromALeaderFrozenInItsTransaction(t *testing.T) {
 	awaitState(t, db, "delivered", 2)
 	if n := len(receiver.Webhooks()); n != 2 {
 		t.Errorf("%d requests for 2 messages", n)
+	}
+}
+
+// holdInTransaction accepts somebody and returns when the leader, who records that, has passed the fence and waits for a table
+// that release gives it.
+func holdInTransaction(t *testing.T, db *pgtest.DB, event int64) (release func()) {
+	t.Helper()
+	lock, err := db.Pool(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lock.Rollback(context.Background()) })
+	if _, err := lock.Exec(t.Context(), "lock table attendee_relay.message in share mode"); err != nil {
+		t.Fatal(err)
+	}
+	relaytest.Accept(t, db, event, 1)
+	awaitSession(t, db, "wait_event = 'relation'", true)
+	return func() {
+		t.Helper()
+		if err := lock.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

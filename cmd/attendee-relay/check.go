@@ -39,7 +39,7 @@ Exit status 1: there is a fail.`,
 				return err
 			}
 			if n := len(fault.Failing(seen.findings)); n > 0 {
-				return fmt.Errorf("check: %d requirements are not met", n)
+				return fmt.Errorf("requirements that are not met: %d", n)
 			}
 			return nil
 		},

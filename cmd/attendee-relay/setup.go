@@ -94,7 +94,7 @@ func planSetup(ctx context.Context, cfg *config.Config, out io.Writer) ([]string
 				return nil, err
 			}
 		}
-		return nil, fmt.Errorf("nothing was done: %d requirements are not met", len(failing))
+		return nil, fmt.Errorf("nothing was done; requirements that are not met: %d", len(failing))
 	}
 	return missing(ctx, cfg, seen)
 }

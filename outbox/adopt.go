@@ -48,11 +48,13 @@ type Adoption struct {
 
 	settings Settings
 	baseline string
+	// tableChanged: the watched table is another one.
+	tableChanged bool
 	// began: streaming has begun, so the ledger says what was accepted before.
 	began bool
 }
 
-// ErrNoBooks: there is no bookkeeping in this database.
+// ErrNoBooks says that there is no bookkeeping in this database.
 var ErrNoBooks = errors.New("there is no bookkeeping in this database: nothing to adopt; run makes it")
 
 // PlanAdoption reads what an adoption would change, and changes nothing.
@@ -71,7 +73,7 @@ func PlanAdoption(ctx context.Context, conn *pgx.Conn, c Config, settings Settin
 	if err := json.Unmarshal(stored, &had); err != nil {
 		return nil, fmt.Errorf("reading the settings that the ledger was made with: %w", err)
 	}
-	a.SettingsChanged = !reflect.DeepEqual(had, settings)
+	a.SettingsChanged, a.tableChanged = !reflect.DeepEqual(had, settings), had.Table != settings.Table
 	return a, nil
 }
 
@@ -107,7 +109,7 @@ func (a *Adoption) Adopt(ctx context.Context, conn *pgx.Conn, phase replication.
 	if err != nil {
 		return fmt.Errorf("writing the settings down: %w", err)
 	}
-	if _, err := conn.Exec(ctx, adoptSQL, a.Is.Deployment, settings, string(phase), a.Announces()); err != nil {
+	if _, err := conn.Exec(ctx, adoptSQL, a.Is.Deployment, settings, string(phase), a.Announces(), a.tableChanged); err != nil {
 		return fmt.Errorf("adopting the bookkeeping: %w", err)
 	}
 	return nil

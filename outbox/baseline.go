@@ -103,7 +103,7 @@ func (r *Recorder) compare(ctx context.Context, tx pgx.Tx, start pglogrepl.LSN, 
 		return nil, fmt.Errorf("reading the gap that is to be closed: %w", err)
 	}
 	s := r.opened.Load().source
-	sql := fmt.Sprintf(baselineCompareSQL, s.Name(), s.IdentitySQL(), s.KeySQL(), s.AcceptedSQL("$1"))
+	sql := fmt.Sprintf(baselineCompareSQL, s.From(), s.IdentitySQL(), s.KeySQL(), s.AcceptedSQL("$1"))
 	err = tx.QueryRow(ctx, sql, s.Accepted, c.announce, start.String()).Scan(&c.added, &c.removed)
 	if postgres.Code(err) == "42501" {
 		return nil, fault.New(fault.RowSecurity, "the role may not read all rows of %s: it lacks SELECT, or row level security hides some from it", s.Name()).

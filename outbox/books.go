@@ -136,14 +136,8 @@ func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster r
 	if err != nil {
 		return replication.Position{}, fmt.Errorf("reading the checkpoint: %w", err)
 	}
-	var settings Settings
-	if err := json.Unmarshal(stored, &settings); err != nil {
-		return replication.Position{}, fmt.Errorf("reading the stored settings: %w", err)
-	}
-	if !reflect.DeepEqual(settings, r.settings) {
-		return replication.Position{}, fault.New(fault.SourceChanged,
-			"SOURCE_TABLE, SOURCE_KEY, SOURCE_STATUS, SOURCE_ACCEPTED or SOURCE_REPEAT is not what the ledger was made with (%s)", stored).
-			WithFix("set it back; or take a new baseline: attendee-relay adopt --keep-pending --yes")
+	if err := r.checkSettings(stored); err != nil {
+		return replication.Position{}, err
 	}
 	at.Phase = replication.Phase(phase)
 	if at.LSN, err = pglogrepl.ParseLSN(lsn); err != nil {
@@ -155,6 +149,20 @@ func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster r
 			WithFix("if this database is the one to go on with: attendee-relay adopt --keep-pending --yes, or --discard-pending")
 	}
 	return at, r.rememberSeen(seen, until)
+}
+
+// checkSettings refuses a ledger that was made with other settings.
+func (r *Recorder) checkSettings(stored []byte) error {
+	var settings Settings
+	if err := json.Unmarshal(stored, &settings); err != nil {
+		return fmt.Errorf("reading the stored settings: %w", err)
+	}
+	if !reflect.DeepEqual(settings, r.settings) {
+		return fault.New(fault.SourceChanged,
+			"SOURCE_TABLE, SOURCE_KEY, SOURCE_STATUS, SOURCE_ACCEPTED or SOURCE_REPEAT is not what the ledger was made with (%s)", stored).
+			WithFix("set it back; or take a new baseline: attendee-relay adopt --keep-pending --yes")
+	}
+	return nil
 }
 
 func (r *Recorder) rememberSeen(text, until *string) error {
@@ -172,9 +180,12 @@ func (r *Recorder) rememberSeen(text, until *string) error {
 
 // Lead implements replication.Books.
 func (r *Recorder) Lead(ctx context.Context) (replication.Position, error) {
-	phase, lsn, err := r.writer.lead(ctx)
+	phase, lsn, stored, err := r.writer.lead(ctx)
 	if err != nil {
 		return replication.Position{}, err
+	}
+	if err := r.checkSettings(stored); err != nil {
+		return replication.Position{}, err // adopted since it was opened
 	}
 	r.spooling = nil
 	r.forgetLook()

@@ -57,8 +57,12 @@ func (r *Recorder) Compare(ctx context.Context, conn *pgx.Conn) (number int64, f
 	if l.at, err = pglogrepl.ParseLSN(at); err != nil {
 		return 0, 0, err
 	}
+	// Both are read whole.
+	if _, err := conn.Exec(ctx, "SET statement_timeout = '10min'"); err != nil {
+		return 0, 0, fmt.Errorf("preparing to compare the ledger with the watched table: %w", err)
+	}
 	s := now.source
-	sql := fmt.Sprintf(reconcileLookSQL, s.Name(), s.IdentitySQL(), s.KeySQL(), s.AcceptedSQL("$1"))
+	sql := fmt.Sprintf(reconcileLookSQL, s.From(), s.IdentitySQL(), s.KeySQL(), s.AcceptedSQL("$1"))
 	rows, err := conn.Query(ctx, sql, s.Accepted, replication.CompareLimit)
 	if err == nil {
 		l.found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d difference, err error) {

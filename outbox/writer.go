@@ -54,9 +54,11 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("connecting for the bookkeeping: %w", err)
 	}
 	// What is confirmed must be durable, also where the role's default is off. Waiting for a standby stays as it is set.
-	if _, err := conn.Exec(ctx, durableSQL); err != nil {
-		_ = conn.Close(ctx)
-		return nil, fmt.Errorf("preparing the bookkeeping's session: %w", err)
+	for _, sql := range []string{durableSQL, postgres.EndlessSQL} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			_ = conn.Close(ctx)
+			return nil, fmt.Errorf("preparing the bookkeeping's session: %w", err)
+		}
 	}
 	if w.epoch > 0 {
 		if _, err := conn.Exec(ctx, leaderAgainSQL, w.epoch); err != nil {
@@ -89,22 +91,22 @@ func (w *writer) close(ctx context.Context) {
 
 // lead ends the predecessor's backend, whose open transaction may hold the fence, raises the epoch, and returns where the
 // bookkeeping stands.
-func (w *writer) lead(ctx context.Context) (phase, lsn string, err error) {
+func (w *writer) lead(ctx context.Context) (phase, lsn string, settings []byte, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	conn, err := w.connect(ctx)
 	if err != nil {
-		return "", "", err
+		return "", "", nil, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("the database did not answer within %v", writeTimeout))
 	defer cancel()
 	if _, err := conn.Exec(ctx, leaderSQL); err != nil {
-		return "", "", fmt.Errorf("ending the previous leader's session: %w", err)
+		return "", "", nil, fmt.Errorf("ending the previous leader's session: %w", err)
 	}
-	if err := conn.QueryRow(ctx, leadSQL).Scan(&w.epoch, &phase, &lsn); err != nil {
-		return "", "", fmt.Errorf("raising the fence: %w", err)
+	if err := conn.QueryRow(ctx, leadSQL).Scan(&w.epoch, &phase, &lsn, &settings); err != nil {
+		return "", "", nil, fmt.Errorf("raising the fence: %w", err)
 	}
-	return phase, lsn, nil
+	return phase, lsn, settings, nil
 }
 
 // write runs the statements that fill queues in one transaction, behind the fence. A checkpoint above 0 is moved there.

@@ -40,7 +40,7 @@ func (c *Capture) begin(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	}
 	if at.LSN > 0 {
 		c.resyncs.Add(1)
-		c.resynced = true
+		c.resynced, c.resyncedAt = true, time.Now()
 	}
 	c.unreadable = nil
 	// The baseline's checkpoint may lie beyond where the WAL ended when the connection was opened.
@@ -61,17 +61,38 @@ func (c *Capture) takeFromOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pgco
 	if err := dropSlot(ctx, sql, c.config.Slot); err != nil {
 		return err
 	}
-	waiting := time.AfterFunc(slotPatience, c.slotPending)
+	waiting := time.AfterFunc(slotPatience, c.showSlotPending)
 	start, snapshot, err := createSlot(ctx, conn, c.config, source.ServerVersion)
 	waiting.Stop()
 	c.board.Clear(fault.SlotPending)
 	if err != nil {
 		return err
 	}
-	if err := c.books.Take(ctx, start, snapshot); err != nil {
+	err = c.unaltered(ctx, sql, source)
+	if err == nil {
+		err = c.books.Take(ctx, start, snapshot)
+	}
+	if err != nil {
 		// Left behind, the slot would keep WAL for as long as the baseline cannot be taken.
 		closeWalsender(conn)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
 		return errors.Join(err, dropSlot(ctx, sql, c.config.Slot))
+	}
+	return nil
+}
+
+// unaltered refuses to go on with a table that was altered while the slot was made: that waits for a migration that runs.
+func (c *Capture) unaltered(ctx context.Context, sql *pgx.Conn, source *Source) error {
+	now, err := ReadSource(ctx, sql, c.config)
+	if err != nil {
+		return err
+	}
+	if _, err := checkPublication(ctx, sql, c.config, now); err != nil {
+		return err
+	}
+	if !source.same(now) {
+		return fmt.Errorf("%s was altered while the replication slot was made", source.Name())
 	}
 	return nil
 }
@@ -79,9 +100,13 @@ func (c *Capture) takeFromOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pgco
 // slotPatience is how long making the slot may take before it is shown as a fault.
 const slotPatience = 5 * time.Second
 
-func (c *Capture) slotPending() {
-	f := fault.New(fault.SlotPending, "replication slot %q is being made, which waits for every transaction that was open when that began, prepared ones too", c.config.Slot).
+func (c *Capture) slotPending() *fault.Fault {
+	return fault.New(fault.SlotPending, "replication slot %q is being made, which waits for every transaction that was open when that began, prepared ones too", c.config.Slot).
 		WithFix("SELECT pid, xact_start, state FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start; SELECT * FROM pg_prepared_xacts; then end what is left over")
+}
+
+func (c *Capture) showSlotPending() {
+	f := c.slotPending()
 	if c.board.Raise(f) {
 		c.log.Warn("making the replication slot waits for open transactions", zap.String("fault", string(f.Code)))
 	}

@@ -54,7 +54,8 @@ type Capture struct {
 	// unreadable is what the stream carried last that the catalog does not explain; nil: nothing.
 	unreadable *unreadable
 	// resynced: a new start was made after a loss, and nothing has been recorded since.
-	resynced bool
+	resynced   bool
+	resyncedAt time.Time
 	// WatchEvery is how often the catalog is compared with what capture rests on, 30 s unless a test changes it.
 	WatchEvery time.Duration
 	// PartSize is how many changes of one transaction are held in memory at most.

@@ -155,24 +155,33 @@ func (a *assembler) row(relation uint32, op Op, before, after *pglogrepl.TupleDa
 	if change.Key, err = tupleValue(after, a.layout.key, before); err != nil {
 		return nil, err
 	}
-	status, err := tupleValue(after, a.layout.status, before)
-	if err != nil {
+	if change.Status, err = a.status(after, before); err != nil {
 		return nil, err
 	}
+	return a.add(change)
+}
+
+// status says whether a new tuple's row is accepted.
+func (a *assembler) status(after, before *pglogrepl.TupleData) (Status, error) {
+	value, err := tupleValue(after, a.layout.status, before)
+	if err != nil {
+		return NotAccepted, err
+	}
 	switch {
-	case status.Kind == Unchanged:
-		change.Status = StatusUnchanged
-	case status.Kind == Present && a.accepted[status.Text]:
-		change.Status = Accepted
-	case status.Kind == Present && a.source.Labels != nil && !a.known(status.Text):
+	case value.Kind == Unchanged:
+		return StatusUnchanged, nil
+	case value.Kind != Present:
+		return NotAccepted, nil
+	case a.accepted[value.Text]:
+		return Accepted, nil
+	case a.source.Labels != nil && !a.known(value.Text):
 		// Renamed, an accepted value would look like one that is not.
 		d := newDrift("the status of %s has a value that its type did not have when the catalog was read: a value was added or renamed", a.source.Name())
-		d.label = status.Text
-		return nil, d
+		d.label = value.Text
+		return NotAccepted, d
 	default:
-		change.Status = NotAccepted
+		return NotAccepted, nil
 	}
-	return a.add(change)
 }
 
 func (a *assembler) known(label string) bool {

@@ -2,6 +2,9 @@ package replication
 
 import (
 	"errors"
+	"time"
+
+	"github.com/jackc/pglogrepl"
 
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
@@ -15,6 +18,8 @@ type unreadable struct {
 	label string
 	// again: it came right after a resync, which therefore is no way out.
 	again bool
+	// at is the checkpoint when it was met: another relay may have gone on from there.
+	at pglogrepl.LSN
 }
 
 // drift is what the assembler does not understand: a fault, with the status value that is unknown if it is about one.
@@ -37,10 +42,10 @@ func (c *Capture) judge(err error) {
 	var d *drift
 	switch {
 	case errors.As(err, &d):
-		c.unreadable = &unreadable{fault: d.Fault, label: d.label, again: again}
+		c.unreadable = &unreadable{fault: d.Fault, label: d.label, again: again, at: pglogrepl.LSN(c.recorded.Load())}
 	case postgres.Code(err) == "42704":
 		// The slot reads from a time at which the publication did not exist, and will for ever (PostgreSQL 14 to 17).
-		c.unreadable = &unreadable{again: again,
+		c.unreadable = &unreadable{again: again, at: pglogrepl.LSN(c.recorded.Load()),
 			fault: fault.New(fault.PublicationMissing, "publication %q did not exist at the time that the slot is to be read from", c.config.Publication)}
 	case c.progressed:
 		c.unreadable = nil
@@ -66,7 +71,7 @@ func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
 		}
 	}
 	u := c.unreadable
-	if u == nil {
+	if u == nil || u.at != at.LSN {
 		return nil
 	}
 	if _, known := source.Labels[u.label]; u.label != "" && known {
@@ -75,21 +80,24 @@ func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
 	return u.fault
 }
 
+// resyncRest is the least time between two resyncs that the stream makes necessary, so that nothing loops.
+const resyncRest = time.Minute
+
 // plan decides how a baseline begins: with a slot that the relay makes, or with one that is there. lost is nil on a first
-// start.
+// start, and when one was begun before.
 func (c *Capture) plan(at Position, s *slot, lost *fault.Fault) (Phase, error) {
+	if s != nil && s.beingMade() && at.Phase != PhaseOwnSlot {
+		return "", c.slotPending()
+	}
 	usable := s != nil && !s.lost()
+	if lost != nil && usable {
+		return c.planAfterLoss(at, s, lost)
+	}
 	auto := c.config.Setup == "auto"
 	switch {
-	case at.Phase == PhaseStreaming && c.config.OnLoss != "resync":
+	case lost != nil && c.config.OnLoss != "resync":
 		return "", stopped(lost)
-	case at.Phase == PhaseStreaming && c.unreadable != nil && c.unreadable.again && usable && s.confirmed <= at.LSN:
-		return "", lost
-	case at.Phase == PhaseStreaming && usable && s.confirmed > at.LSN:
-		return PhaseGivenSlot, nil
-	case at.Phase == PhaseStreaming && usable && !auto:
-		return "", lost.WithFix(c.remakeSlotSQL())
-	case at.Phase == PhaseNew && usable, at.Phase == PhaseGivenSlot && usable, !auto && usable:
+	case usable && (at.Phase != PhaseOwnSlot || !auto):
 		return PhaseGivenSlot, nil
 	case auto:
 		return PhaseOwnSlot, nil
@@ -97,6 +105,23 @@ func (c *Capture) plan(at Position, s *slot, lost *fault.Fault) (Phase, error) {
 		return "", c.slotMissing()
 	default:
 		return "", c.slotLost()
+	}
+}
+
+// planAfterLoss is plan for a slot that could be read, but not from the checkpoint or not as it is.
+func (c *Capture) planAfterLoss(at Position, s *slot, lost *fault.Fault) (Phase, error) {
+	again := c.unreadable != nil && c.unreadable.again && time.Since(c.resyncedAt) < resyncRest
+	switch {
+	case c.config.OnLoss != "resync":
+		return "", stopped(lost)
+	case s.confirmed > at.LSN:
+		return PhaseGivenSlot, nil // somebody made it anew or moved it
+	case c.config.Setup != "auto":
+		return "", lost.WithFix(c.remakeSlotSQL())
+	case again:
+		return "", lost.WithFix("nothing, if the table is as it should be: a minute after the last comparison the next one begins")
+	default:
+		return PhaseOwnSlot, nil
 	}
 }
 

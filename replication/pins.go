@@ -13,6 +13,8 @@ import (
 // Pins are the catalog's objects that the stream rests on, kept with the checkpoint. One made anew under the same name is
 // another: what was committed in between is not in the stream.
 type Pins struct {
+	// Slot is the slot's name.
+	Slot        string `json:"slot,omitempty"`
 	Table       uint32 `json:"table"`
 	Publication uint32 `json:"publication"`
 	Membership  uint32 `json:"membership"`

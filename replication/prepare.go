@@ -55,7 +55,7 @@ func (c *Capture) SetUp(ctx context.Context) error {
 	return nil
 }
 
-// check reads the catalog and refuses what cannot work; it changes nothing. A standby learns here that it is one.
+// check reads the catalog and refuses what cannot work; it changes nothing.
 func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the database did not answer the start-up checks in time"))
 	defer cancel()
@@ -85,16 +85,24 @@ func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
 	if err := s.ours(c.config.Slot); err != nil {
 		return nil, err
 	}
-	switch {
-	case !published:
+	if !published {
 		// Made now, the publication would not exist at the time that the slot reads from, and the stream would fail for ever.
 		return nil, missing
+	}
+	return source, c.checkSlot(ctx, s)
+}
+
+// checkSlot refuses a slot that somebody else reads. A standby learns here that it is one.
+func (c *Capture) checkSlot(ctx context.Context, s *slot) error {
+	switch {
+	case s.beingMade():
+		return nil // by a relay that holds the setup lock, or by a walsender whose relay is dead
 	case s.active:
-		return nil, c.held(s)
+		return c.held(s)
 	case s.lost():
-		return source, c.checkKnown(ctx)
+		return c.checkKnown(ctx)
 	default:
-		return source, nil
+		return nil
 	}
 }
 
@@ -133,18 +141,17 @@ func (c *Capture) setUp(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	if err != nil {
 		return Position{}, err
 	}
+	if err := c.checkOldSlot(ctx, sql, at); err != nil {
+		return Position{}, err
+	}
 	var lost *fault.Fault
 	if at.Phase == PhaseStreaming {
-		if err := c.unchanged(at, source); err != nil {
+		lost, err = c.checkStreaming(ctx, sql, at, s, source)
+		if err != nil {
 			return Position{}, err
 		}
-		if s != nil { // a publication that is gone is made anew only with the slot
-			if _, err := checkPublication(ctx, sql, c.config, source); err != nil {
-				return Position{}, err
-			}
-		}
-		if lost = c.lost(at, s, source); lost == nil {
-			return at, nil
+		if lost == nil {
+			return at, c.dropOldSlot(ctx, sql, at)
 		}
 	}
 	phase, err := c.plan(at, s, lost)
@@ -154,7 +161,25 @@ func (c *Capture) setUp(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	if err := ensurePublication(ctx, sql, c.config, source); err != nil {
 		return Position{}, err
 	}
-	return c.begin(ctx, sql, conn, source, s, phase, lost)
+	began, err := c.begin(ctx, sql, conn, source, s, phase, lost)
+	if err != nil {
+		return Position{}, err
+	}
+	return began, c.dropOldSlot(ctx, sql, at)
+}
+
+// checkStreaming says whether streaming can go on from the checkpoint: what is lost, or a fault that stands in the way of
+// both.
+func (c *Capture) checkStreaming(ctx context.Context, sql *pgx.Conn, at Position, s *slot, source *Source) (lost *fault.Fault, err error) {
+	if err := c.unchanged(at, source); err != nil {
+		return nil, err
+	}
+	if s != nil { // a publication that is gone is made anew only with the slot
+		if _, err := checkPublication(ctx, sql, c.config, source); err != nil {
+			return nil, err
+		}
+	}
+	return c.lost(at, s, source), nil
 }
 
 func (c *Capture) unchanged(at Position, source *Source) error {

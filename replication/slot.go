@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
 
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
@@ -44,6 +45,9 @@ func readSlot(ctx context.Context, conn *pgx.Conn, name string) (*slot, error) {
 	return &s, err
 }
 
+// beingMade reports whether somebody creates the slot at this moment, which may take long: it has no position yet.
+func (s *slot) beingMade() bool { return s.active && s.confirmed == 0 }
+
 // lost reports whether Postgres has removed WAL that the slot needs. The catalog decides, not the words of an error,
 // because those differ between versions.
 func (s *slot) lost() bool { return s.walStatus == "lost" || s.invalidated != "" }
@@ -59,6 +63,48 @@ func (s *slot) ours(name string) error {
 			WithFix("set REPLICATION_SLOT to a free name")
 	}
 	return nil
+}
+
+// checkOldSlot refuses to capture through a slot of another name than before while a relay still reads the old one: the
+// two would take the lead from each other for ever.
+func (c *Capture) checkOldSlot(ctx context.Context, conn *pgx.Conn, at Position) error {
+	old := at.oldSlot(c.config.Slot)
+	if old == "" {
+		return nil
+	}
+	s, err := readSlot(ctx, conn, old)
+	if err != nil || s == nil || !s.active || s.ours(old) != nil {
+		return err // of another database: this one is a copy
+	}
+	return fault.New(fault.SlotBusy, "a relay of this deployment captures through replication slot %q, and REPLICATION_SLOT is %q", old, c.config.Slot).
+		WithFix("stop the relays that run with the old name, or set REPLICATION_SLOT back")
+}
+
+// dropOldSlot removes the slot of another name that was read before, which would keep WAL for ever.
+func (c *Capture) dropOldSlot(ctx context.Context, conn *pgx.Conn, at Position) error {
+	old := at.oldSlot(c.config.Slot)
+	if old == "" {
+		return nil
+	}
+	s, err := readSlot(ctx, conn, old)
+	if err != nil || s == nil || s.active || s.ours(old) != nil {
+		return err
+	}
+	if c.config.Setup != "auto" {
+		c.log.Error("the replication slot that was read before keeps WAL and is read by nobody: drop it",
+			zap.String("slot", old), zap.String("fix", "SELECT pg_drop_replication_slot("+quoteLiteral(old)+")"))
+		return nil
+	}
+	c.log.Warn("dropping the replication slot that was read before under another name", zap.String("slot", old))
+	return dropSlot(ctx, conn, old)
+}
+
+// oldSlot is the name of the slot that was read before, if it is another one.
+func (p Position) oldSlot(now string) string {
+	if p.Pins == nil || p.Pins.Slot == now {
+		return ""
+	}
+	return p.Pins.Slot
 }
 
 // checkFreeSlot refuses, before anything is made, a server that has no room for one more slot.
@@ -83,6 +129,10 @@ func slotsExhausted() error {
 // that shows exactly what was committed before. The snapshot lives until the connection's next command. On Postgres 17
 // and later the slot can be one that standbys keep (failover).
 func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersion int) (pglogrepl.LSN, string, error) {
+	// The exported snapshot is a transaction of this session, and lives for as long as the baseline takes.
+	if _, err := conn.Exec(ctx, postgres.EndlessSQL).ReadAll(); err != nil {
+		return 0, "", fmt.Errorf("preparing to create replication slot %q: %w", c.Slot, err)
+	}
 	options := "EXPORT_SNAPSHOT"
 	if serverVersion >= 170000 && c.Failover {
 		options = "(SNAPSHOT 'export', FAILOVER)"

@@ -58,6 +58,14 @@ type Column struct {
 // Name returns the table's qualified and quoted name.
 func (s *Source) Name() string { return pgx.Identifier{s.Schema, s.Table}.Sanitize() }
 
+// From is what reads the rows that the stream carries under this table's name: not those of tables that inherit from it.
+func (s *Source) From() string {
+	if s.Partitioned {
+		return s.Name()
+	}
+	return "ONLY " + s.Name()
+}
+
 // IdentitySQL is an expression that gives a row's identity exactly as Change carries it: the output form of the one
 // column, or the row's text form. format and ROW()::text call the types' output functions, as the walsender does; a
 // cast would not (a bool's differs).
@@ -94,9 +102,9 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 	var kind, persistence, identity string
 	var identityColumns []int16
 	var oddLeaves int
-	var policies bool
+	var policies, mayUse bool
 	err := conn.QueryRow(ctx, sourceSQL, schema, table).
-		Scan(&s.OID, &kind, &persistence, &identity, &s.ServerVersion, &identityColumns, &oddLeaves, &policies)
+		Scan(&s.OID, &kind, &persistence, &identity, &s.ServerVersion, &identityColumns, &oddLeaves, &policies, &mayUse)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fault.New(fault.SourceMissing, "the watched table %s does not exist (SOURCE_TABLE)", s.Name()).
 			WithFix("set SOURCE_TABLE to the attendees table, schema-qualified and in verbatim case")
@@ -105,19 +113,15 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 		return nil, fmt.Errorf("reading the watched table from the catalog: %w", err)
 	}
 	switch {
-	case kind != "r" && kind != "p":
-		return nil, fault.New(fault.SourceMissing, "%s is not a table (SOURCE_TABLE)", s.Name())
-	case persistence != "p":
-		return nil, fault.New(fault.SourceMissing, "%s is an unlogged or temporary table: its changes are not in the WAL", s.Name()).
-			WithFix("ALTER TABLE " + s.Name() + " SET LOGGED")
-	case identity == "n", len(identityColumns) == 0, oddLeaves > 0:
-		return nil, fault.New(fault.NoReplicaIdentity,
-			"%s has no immediate primary key, or it or one of its partitions has another REPLICA IDENTITY: in a publication the application's own UPDATE and DELETE would fail", s.Name()).
-			WithFix("ALTER TABLE " + s.Name() + " ADD PRIMARY KEY (id); ALTER TABLE " + s.Name() + " REPLICA IDENTITY DEFAULT")
-	}
-	if policies {
+	case !mayUse:
+		return nil, fault.New(fault.Privilege, "the role may not use the schema of %s", s.Name()).
+			WithFix("GRANT USAGE ON SCHEMA " + pgx.Identifier{schema}.Sanitize() + " TO <the relay's role>")
+	case policies:
 		return nil, fault.New(fault.RowSecurity, "row level security hides rows of %s from the role", s.Name()).
 			WithFix("ALTER ROLE CURRENT_USER BYPASSRLS")
+	}
+	if err := s.streamable(kind, persistence, identity != "n" && len(identityColumns) > 0 && oddLeaves == 0); err != nil {
+		return nil, err
 	}
 	s.Partitioned = kind == "p"
 	columns, err := readColumns(ctx, conn, s.OID)
@@ -147,6 +151,7 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 		return nil, err
 	}
 	s.Pins = s.pin()
+	s.Pins.Slot = c.Slot
 	return s, nil
 }
 
@@ -170,6 +175,22 @@ func readLabels(ctx context.Context, conn *pgx.Conn, status Column) (map[string]
 		return nil, fmt.Errorf("reading the values of column %q: %w", status.Name, err)
 	}
 	return labels, nil
+}
+
+// streamable refuses what gives no stream of rows that can be told apart.
+func (s *Source) streamable(kind, persistence string, identified bool) error {
+	switch {
+	case kind != "r" && kind != "p":
+		return fault.New(fault.SourceMissing, "%s is not a table (SOURCE_TABLE)", s.Name())
+	case persistence != "p":
+		return fault.New(fault.SourceMissing, "%s is an unlogged or temporary table: its changes are not in the WAL", s.Name()).
+			WithFix("ALTER TABLE " + s.Name() + " SET LOGGED")
+	case !identified:
+		return fault.New(fault.NoReplicaIdentity,
+			"%s has no immediate primary key, or it or one of its partitions has another REPLICA IDENTITY: in a publication the application's own UPDATE and DELETE would fail", s.Name()).
+			WithFix("ALTER TABLE " + s.Name() + " ADD PRIMARY KEY (id); ALTER TABLE " + s.Name() + " REPLICA IDENTITY DEFAULT")
+	}
+	return nil
 }
 
 func readColumns(ctx context.Context, conn *pgx.Conn, oid uint32) ([]Column, error) {

@@ -11,7 +11,8 @@ SELECT c.oid,
           FROM pg_catalog.pg_partition_tree(c.oid) t
           JOIN pg_catalog.pg_class leaf ON leaf.oid = t.relid
          WHERE t.isleaf AND c.relkind = 'p' AND leaf.relreplident NOT IN ('f', CASE c.relreplident WHEN 'i' THEN 'i' ELSE 'd' END)),
-       pg_catalog.row_security_active(c.oid)
+       pg_catalog.row_security_active(c.oid),
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE')
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_catalog.pg_index i

@@ -3,7 +3,10 @@ package replication
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -41,7 +44,18 @@ type watch struct {
 	found   *atomic.Pointer[difference]
 	// reconciled are the files under the table for which ledger and table agree.
 	reconciled *atomic.Pointer[string]
+	// seen are the files that the last look found.
+	seen string
+	// compareWait is how long the next comparison is put off after one that failed, which is at compareAt.
+	compareWait time.Duration
+	compareAt   time.Time
 }
+
+// compareTimeout bounds one comparison of ledger and table, which reads both.
+const compareTimeout = 10 * time.Minute
+
+// errPartitions: the stream has to be started anew.
+var errPartitions = errors.New("the partitions of the watched table changed: Postgres 14 streams those attached only to a new session")
 
 // run returns a fault when capture no longer rests on what it was started with. What cannot be looked at is looked at
 // next time.
@@ -50,7 +64,7 @@ func (w *watch) run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		err := w.look(ctx)
-		if isAnyFault(err) {
+		if isAnyFault(err) || errors.Is(err, errPartitions) {
 			return err
 		}
 		if err != nil && ctx.Err() == nil {
@@ -65,7 +79,7 @@ func (w *watch) run(ctx context.Context) error {
 }
 
 func (w *watch) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.every, fmt.Errorf("the database did not answer within %v", w.every))
+	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout, fmt.Errorf("the database did not answer within %v", compareTimeout))
 	defer cancel()
 	conn, err := postgres.Direct(ctx, w.capture.url, w.capture.name("watch"))
 	if err != nil {
@@ -85,6 +99,20 @@ func (w *watch) look(ctx context.Context) error {
 	return w.compareFiles(ctx, conn)
 }
 
+// partitionsChanged reports whether other tables hold the rows than at the last look; a truncated one only has another file.
+func (w *watch) partitionsChanged(files string) bool {
+	leaves := func(files string) (oids []string) {
+		for _, file := range strings.Fields(files) {
+			oid, _, _ := strings.Cut(file, ":")
+			oids = append(oids, oid)
+		}
+		return oids
+	}
+	before := w.seen
+	w.seen = files
+	return before != "" && !slices.Equal(leaves(before), leaves(files))
+}
+
 // compareFiles compares ledger and table when the files under the table have changed.
 func (w *watch) compareFiles(ctx context.Context, conn *pgx.Conn) error {
 	var files string
@@ -97,10 +125,20 @@ func (w *watch) compareFiles(ctx context.Context, conn *pgx.Conn) error {
 	if done != nil && *done == files || !w.source.Partitioned {
 		return nil // what happens to a table without partitions is in the stream
 	}
+	if w.partitionsChanged(files) && w.source.ServerVersion < 150000 {
+		return errPartitions
+	}
+	if time.Now().Before(w.compareAt) {
+		return nil
+	}
 	look, found, err := w.capture.books.Compare(ctx, conn)
 	if err != nil {
+		// A table that is too large for this is not read again and again.
+		w.compareWait = min(max(2*w.compareWait, w.every), time.Hour)
+		w.compareAt = time.Now().Add(w.compareWait)
 		return err
 	}
+	w.compareWait = 0
 	if found == 0 {
 		w.reconciled.Store(&files)
 		return nil

@@ -37,6 +37,9 @@ const (
 	lockTimeout = 2 * time.Second
 )
 
+// EndlessSQL lifts transaction_timeout, which Postgres has from 17 on, for a session whose transactions may be long.
+const EndlessSQL = "SELECT pg_catalog.set_config('transaction_timeout', '0', false) WHERE pg_catalog.current_setting('transaction_timeout', true) IS NOT NULL"
+
 // Pool opens a pool of at most max connections that may go through a transaction pooler: it sets only what a pooler
 // tracks, and its users keep no state in a session. pooled: it does, so no statement is prepared under a name, which the
 // next transaction might not find. It does not connect yet.

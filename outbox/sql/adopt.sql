@@ -1,6 +1,11 @@
 -- Binds the bookkeeping to this database, fences off whoever leads, and has the next leader take a baseline. A gap that is
--- open already stays the one that the baseline closes.
-WITH adopted AS (
+-- open already stays the one that the baseline closes. $5: the watched table is another one, so the ledger and what waits
+-- mean nothing any more.
+WITH emptied AS (
+    DELETE FROM attendee_relay.ledger WHERE $5
+), ended AS (
+    UPDATE attendee_relay.acceptance SET state = 'empty', last_error = 'the watched table is another one since' WHERE $5 AND state = 'waiting'
+), adopted AS (
     UPDATE attendee_relay.checkpoint
        SET system_id = (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
            database = pg_catalog.current_database(),
@@ -12,7 +17,7 @@ WITH adopted AS (
            seen_until = NULL
     RETURNING lsn
 )
-INSERT INTO attendee_relay.gap (reason, from_lsn, announce)
+INSERT INTO attendee_relay.gap AS g (reason, from_lsn, announce)
 SELECT 'adopted', lsn, $4
   FROM adopted
-    ON CONFLICT ((true)) WHERE ended_at IS NULL DO UPDATE SET announce = excluded.announce
+    ON CONFLICT ((true)) WHERE ended_at IS NULL DO UPDATE SET announce = g.announce AND excluded.announce

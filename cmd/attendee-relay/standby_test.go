@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -149,5 +150,26 @@ func TestLeaderNamesItsNewSession(t *testing.T) {
 	after := pgtest.Values[[]int64](t, db, session)
 	if len(after) != 1 || after[0][0] != before[0] || after[0][1] == before[1] {
 		t.Errorf("epoch and session were %v and are %v", before, after)
+	}
+}
+
+// The fence itself, without anybody to end the old leader's session: what it would write is refused, and it must take the
+// lead again before it writes.
+func TestLeaderWithoutTheFenceWritesNothing(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	receiver := relaytest.NewReceiver(t, nil)
+	event := relaytest.AddEvent(t, db, receiver.URL)
+	leader := relaytest.Run(t, db)
+	leader.AwaitRole(t, ready, "leader")
+	const raise = "update attendee_relay.checkpoint set epoch = epoch + 1 returning epoch"
+	raised := pgtest.Value[int64](t, db, raise)
+	relaytest.Accept(t, db, event, 1)
+	awaitState(t, db, "delivered", 1)
+	if now := pgtest.Value[int64](t, db, "select epoch from attendee_relay.checkpoint"); now != raised+1 {
+		t.Errorf("the epoch is %d and was raised to %d by another: it wrote without taking the lead again", now, raised)
+	}
+	if !strings.Contains(leader.Stderr(), "another process has taken the lead: nothing was written") {
+		t.Error("nothing was refused")
 	}
 }

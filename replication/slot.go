@@ -153,6 +153,17 @@ func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersio
 	return start, made.SnapshotName, err
 }
 
+// EndReader ends the session that reads the slot, if there is one, so that the relay behind it looks at the bookkeeping anew:
+// an idle one has no other reason to.
+func EndReader(ctx context.Context, conn *pgx.Conn, c Config) error {
+	_, err := conn.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots
+		WHERE slot_name = $1 AND database = pg_catalog.current_database() AND active`, c.Slot)
+	if err != nil {
+		return fmt.Errorf("ending the session that reads replication slot %q: %w", c.Slot, err)
+	}
+	return nil
+}
+
 // dropSlot removes a slot that cannot be read on, or that a crash in the baseline left, with the walsender that may still
 // be creating it.
 func dropSlot(ctx context.Context, conn *pgx.Conn, name string) error {

@@ -76,7 +76,13 @@ func carryOut(ctx context.Context, conn *pgx.Conn, cfg *config.Config, plan *out
 	if cfg.Replication.Setup != "auto" {
 		phase = replication.PhaseGivenSlot
 	}
-	return plan.Adopt(ctx, conn, phase)
+	if err := plan.Adopt(ctx, conn, phase); err != nil {
+		return err
+	}
+	if err := replication.EndReader(ctx, conn, cfg.Replication); err != nil {
+		return fmt.Errorf("the bookkeeping is adopted; a relay that runs may notice late: %w", err)
+	}
+	return nil
 }
 
 func printAdoption(out io.Writer, plan *outbox.Adoption, flags adoptFlags) {

@@ -118,6 +118,20 @@ func TestCopyIsAdopted(t *testing.T) {
 	}
 }
 
+// A leader that has nothing to write finds out at once, and compares.
+func TestAdoptUnderAnIdleLeader(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	relay := relaytest.Run(t, db)
+	relay.AwaitRole(t, ready, "leader")
+	mustAdopt(t, db, nil, "--keep-pending", "--yes")
+	pgtest.WaitUntil(t, 10*time.Second, "the gap is closed", func() (bool, string) {
+		closed := pgtest.Values[bool](t, db, "select ended_at is not null from attendee_relay.gap")
+		return slices.Equal(closed, []bool{true}), fmt.Sprint(closed)
+	})
+	relay.AwaitRole(t, ready, "leader")
+}
+
 // What stands in the way of streaming on, and is ended by adopt while the relay runs.
 func TestAdoptEndsTheFault(t *testing.T) {
 	t.Parallel()

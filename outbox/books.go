@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
@@ -41,7 +42,7 @@ func (r *Recorder) Exist(ctx context.Context) (bool, error) {
 // Open implements replication.Books. On a first start it touches nothing unless the payload query can be used; later an
 // unusable one stops rendering only.
 func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source *replication.Source) (replication.Position, error) {
-	r.dropDead(ctx)
+	r.drop(ctx)
 	conn, release, err := r.writer.hold(ctx)
 	if err != nil {
 		return replication.Position{}, err
@@ -77,15 +78,15 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	return at, nil
 }
 
-// dropDead closes the connections on which the server does not answer any more. Otherwise each of them would be found dead
-// by a try of its own, and after a restart of the server every try waits longer than the one before.
-func (r *Recorder) dropDead(ctx context.Context) {
-	ctx, cancel := context.WithTimeoutCause(ctx, postgres.ConnectTimeout, errors.New("the database did not answer in time"))
-	defer cancel()
+// drop closes the connections of the last leadership. A new one costs milliseconds; finding out that one is dead takes as
+// long as a deadline.
+func (r *Recorder) drop(ctx context.Context) {
 	r.writer.mu.Lock()
 	defer r.writer.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	for _, conn := range []*pgx.Conn{r.writer.conn, r.reader.conn} {
-		if conn != nil && !conn.IsClosed() && conn.Ping(ctx) != nil {
+		if conn != nil && !conn.IsClosed() {
 			_ = conn.Close(ctx)
 		}
 	}

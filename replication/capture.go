@@ -53,6 +53,7 @@ type Capture struct {
 	progressed bool
 	// unreadable is what the stream carried last that the catalog does not explain; nil: nothing.
 	unreadable *unreadable
+	patience   patience
 	// resynced: a new start was made after a loss, and nothing has been recorded since.
 	resynced   bool
 	resyncedAt time.Time
@@ -173,7 +174,7 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	c.oldest.Store(0)
 	queue := newQueue()
 	group, ctx := errgroup.WithContext(ctx)
-	reader := &stream{conn: conn, assembler: newAssembler(source, c.PartSize), queue: queue, interval: c.config.Takeover / 3,
+	reader := &stream{conn: conn, assembler: newAssembler(source, c.PartSize), queue: queue, interval: c.config.Takeover / 3, patience: &c.patience,
 		recorded: &c.recorded, serverEnd: &c.serverEnd}
 	var reconciled atomic.Pointer[string]
 	writer := &record{reconciled: &reconciled, recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue, recorded: &c.recorded, oldest: &c.oldest,

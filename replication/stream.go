@@ -25,6 +25,9 @@ type stream struct {
 	queue     *queue
 	// interval is how often the server hears of us at least, and how long it may be silent before it is asked.
 	interval time.Duration
+	// patience outlives the stream, which began at started.
+	patience *patience
+	started  time.Time
 	// recorded is what the Recorder has made durable: the only position that is confirmed.
 	recorded *atomic.Uint64
 
@@ -41,7 +44,8 @@ type stream struct {
 
 // receive reads until the context ends or the connection fails.
 func (s *stream) receive(ctx context.Context) error {
-	s.heard, s.told = time.Now(), time.Now()
+	s.started = time.Now()
+	s.heard, s.told = s.started, s.started
 	wake := context.AfterFunc(ctx, func() { _ = s.conn.Conn().SetReadDeadline(time.Unix(1, 0)) })
 	defer wake()
 	for {
@@ -70,6 +74,9 @@ func (s *stream) receive(ctx context.Context) error {
 
 func (s *stream) take(ctx context.Context, message pgproto3.BackendMessage) error {
 	s.heard, s.asked = time.Now(), false
+	if s.heard.Sub(s.started) > maxPatience {
+		s.patience.rewarded()
+	}
 	switch m := message.(type) {
 	case *pgproto3.CopyData:
 		if len(m.Data) == 0 {
@@ -102,6 +109,7 @@ func (s *stream) takeWAL(ctx context.Context, data []byte) error {
 	if err != nil || commit == nil {
 		return err
 	}
+	s.patience.rewarded()
 	if len(commit.Changes) == 0 && commit.Part == 0 {
 		// Postgres 14 sends empty transactions: they move the position and nothing else.
 		return s.enqueue(ctx, item{advance: commit.EndLSN})
@@ -165,7 +173,8 @@ func (s *stream) wake() time.Duration { return min(tick, s.interval/2) }
 func (s *stream) keepInTouch(now time.Time) error {
 	progress := pglogrepl.LSN(s.recorded.Load()) != s.confirmed
 	switch silent := now.Sub(s.heard); {
-	case silent > 2*s.interval && s.asked:
+	case silent > s.patience.of(2*s.interval) && s.asked:
+		s.patience.lost()
 		return fmt.Errorf("reading the replication stream: %w for %v", postgres.ErrSilent, silent.Round(time.Millisecond))
 	case silent > s.interval && !s.asked:
 		s.asked = true

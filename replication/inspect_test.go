@@ -3,7 +3,6 @@ package replication_test
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -167,7 +166,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			alter table people owner to "blind"`)
 		paste(t, db, server, "alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()")
 		i := inspector(db)
-		i.URL = secret.New(as(t, db, "blind"))
+		i.URL = secret.New(db.As(t, "blind", "x"))
 		for _, want := range []string{"GRANT pg_read_all_stats TO", "ALTER SYSTEM SET synchronous_standby_names"} {
 			found := inspect(t, i)
 			at := slices.IndexFunc(found.Findings, func(f fault.Finding) bool { return f.Level == fault.Warn })
@@ -220,7 +219,7 @@ func TestGrantsForARoleThatOwnsNothing(t *testing.T) {
 	t.Cleanup(func() { db.Exec(t, `drop owned by "`+role+`"; drop role "`+role+`"`) })
 	i := inspector(db)
 	i.Config.Table = "app.people"
-	i.URL = secret.New(as(t, db, role))
+	i.URL = secret.New(db.As(t, role, "x"))
 	want := []string{"fail row_security", "fail privilege", "fail privilege", "warn connections", "warn wal_keep_unlimited", "fail privilege"}
 	found := inspect(t, i)
 	if got := unmet(found); !slices.Equal(got, want) {
@@ -249,7 +248,7 @@ func TestColumnGrantsAreEnough(t *testing.T) {
 	db.Exec(t, table+"create publication "+db.Name()+" for table people; create role "+role+" login replication password 'x'; grant select (id) on people to "+role)
 	t.Cleanup(func() { db.Exec(t, "drop owned by "+role+"; drop role "+role) })
 	i := inspector(db)
-	i.URL = secret.New(as(t, db, role))
+	i.URL = secret.New(db.As(t, role, "x"))
 	if list := withoutWALKeep(unmet(inspect(t, i))); !slices.Equal(list, []string{"fail privilege"}) {
 		t.Errorf("without the status: not ok: %q", list)
 	}
@@ -257,17 +256,6 @@ func TestColumnGrantsAreEnough(t *testing.T) {
 	if list := withoutWALKeep(unmet(inspect(t, i))); len(list) > 0 {
 		t.Errorf("not ok: %q", list)
 	}
-}
-
-// as returns the database's URL for another role.
-func as(t *testing.T, db *pgtest.DB, role string) string {
-	t.Helper()
-	u, err := url.Parse(db.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.User = url.UserPassword(role, "x")
-	return u.String()
 }
 
 func TestInspectSlots(t *testing.T) {

@@ -22,7 +22,7 @@ func TestTakeoverThatDoesNotArrive(t *testing.T) {
 	db.Exec(t, table+"create role "+role+" superuser login password 'x'")
 	t.Cleanup(func() { db.Exec(t, "drop role "+role) })
 	i := inspector(db)
-	i.URL = secret.New(forgetful(t, as(t, db, role), "wal_sender_timeout"))
+	i.URL = secret.New(forgetful(t, db.As(t, role, "x"), "wal_sender_timeout"))
 	found := inspect(t, i)
 	if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{"warn sender_timeout"}) {
 		t.Fatalf("not ok: %q:\n%s", got, describe(found))

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"attendee-relay/config"
-	"attendee-relay/internal/postgres"
 	"attendee-relay/outbox"
 	"attendee-relay/replication"
 )
@@ -45,7 +44,7 @@ under REPLICATION_ON_LOSS=stop, slot_lost and slot_missing. Relays may run meanw
 }
 
 func adopt(ctx context.Context, cfg *config.Config, flags adoptFlags, out io.Writer) error {
-	conn, err := postgres.Direct(ctx, cfg.Database.ReplicationURL, "attendee-relay/"+cfg.Deployment+" adopt")
+	conn, err := direct(ctx, cfg, "adopt")
 	if err != nil {
 		return fmt.Errorf("connecting to adopt the bookkeeping: %w", err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -132,7 +131,7 @@ func TestManualSetupByARoleThatOwnsNothing(t *testing.T) {
 	t.Cleanup(func() { db.Exec(t, "drop owned by "+role+" cascade; drop role "+role) })
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, db, receiver.URL)
-	environ := append(relaytest.Environ(db), "DATABASE_URL="+as(t, db, role), "REPLICATION_SETUP=manual", "REPLICATION_PUBLICATION="+db.Name())
+	environ := append(relaytest.Environ(db), "DATABASE_URL="+db.As(t, role, "x"), "REPLICATION_SETUP=manual", "REPLICATION_PUBLICATION="+db.Name())
 	for round := 1; ; round++ {
 		got := invoke(t, environ, "check", "--json")
 		if got.status == statusDone {
@@ -161,15 +160,4 @@ func TestManualSetupByARoleThatOwnsNothing(t *testing.T) {
 	if owns := pgtest.Value[*string](t, db, owned, role); owns != nil {
 		t.Errorf("the role owns %s", *owns)
 	}
-}
-
-// as returns the database's URL for another role.
-func as(t *testing.T, db *pgtest.DB, role string) string {
-	t.Helper()
-	u, err := url.Parse(db.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.User = url.UserPassword(role, "x")
-	return u.String()
 }

@@ -24,12 +24,7 @@ func TestStandbyTakesOverFromALeaderThatIsCutOff(t *testing.T) {
 			db := pgtest.New(t)
 			receiver := relaytest.NewReceiver(t, nil)
 			event := relaytest.AddEvent(t, db, receiver.URL)
-			network := relaytest.Proxy(t, db)
-			settings := []string{"REPLICATION_TAKEOVER=" + takeover.String()}
-			leader := relaytest.Run(t, db, append(settings, relaytest.Through(t, db, network))...)
-			leader.AwaitRole(t, ready, "leader")
-			standby := relaytest.Run(t, db, settings...)
-			standby.AwaitRole(t, ready, "standby")
+			network, leader, standby := startCutOff(t, db, takeover)
 			load := relaytest.StartLoad(t, db, relaytest.Seed(t), false, event)
 			receiver.Await(t, 100, ready)
 
@@ -68,12 +63,7 @@ func TestStandbyTakesOverFromALeaderCutOffInItsTransaction(t *testing.T) {
 			db := pgtest.New(t)
 			receiver := relaytest.NewReceiver(t, nil)
 			event := relaytest.AddEvent(t, db, receiver.URL)
-			network := relaytest.Proxy(t, db)
-			settings := []string{"REPLICATION_TAKEOVER=" + takeover.String()}
-			leader := relaytest.Run(t, db, append(settings, relaytest.Through(t, db, network))...)
-			leader.AwaitRole(t, ready, "leader")
-			standby := relaytest.Run(t, db, settings...)
-			standby.AwaitRole(t, ready, "standby")
+			network, leader, standby := startCutOff(t, db, takeover)
 
 			release := holdInTransaction(t, db, event)
 			began := time.Now()
@@ -110,4 +100,16 @@ func TestStandbyNoticesThatItIsCutOff(t *testing.T) {
 	t.Logf("noticed after %v", time.Since(began).Round(10*time.Millisecond))
 	network.Resume()
 	standby.AwaitRole(t, ready, "standby")
+}
+
+// startCutOff starts a leader whose connections lead through a proxy, and a standby whose do not.
+func startCutOff(t *testing.T, db *pgtest.DB, takeover time.Duration) (network *cutproxy.Proxy, leader, standby *relaytest.Relay) {
+	t.Helper()
+	network = relaytest.Proxy(t, db)
+	settings := []string{"REPLICATION_TAKEOVER=" + takeover.String()}
+	leader = relaytest.Run(t, db, append(settings, relaytest.Through(t, db, network))...)
+	leader.AwaitRole(t, ready, "leader")
+	standby = relaytest.Run(t, db, settings...)
+	standby.AwaitRole(t, ready, "standby")
+	return network, leader, standby
 }

@@ -29,7 +29,7 @@ type inspection struct {
 // because the database is away, is a finding too.
 func inspect(ctx context.Context, cfg *config.Config, command string) (*inspection, error) {
 	seen := &inspection{}
-	conn, err := postgres.Direct(ctx, cfg.Database.ReplicationURL, "attendee-relay/"+cfg.Deployment+" "+command)
+	conn, err := direct(ctx, cfg, command)
 	if err == nil {
 		seen.conn = conn
 		err = seen.look(ctx, cfg)
@@ -39,6 +39,11 @@ func inspect(ctx context.Context, cfg *config.Config, command string) (*inspecti
 		return seen, nil
 	}
 	return seen, err
+}
+
+// direct opens the connection of a command, which its name tells from those of a relay.
+func direct(ctx context.Context, cfg *config.Config, command string) (*pgx.Conn, error) {
+	return postgres.Direct(ctx, cfg.Database.ReplicationURL, "attendee-relay/"+cfg.Deployment+" "+command)
 }
 
 func unreachable(variable string, err error) fault.Finding {

@@ -169,7 +169,7 @@ func TestTeardownLeavesOthersAlone(t *testing.T) {
 				role := "relay_" + db.Name()
 				db.Exec(t, "create role "+role+" login password 'x'")
 				t.Cleanup(func() { db.Exec(t, "drop role "+role) })
-				environ = append(environ, "DATABASE_URL="+as(t, db, role))
+				environ = append(environ, "DATABASE_URL="+db.As(t, role, "x"))
 			}
 			t.Cleanup(func() {
 				db.Exec(t, "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1", db.Name())
@@ -189,7 +189,7 @@ func TestSetupSQL(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	role := "Relay " + db.Name()
-	environ := append(relaytest.Environ(db), "DATABASE_URL="+as(t, db, role), "REPLICATION_SETUP=manual")
+	environ := append(relaytest.Environ(db), "DATABASE_URL="+db.As(t, role, "x"), "REPLICATION_SETUP=manual")
 	away := invoke(t, []string{"DATABASE_URL=postgres://relay:hidden@127.0.0.1:1/x"}, "setup", "--sql")
 	if away.status != statusDone || strings.Contains(away.stdout+away.stderr, "hidden") {
 		t.Errorf("without a database: %+v", away)

@@ -11,7 +11,6 @@ import (
 
 	"attendee-relay/config"
 	"attendee-relay/internal/fault"
-	"attendee-relay/internal/postgres"
 	"attendee-relay/outbox"
 	"attendee-relay/replication"
 )
@@ -84,7 +83,7 @@ func readStatus(ctx context.Context, cfg *config.Config) (*relayStatus, error) {
 func (s *relayStatus) roleAndFaults(ctx context.Context, cfg *config.Config) (*pgx.Conn, error) {
 	if local := askLocal(ctx, cfg.Admin.Addr); local != nil {
 		s.Role, s.Faults = local.Role, local.Faults
-		conn, err := postgres.Direct(ctx, cfg.Database.ReplicationURL, "attendee-relay/"+cfg.Deployment+" status")
+		conn, err := direct(ctx, cfg, "status")
 		if err != nil {
 			return nil, fmt.Errorf("connecting to the database: %w", err)
 		}

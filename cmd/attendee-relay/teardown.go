@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"attendee-relay/config"
-	"attendee-relay/internal/postgres"
 	"attendee-relay/outbox"
 	"attendee-relay/replication"
 )
@@ -37,7 +36,7 @@ to do.`,
 			if flags.sql {
 				return printTeardownSQL(p.stdout, cfg, flags.purge)
 			}
-			conn, err := postgres.Direct(cmd.Context(), cfg.Database.ReplicationURL, "attendee-relay/"+cfg.Deployment+" teardown")
+			conn, err := direct(cmd.Context(), cfg, "teardown")
 			if err != nil {
 				return fmt.Errorf("connecting to the database: %w", err)
 			}

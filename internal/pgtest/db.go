@@ -84,6 +84,17 @@ func (db *DB) URL() string {
 	return u.String()
 }
 
+// As returns the address of the database for another role, whose password is given.
+func (db *DB) As(t testing.TB, role, password string) string {
+	t.Helper()
+	u, err := url.Parse(db.URL())
+	if err != nil {
+		t.Fatalf("reading the test's database URL: %v", err)
+	}
+	u.User = url.UserPassword(role, password)
+	return u.String()
+}
+
 // Pool returns a new pool of connections, closed when the test ends.
 func (db *DB) Pool(t testing.TB, configure ...func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()

@@ -69,6 +69,11 @@ func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit) (
 		}
 		accepted := l.decide(commit, n)
 		follow(places, n)
+		for _, w := range waiting {
+			if w.key != nil {
+				held[*w.key] = true // the row may have another key by now
+			}
+		}
 		for _, a := range accepted {
 			places = append(places, a.place)
 			// An acceptance whose key already waits queues behind it, so that an earlier one is never sent after a later.

@@ -42,7 +42,7 @@ func (r *Recorder) Exist(ctx context.Context) (bool, error) {
 // Open implements replication.Books. On a first start it touches nothing unless the payload query can be used; later an
 // unusable one stops rendering only.
 func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source *replication.Source) (replication.Position, error) {
-	r.drop(ctx)
+	r.dropDead(ctx)
 	conn, release, err := r.writer.hold(ctx)
 	if err != nil {
 		return replication.Position{}, err
@@ -78,19 +78,22 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	return at, nil
 }
 
-// drop closes the connections of the last leadership. A new one costs milliseconds; finding out that one is dead takes as
-// long as a deadline.
-func (r *Recorder) drop(ctx context.Context) {
+// dropDead closes the connections on which the server does not answer any more. Otherwise each of them would be found dead
+// by a try of its own, and after a restart of the server every try waits longer than the one before.
+func (r *Recorder) dropDead(ctx context.Context) {
 	r.writer.mu.Lock()
 	defer r.writer.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
 	defer cancel()
 	for _, conn := range []*pgx.Conn{r.writer.conn, r.reader.conn} {
-		if conn != nil && !conn.IsClosed() {
+		if conn != nil && !conn.IsClosed() && conn.Ping(ctx) != nil {
 			_ = conn.Close(ctx)
 		}
 	}
 }
+
+// aliveTimeout is how long both connections may take to say that they are alive; new ones cost milliseconds.
+const aliveTimeout = time.Second
 
 // checkQuery shows an unusable payload query on the fault board, and takes it off when it can be used.
 func (r *Recorder) checkQuery(ctx context.Context) error {

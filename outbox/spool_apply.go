@@ -151,6 +151,12 @@ func endSpool(ctx context.Context, tx pgx.Tx) error {
 
 // addSpooled records the next rows with one statement. Only rows that may continue deleted ones are looked at here.
 func (r *Recorder) addSpooled(ctx context.Context, tx pgx.Tx, state *spoolState) (accepted int64, err error) {
+	if state.cursor == 0 {
+		// Statistics of an earlier transaction would have every row compared with every other one.
+		if _, err := tx.Exec(ctx, "ANALYZE (SKIP_LOCKED) attendee_relay.spool"); err != nil {
+			return 0, err
+		}
+	}
 	var until *int64
 	if err := tx.QueryRow(ctx, spoolNextSQL, state.cursor, r.spoolBatch).Scan(&until); err != nil {
 		return 0, err

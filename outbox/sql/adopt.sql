@@ -14,7 +14,8 @@ WITH emptied AS (
            phase = $3,
            epoch = epoch + 1,
            seen_snapshot = NULL,
-           seen_until = NULL
+           seen_until = NULL,
+           spool_step = CASE WHEN $5 THEN NULL ELSE spool_step END
     RETURNING lsn
 )
 INSERT INTO attendee_relay.gap AS g (reason, from_lsn, announce)

@@ -37,8 +37,8 @@ type Owner struct {
 type Adoption struct {
 	// Was and Is name the owner that the bookkeeping has and would get.
 	Was, Is Owner
-	// SettingsChanged: the SOURCE_* settings are other ones, so the ledger begins anew, by SOURCE_BASELINE. Else it is
-	// compared with the table, and what it lacks is announced.
+	// SettingsChanged: the SOURCE_* settings are other ones, so what the ledger lacks is announced only by SOURCE_BASELINE=send.
+	// Else it is announced.
 	SettingsChanged bool
 	// Behind: the server's WAL ends, at WAL, before Checkpoint.
 	Behind          bool

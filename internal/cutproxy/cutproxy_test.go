@@ -136,10 +136,7 @@ func TestCutResetsBothSides(t *testing.T) {
 		t.Errorf("the client sees %v", err)
 	}
 	<-gone
-	p.Resume()
-	again := dial(t, p)
-	say(t, again, "b")
-	expect(t, again, "one b")
+	expectHealed(t, p)
 }
 
 func TestStrandLeavesHalfOpen(t *testing.T) {
@@ -179,10 +176,7 @@ func TestRefuse(t *testing.T) {
 	if !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("a refused client sees %v", err)
 	}
-	p.Resume()
-	again := dial(t, p)
-	say(t, again, "b")
-	expect(t, again, "one b")
+	expectHealed(t, p)
 }
 
 func TestSwitchLeadsToAnother(t *testing.T) {
@@ -215,4 +209,13 @@ func TestDelayHoldsEachWay(t *testing.T) {
 	if took := time.Since(began); took < 2*delay {
 		t.Errorf("the answer took %v", took)
 	}
+}
+
+// expectHealed resumes the proxy and expects a new connection to reach the first server.
+func expectHealed(t *testing.T, p *cutproxy.Proxy) {
+	t.Helper()
+	p.Resume()
+	again := dial(t, p)
+	say(t, again, "b")
+	expect(t, again, "one b")
 }

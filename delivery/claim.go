@@ -21,8 +21,13 @@ const (
 // claimUntil claims and starts messages until ctx ends. A claim that is under way then may finish, bounded by requests,
 // and what it brings is sent: a message leased and dropped would wait for the end of its lease.
 func (d *Dispatcher) claimUntil(ctx, requests context.Context, start func(outbox.Message)) {
+	var probed time.Time
 	for ctx.Err() == nil {
 		err := d.claim(requests, start)
+		if now := time.Now(); err == nil && now.Sub(probed) >= pollInterval {
+			probed = now
+			err = d.probe(requests, start)
+		}
 		switch {
 		case err == nil:
 			d.claims.recovered()
@@ -42,41 +47,60 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	if d.settler.outage.failing.Load() {
 		return nil
 	}
-	free, busy := d.gate.room()
+	now := time.Now()
+	free, trial, busy := d.gate.room(now)
 	if free == 0 {
 		return nil
 	}
 	perEndpoint := d.pace.bound(d.gate.perEndpoint)
-	d.pace.hold(busy, perEndpoint, time.Now())
-	req := outbox.ClaimRequest{Limit: min(free, claimBatch), Lease: d.lease, PerEndpoint: perEndpoint, Busy: busy}
-
-	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
-	messages, err := d.store.Claim(ctx, req)
-	cancel()
+	d.pace.hold(busy, perEndpoint, now)
+	req := outbox.ClaimRequest{Limit: min(free, claimBatch), Lease: d.lease, PerEndpoint: perEndpoint, Busy: busy, Trial: trial}
+	messages, err := d.ask(ctx, func(ctx context.Context) ([]outbox.Message, error) { return d.store.Claim(ctx, req) })
 	if err != nil {
 		return err
 	}
+	d.begin(messages, start)
+	d.gate.claimed(req, messages)
+	return nil
+}
+
+// probe sends the probes that are due, as far as there are places.
+func (d *Dispatcher) probe(ctx context.Context, start func(outbox.Message)) error {
+	free := d.gate.vacant()
+	if free == 0 || d.settler.outage.failing.Load() {
+		return nil
+	}
+	messages, err := d.ask(ctx, func(ctx context.Context) ([]outbox.Message, error) {
+		return d.store.Probe(ctx, min(free, claimBatch), d.lease)
+	})
+	d.begin(messages, start)
+	return err
+}
+
+// ask bounds a call to the store.
+func (d *Dispatcher) ask(ctx context.Context, call func(context.Context) ([]outbox.Message, error)) ([]outbox.Message, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
+	defer cancel()
+	return call(ctx)
+}
+
+// begin starts what was leased. A request must end before its lease does, or somebody else sends the message meanwhile:
+// without a whole timeout left it is not begun.
+func (d *Dispatcher) begin(messages []outbox.Message, start func(outbox.Message)) {
 	left := 0
-	for _, m := range messages {
-		if !d.mayStart(&m) {
+	for i := range messages {
+		m, now := &messages[i], time.Now()
+		if m.LeaseEnds.Sub(now) < d.timeout || !d.gate.take(m, now) {
 			left++
 			continue
 		}
-		start(m)
+		d.pace.spend(m, now)
+		start(*m)
 	}
 	if left > 0 {
 		d.log.Warn("claimed messages could not be sent within their lease and come due again with its end",
 			zap.Int("messages", left))
 	}
-	d.gate.claimed(req, messages)
-	return nil
-}
-
-// mayStart reports whether m can be sent now, and takes its place. A request must end before its lease does, or somebody
-// else sends the message meanwhile: without a whole timeout left it is not begun.
-func (d *Dispatcher) mayStart(m *outbox.Message) bool {
-	now := time.Now()
-	return m.LeaseEnds.Sub(now) >= d.timeout && d.pace.spend(m.Endpoint, now) && d.gate.take(m.Endpoint)
 }
 
 // await returns when another claim is worth it: on a nudge, when enough places are free for which messages may be

@@ -14,9 +14,11 @@ import (
 // Store is where messages are leased from and outcomes go to. Its errors hold neither a URL nor connection data: they
 // are logged.
 type Store interface {
-	// Claim leases messages that are due, at most req.Limit of them and, of an endpoint, at most req.PerEndpoint minus
+	// Claim leases messages that are due, at most req.Limit of them and, of an endpoint, at most its Standing's Places minus
 	// what req.Busy says. Fewer than both bounds allow means that no more are due.
 	Claim(ctx context.Context, req outbox.ClaimRequest) ([]outbox.Message, error)
+	// Probe leases the oldest message of each paused endpoint whose probe is due, at most limit of them.
+	Probe(ctx context.Context, limit int, lease time.Duration) ([]outbox.Message, error)
 	// Settle records every outcome, or none and returns an error; what comes after its lease is refused, not an error.
 	// It may get the same settlements again after an error.
 	Settle(ctx context.Context, settlements []outbox.Settlement) (outbox.Settled, error)
@@ -91,7 +93,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.claimUntil(ctx, requests, func(m outbox.Message) {
 		flying.Go(func() {
 			results <- d.deliver(requests, m)
-			d.gate.release(m.Endpoint)
+			d.gate.release(&m, time.Now())
 		})
 	})
 	flying.Wait()
@@ -103,7 +105,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // deliver sends one message and decides what becomes of it.
 func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) outbox.Settlement {
 	x := d.sender.Send(ctx, m)
-	outcome := d.policy.outcome(m.Attempts, x, time.Now())
+	outcome := d.policy.outcome(&m, x, time.Now())
 	d.metrics.observe(&m, outcome)
 	d.report(&m, x.Reason, outcome)
 	return outbox.Settlement{Message: m, Outcome: outcome}

@@ -2,11 +2,15 @@ package delivery
 
 import (
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
 	"attendee-relay/outbox"
 )
+
+// silence is how long an endpoint with requests in flight may answer none before it gets no more while places are scarce.
+const silence = time.Second
 
 // gate keeps the bounds on requests in flight, over all and of each endpoint, and knows when a place that became free is
 // worth a claim: only where a claim may have left messages behind for want of it.
@@ -17,9 +21,11 @@ type gate struct {
 
 	mu     sync.Mutex
 	flying int
+	// trials of them are to endpoints on trial.
+	trials int
 	lanes  map[uuid.UUID]*lane
-	// starved: the last claim took as much as there was room for in all.
-	starved bool
+	// starved: the last claim took as much as there was room for in all; trialStarved: for endpoints on trial.
+	starved, trialStarved bool
 	// freed counts the places worth a claim that became free since the last one.
 	freed int
 }
@@ -28,6 +34,8 @@ type gate struct {
 type lane struct {
 	flying int
 	capped bool
+	// heard is when its last request ended, or its first began.
+	heard time.Time
 }
 
 func newGate(total, perEndpoint int) *gate {
@@ -37,49 +45,70 @@ func newGate(total, perEndpoint int) *gate {
 	}
 }
 
-// room returns how many requests may start, and how many each endpoint has in flight; it begins a new count of places.
-func (g *gate) room() (free int, busy map[uuid.UUID]int) {
+// room returns how many requests may start in all and to endpoints on trial, and how many each endpoint has in flight; it
+// begins a new count of places. Endpoints on trial may have half of all places, so that those that answer always have the
+// other half. When half are taken, an endpoint that has fallen silent counts as full.
+func (g *gate) room(now time.Time) (free, trial int, busy map[uuid.UUID]int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.freed = 0
 	free = g.total - g.flying
-	g.starved = free == 0
+	trial = max(0, (g.total+1)/2-g.trials)
+	g.starved, g.trialStarved = free == 0, trial == 0
+	scarce := g.flying > g.total/2
 	busy = make(map[uuid.UUID]int, len(g.lanes))
 	for endpoint, l := range g.lanes {
 		busy[endpoint] = l.flying
-		l.capped = l.flying >= g.perEndpoint
+		if scarce && now.Sub(l.heard) > silence {
+			busy[endpoint] = g.perEndpoint
+		}
+		l.capped = busy[endpoint] >= g.perEndpoint
 	}
-	return free, busy
+	return free, trial, busy
+}
+
+// vacant returns how many requests may start, and nothing else.
+func (g *gate) vacant() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.total - g.flying
 }
 
 // take occupies a place, if there is one.
-func (g *gate) take(endpoint uuid.UUID) bool {
+func (g *gate) take(m *outbox.Message, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lanes[endpoint]
+	l := g.lanes[m.Endpoint]
 	if l == nil {
-		l = &lane{}
+		l = &lane{heard: now}
 	}
 	if g.flying >= g.total || l.flying >= g.perEndpoint {
 		return false
 	}
-	g.lanes[endpoint] = l
+	g.lanes[m.Endpoint] = l
 	l.flying++
 	g.flying++
+	if m.Standing.Trial {
+		g.trials++
+	}
 	return true
 }
 
 // release gives a place back.
-func (g *gate) release(endpoint uuid.UUID) {
+func (g *gate) release(m *outbox.Message, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lanes[endpoint]
+	l := g.lanes[m.Endpoint]
 	l.flying--
+	l.heard = now
 	g.flying--
-	if l.flying == 0 {
-		delete(g.lanes, endpoint)
+	if m.Standing.Trial {
+		g.trials--
 	}
-	if g.starved || l.capped {
+	if l.flying == 0 {
+		delete(g.lanes, m.Endpoint)
+	}
+	if g.starved || l.capped || g.trialStarved && m.Standing.Trial {
 		g.free(1)
 	}
 }
@@ -87,9 +116,15 @@ func (g *gate) release(endpoint uuid.UUID) {
 // claimed notes where a claim met a bound, so that there may be more behind it. Places given back while the claim was
 // under way are free already.
 func (g *gate) claimed(req outbox.ClaimRequest, messages []outbox.Message) {
-	count := make(map[uuid.UUID]int)
+	count, places := make(map[uuid.UUID]int), make(map[uuid.UUID]int)
+	trials := 0
 	for i := range messages {
-		count[messages[i].Endpoint]++
+		m := &messages[i]
+		count[m.Endpoint]++
+		places[m.Endpoint] = m.Standing.Places
+		if m.Standing.Trial {
+			trials++
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,17 +132,18 @@ func (g *gate) claimed(req outbox.ClaimRequest, messages []outbox.Message) {
 		g.starved = true
 		g.free(g.total - g.flying)
 	}
+	g.trialStarved = g.trialStarved || trials >= req.Trial
 	for endpoint, n := range count {
-		if n < req.PerEndpoint-req.Busy[endpoint] {
+		if n < places[endpoint]-req.Busy[endpoint] {
 			continue
 		}
 		l := g.lanes[endpoint]
 		if l == nil {
-			g.free(g.perEndpoint)
+			g.free(places[endpoint])
 			continue
 		}
 		l.capped = true
-		g.free(g.perEndpoint - l.flying)
+		g.free(max(0, places[endpoint]-l.flying))
 	}
 }
 

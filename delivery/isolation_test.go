@@ -116,17 +116,17 @@ func TestPaceForgetsEndpointsThatRested(t *testing.T) {
 	t.Parallel()
 	p := newPace(2)
 	for range 1000 {
-		p.spend(uuid.New(), noon)
+		p.spend(&outbox.Message{Endpoint: uuid.New()}, noon)
 	}
 	busy := map[uuid.UUID]int{}
 	p.hold(busy, 8, noon)
-	if len(p.limiters) != 1000 || len(busy) != 1000 {
-		t.Errorf("%d limiters, %d held back", len(p.limiters), len(busy))
+	if len(p.buckets) != 1000 || len(busy) != 1000 {
+		t.Errorf("%d buckets, %d held back", len(p.buckets), len(busy))
 	}
 	busy = map[uuid.UUID]int{}
 	p.hold(busy, 8, noon.Add(time.Second))
-	if len(p.limiters) != 0 || len(busy) != 0 {
-		t.Errorf("%d limiters, %d held back", len(p.limiters), len(busy))
+	if len(p.buckets) != 0 || len(busy) != 0 {
+		t.Errorf("%d buckets, %d held back", len(p.buckets), len(busy))
 	}
 }
 

@@ -23,18 +23,22 @@ type policy struct {
 	random func() float64
 }
 
-// outcome decides for a message with this many attempts recorded before. A schedule of n waits makes n+1 attempts.
-func (p policy) outcome(recorded int, x Exchange, now time.Time) outbox.Outcome {
+// outcome decides what becomes of m after an exchange. A schedule of n waits makes n+1 attempts, besides those that use up no
+// step of it.
+func (p policy) outcome(m *outbox.Message, x Exchange, now time.Time) outbox.Outcome {
 	switch {
-	case x.Reason == reasonDelivered:
+	case x.fate == delivered:
 		return outbox.Delivered(x.Attempt)
-	case x.Reason == reasonInterrupted:
-		// The relay ended this one itself, so it is never the attempt that a message dies of.
-		return outbox.RetryIn(p.spread(p.schedule[0]), x.Attempt)
-	case recorded >= len(p.schedule):
+	case x.fate == held:
+		return outbox.Gone(x.Attempt)
+	case x.fate == undone:
+		return outbox.Interrupted(p.spread(p.schedule[0]), x.Attempt)
+	case m.Standing.Probe:
+		return outbox.Waits(x.Attempt)
+	case m.Step >= len(p.schedule):
 		return outbox.Dead(x.Attempt)
 	}
-	wait := p.spread(p.schedule[recorded])
+	wait := p.spread(p.schedule[m.Step])
 	if x.Attempt.Status == http.StatusTooManyRequests || x.Attempt.Status == http.StatusServiceUnavailable {
 		wait = max(wait, retryAfter(x.RetryAfter, now))
 	}

@@ -18,25 +18,28 @@ func fixed(v float64) func() float64 { return func() float64 { return v } }
 func answer(status int) Exchange {
 	x := Exchange{}
 	x.Attempt.Status = status
-	x.Reason, x.Attempt.Error = ofStatus(status)
+	x.Reason, x.Attempt.Error, x.fate = judge(ending{status: status})
 	return x
 }
+
+// at is a message that has used up so many steps of its schedule.
+func at(step int) *outbox.Message { return &outbox.Message{Step: step, Attempts: step} }
 
 func TestScheduleOfNWaitsMakesOneAttemptMore(t *testing.T) {
 	t.Parallel()
 	p := policy{schedule: []time.Duration{time.Second, time.Minute, time.Hour}, random: fixed(0.5)}
-	for recorded, want := range []time.Duration{time.Second, time.Minute, time.Hour} {
-		o := p.outcome(recorded, answer(500), noon)
+	for step, want := range []time.Duration{time.Second, time.Minute, time.Hour} {
+		o := p.outcome(at(step), answer(500), noon)
 		if o.State() != outbox.StatePending || o.Wait() != want {
-			t.Errorf("attempt %d: %s after %v, want pending after %v", recorded+1, o.State(), o.Wait(), want)
+			t.Errorf("attempt %d: %s after %v, want pending after %v", step+1, o.State(), o.Wait(), want)
 		}
 	}
-	for _, recorded := range []int{3, 4, 100} {
-		if o := p.outcome(recorded, answer(500), noon); o.State() != outbox.StateDead {
-			t.Errorf("attempt %d: %s, want dead", recorded+1, o.State())
+	for _, step := range []int{3, 4, 100} {
+		if o := p.outcome(at(step), answer(500), noon); o.State() != outbox.StateDead {
+			t.Errorf("attempt %d: %s, want dead", step+1, o.State())
 		}
-		if o := p.outcome(recorded, answer(204), noon); o.State() != outbox.StateDelivered {
-			t.Errorf("attempt %d answered 204: %s", recorded+1, o.State())
+		if o := p.outcome(at(step), answer(204), noon); o.State() != outbox.StateDelivered {
+			t.Errorf("attempt %d answered 204: %s", step+1, o.State())
 		}
 	}
 }
@@ -44,7 +47,7 @@ func TestScheduleOfNWaitsMakesOneAttemptMore(t *testing.T) {
 func TestAnAttemptThatTheRelayCutShortIsNeverTheLast(t *testing.T) {
 	t.Parallel()
 	p := policy{schedule: []time.Duration{time.Second}, random: fixed(0.5)}
-	if o := p.outcome(7, failed(errInterrupted, stepAnswer), noon); o.State() != outbox.StatePending || o.Wait() != time.Second {
+	if o := p.outcome(at(7), failed(errInterrupted, stepAnswer), noon); o.State() != outbox.StatePending || o.Wait() != time.Second {
 		t.Errorf("%s after %v", o.State(), o.Wait())
 	}
 }
@@ -54,7 +57,7 @@ func TestWaitStaysWithinItsJitter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		step := time.Duration(rapid.Int64Range(1, int64(maxStep)).Draw(t, "step"))
 		random := rapid.Float64Range(0, math.Nextafter(1, 0)).Draw(t, "random")
-		wait := policy{schedule: []time.Duration{step}, random: fixed(random)}.outcome(0, answer(500), noon).Wait()
+		wait := policy{schedule: []time.Duration{step}, random: fixed(random)}.outcome(at(0), answer(500), noon).Wait()
 		if float64(wait) < 0.8*float64(step)-1 || float64(wait) > 1.2*float64(step)+1 {
 			t.Fatalf("a step of %v became %v", step, wait)
 		}
@@ -105,14 +108,14 @@ func TestRetryAfterOnlyLengthensTheWait(t *testing.T) {
 			if !honoured {
 				expected = step
 			}
-			if got := p.outcome(0, x, noon).Wait(); got != expected {
+			if got := p.outcome(at(0), x, noon).Wait(); got != expected {
 				t.Errorf("status %d, Retry-After %.40q: %v, want %v", status, header, got, expected)
 			}
 		}
 	}
 	x := answer(429)
 	x.RetryAfter = "10"
-	if o := p.outcome(1, x, noon); o.State() != outbox.StateDead {
+	if o := p.outcome(at(1), x, noon); o.State() != outbox.StateDead {
 		t.Errorf("at the schedule's end: %s", o.State())
 	}
 }

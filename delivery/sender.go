@@ -24,6 +24,8 @@ type Exchange struct {
 	Attempt outbox.Attempt
 	// Reason is the one word for how it ended, one of a fixed list.
 	Reason Reason
+	// fate is what that means for the message.
+	fate fate
 	// RetryAfter is that header of the answer, as it came.
 	RetryAfter string
 }
@@ -118,7 +120,7 @@ func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) 
 func answered(resp *http.Response) Exchange {
 	x := Exchange{RetryAfter: resp.Header.Get("Retry-After")}
 	x.Attempt.Status = resp.StatusCode
-	x.Reason, x.Attempt.Error = ofStatus(resp.StatusCode)
+	x.Reason, x.Attempt.Error, x.fate = judge(ending{status: resp.StatusCode})
 	// After 101 the body is the bare connection, which no deadline of ours reaches.
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		x.Attempt.Response = excerpt(resp.Body)
@@ -127,6 +129,7 @@ func answered(resp *http.Response) Exchange {
 }
 
 func failed(err error, at step) Exchange {
-	reason, text := ofError(err, at)
-	return Exchange{Reason: reason, Attempt: outbox.Attempt{Error: text}}
+	x := Exchange{}
+	x.Reason, x.Attempt.Error, x.fate = judge(ending{err: err, at: at})
+	return x
 }

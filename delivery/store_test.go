@@ -75,10 +75,15 @@ func (s *memoryStore) Claim(ctx context.Context, req outbox.ClaimRequest) ([]out
 		row.token = uuid.New()
 		row.due = now.Add(req.Lease)
 		row.message.Token, row.message.LeaseEnds = row.token, row.due
-		row.message.Attempts = len(row.attempts)
+		row.message.Attempts, row.message.Step = len(row.attempts), len(row.attempts)
+		row.message.Standing.Places = req.PerEndpoint
 		claimed = append(claimed, row.message)
 	}
 	return claimed, ctx.Err()
+}
+
+func (s *memoryStore) Probe(context.Context, int, time.Duration) ([]outbox.Message, error) {
+	return nil, nil
 }
 
 func (s *memoryStore) Settle(ctx context.Context, settlements []outbox.Settlement) (outbox.Settled, error) {

@@ -11,42 +11,100 @@ const (
 	reasonRefused     Reason = "refused"
 )
 
-// statuses says what an answer means, the first range that holds it decides. Only 2xx is success; everything else is
-// retried by the schedule.
-var statuses = []struct {
-	first, last int
-	reason      Reason
-	meaning     string
-}{
-	{200, 299, reasonDelivered, ""},
-	{300, 399, "redirect", "redirects are not followed"},
-	{401, 401, "unauthorized", "the receiver asks for credentials"},
-	{403, 403, "forbidden", "the receiver refuses the request"},
-	{404, 404, "not_found", "nothing is at the URL"},
-	{405, 405, "method", "the URL takes no POST"},
-	{408, 408, "slow_request", "the receiver waited too long for the request"},
-	{410, 410, "gone", "the receiver wants no more messages"},
-	{413, 413, "too_large", "the receiver finds the message too large"},
-	{429, 429, "rate_limited", "the receiver asks for fewer requests"},
-	{400, 499, "rejected", "the receiver rejects the message"},
-	{502, 502, "bad_gateway", "the receiver's proxy cannot reach it"},
-	{503, 503, "unavailable", "the receiver is not available"},
-	{504, 504, "gateway_timeout", "the receiver's proxy waited too long for it"},
-	{500, 599, "server_error", "the receiver failed"},
-	// 101, the one 1xx that ends an exchange, and numbers that HTTP has no meaning for.
-	{0, 999, "unexpected", "this is no answer to a webhook"},
+// fate is what an ending means for the message.
+type fate string
+
+const (
+	// delivered: done.
+	delivered fate = "delivered"
+	// retried: tried again by the schedule, and a failure of the endpoint.
+	retried fate = "retried"
+	// held: kept until the endpoint, which is disabled by it, is enabled or has another URL.
+	held fate = "held"
+	// undone: tried again as if it had not been; it says nothing of the endpoint.
+	undone fate = "undone"
+)
+
+// ending is how an exchange ended: with a status, or with an error after it had come to a step.
+type ending struct {
+	status int
+	err    error
+	at     step
 }
 
-// ofStatus returns the reason of an answer and the text to record, which is empty for a success.
-func ofStatus(code int) (Reason, string) {
-	for _, s := range statuses {
-		if code < s.first || code > s.last {
+// verdicts says what each ending means; the first that matches decides. Only a 2xx is success, only a 410 is meant for good;
+// everything else is retried, for organisers mend their receivers. The texts are ours: those of the libraries hold host names,
+// addresses, and bytes that the receiver chose.
+var verdicts = []struct {
+	reason  Reason
+	meaning string
+	fate    fate
+	is      func(ending) bool
+}{
+	{reasonDelivered, "", delivered, statusIn(200, 299)},
+	{"redirect", "redirects are not followed", retried, statusIn(300, 399)},
+	{"unauthorized", "the receiver asks for credentials", retried, statusIn(401, 401)},
+	{"forbidden", "the receiver refuses the request", retried, statusIn(403, 403)},
+	{"not_found", "nothing is at the URL", retried, statusIn(404, 404)},
+	{"method", "the URL takes no POST", retried, statusIn(405, 405)},
+	{"slow_request", "the receiver waited too long for the request", retried, statusIn(408, 408)},
+	{"gone", "the receiver wants no more messages", held, statusIn(410, 410)},
+	{"too_large", "the receiver finds the message too large", retried, statusIn(413, 413)},
+	{"rate_limited", "the receiver asks for fewer requests", retried, statusIn(429, 429)},
+	{"rejected", "the receiver rejects the message", retried, statusIn(400, 499)},
+	{"bad_gateway", "the receiver's proxy cannot reach it", retried, statusIn(502, 502)},
+	{"unavailable", "the receiver is not available", retried, statusIn(503, 503)},
+	{"gateway_timeout", "the receiver's proxy waited too long for it", retried, statusIn(504, 504)},
+	{"server_error", "the receiver failed", retried, statusIn(500, 599)},
+	// 101, the one 1xx that ends an exchange, and numbers that HTTP has no meaning for.
+	{"unexpected", "this is no answer to a webhook", retried, statusIn(1, 999)},
+
+	// A refusal is a sentence already; it comes from the URL, the secret, or the socket.
+	{reasonRefused, "", retried, refused},
+	{reasonInterrupted, "the relay was stopped before an answer came", undone, interrupted},
+
+	{"dns", "no such host", retried, dns(isNotFound)},
+	{"dns", "the look-up took too long", retried, dns(isTimeout)},
+	{"dns", "the look-up failed", retried, dns(isAny)},
+
+	{"timeout", "the look-up of the host took too long", retried, timedOut(stepLookup)},
+	{"timeout", "no connection in time", retried, timedOut(stepConnect)},
+	{"timeout", "the TLS handshake was not finished in time", retried, timedOut(stepTLS)},
+	{"timeout", "no answer in time", retried, timedOut(stepAnswer)},
+
+	{"tls", "the certificate is for another host", retried, wrongHost},
+	{"tls", "the certificate is signed by an unknown authority", retried, unknownAuthority},
+	{"tls", "the certificate has expired or is not valid yet", retried, expired},
+	{"tls", "the certificate is not valid", retried, notValid},
+	{"tls", "the server does not speak TLS", retried, notTLS},
+	{"tls", "the server refused the handshake", retried, alerted},
+	{"tls", "the connection was closed during the handshake", retried, closedAt(stepTLS)},
+	{"tls", "the handshake failed", retried, failedAt(stepTLS)},
+
+	{"connect", "connection refused", retried, refusedConnection},
+	{"connect", "the host cannot be reached", retried, unreachable},
+	{"connect", "the connection could not be made", retried, failedAt(stepConnect)},
+
+	{"protocol", "the header of the answer is too large", retried, oversized},
+	{"reset", "the connection was closed before an answer came", retried, closed},
+	{"protocol", "the answer is not valid HTTP", retried, anything},
+}
+
+// judge returns the reason of an ending, the text to record, which is empty for a success, and what it means.
+func judge(e ending) (Reason, string, fate) {
+	for _, v := range verdicts {
+		switch {
+		case !v.is(e):
 			continue
+		case v.fate == delivered:
+			return v.reason, "", v.fate
+		case v.reason == reasonRefused:
+			return v.reason, refusal(e).Error(), v.fate
+		case e.err == nil:
+			return v.reason, string(v.reason) + ": status " + strconv.Itoa(e.status) + ", " + v.meaning, v.fate
+		default:
+			return v.reason, string(v.reason) + ": " + v.meaning, v.fate
 		}
-		if s.reason == reasonDelivered {
-			return s.reason, ""
-		}
-		return s.reason, string(s.reason) + ": status " + strconv.Itoa(code) + ", " + s.meaning
 	}
-	return "unexpected", "unexpected: no status"
+	return "protocol", "protocol: the exchange failed", retried // not reached: the last entry matches everything
 }

@@ -20,7 +20,7 @@ func TestEveryStatusHasItsReason(t *testing.T) {
 	named := map[int]Reason{401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method", 408: "slow_request",
 		410: "gone", 413: "too_large", 429: "rate_limited", 502: "bad_gateway", 503: "unavailable", 504: "gateway_timeout"}
 	classes := map[int]Reason{2: reasonDelivered, 3: "redirect", 4: "rejected", 5: "server_error"}
-	for code := range 1000 {
+	for code := 1; code < 1000; code++ {
 		want := Reason("unexpected")
 		if class, ok := classes[code/100]; ok {
 			want = class
@@ -28,9 +28,13 @@ func TestEveryStatusHasItsReason(t *testing.T) {
 		if name, ok := named[code]; ok {
 			want = name
 		}
-		got, text := ofStatus(code)
-		if got != want {
-			t.Errorf("status %d: %s, want %s", code, got, want)
+		fated := map[Reason]fate{reasonDelivered: delivered, "gone": held}[want]
+		if fated == "" {
+			fated = retried
+		}
+		got, text, became := judge(ending{status: code})
+		if got != want || became != fated {
+			t.Errorf("status %d: %s, %s; want %s, %s", code, got, became, want, fated)
 		}
 		if (text == "") != (got == reasonDelivered) {
 			t.Errorf("status %d: recorded as %q", code, text)
@@ -87,18 +91,31 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 		// Whatever a library wraps around it, the reason is the same and nothing of the wrapping is shown.
 		wrapped := &url.Error{Op: "Post", URL: "https://x.example/hook?token=hunter2", Err: c.err}
 		for _, err := range []error{c.err, wrapped} {
-			reason, text := ofError(err, c.at)
+			reason, text, became := judge(ending{err: err, at: c.at})
 			if text != c.want || !strings.HasPrefix(text, string(reason)+": ") {
 				t.Errorf("%v: %s %q, want %q", err, reason, text, c.want)
+			}
+			if (became == undone) != (reason == reasonInterrupted) || became != undone && became != retried {
+				t.Errorf("%v: %s", err, became)
 			}
 			seen[text] = true
 		}
 	}
-	for _, f := range failures {
-		if !seen[string(f.reason)+": "+f.text] {
-			t.Errorf("no case above is %s: %s", f.reason, f.text)
+	for _, v := range verdicts {
+		if text := string(v.reason) + ": " + v.meaning; !ofAStatus(v.is) && v.reason != reasonRefused && !seen[text] {
+			t.Errorf("no case above is %s", text)
 		}
 	}
+}
+
+// ofAStatus reports whether a verdict is one on a status; the test of all statuses looks at those.
+func ofAStatus(is func(ending) bool) bool {
+	for code := 1; code < 1000; code++ {
+		if is(ending{status: code}) && !is(ending{err: io.ErrNoProgress}) {
+			return true
+		}
+	}
+	return false
 }
 
 func TestExcerptIsPrintable(t *testing.T) {

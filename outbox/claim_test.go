@@ -39,7 +39,7 @@ func TestBacklogOfOneEndpointHidesNoOther(t *testing.T) {
 	slow := claim(t, q, 1, 1, time.Hour, nil)[0]
 	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url)
 		select 'm' || i, i, i, '0/1', i, '1', $1, 'x' from generate_series(1, 5000) as i`, slow.Endpoint)
-	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, next_attempt_at)
+	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at)
 		select id, endpoint, id, now() - interval '1 h' from attendee_relay.message where message_id like 'm%' and length(message_id) < 6`)
 	got := claim(t, q, 200, 8, time.Minute, map[uuid.UUID]int{slow.Endpoint: 7})
 	others := 0

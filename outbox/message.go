@@ -35,8 +35,8 @@ type Message struct {
 	// Secret signs this message; empty: the relay's own signing secrets do.
 	Secret  secret.String
 	Payload []byte
-	// Attempts counts the HTTP attempts recorded before this one.
-	Attempts int
+	// Attempts counts the HTTP attempts recorded before this one, Step the waits of the retry schedule that are used up.
+	Attempts, Step int
 	// CommittedAt is when the acceptance was committed; zero for a baseline or resync.
 	CommittedAt time.Time
 	// Token is the lease's; Settle is guarded by it.
@@ -44,7 +44,24 @@ type Message struct {
 	// LeaseEnds is when the lease ends, by this process's monotonic clock, read before the claim was sent: it never
 	// ends later than the database says.
 	LeaseEnds time.Time
+	// Standing is how its endpoint stood when the message was claimed.
+	Standing Standing
 }
+
+// Standing is how an endpoint stands.
+type Standing struct {
+	// Trial: it has not answered with a 2xx yet, or not since its last failure, or comes back after a pause.
+	Trial bool
+	// Places is how many messages of the endpoint the claimer may hold in all.
+	Places int
+	// Recovering: it came back after a pause, Recovered ago.
+	Recovering bool
+	Recovered  time.Duration
+	// Probe: it is paused, and this message finds out whether it is back.
+	Probe bool
+}
+
+func (s Standing) well() bool { return !s.Trial && !s.Recovering && !s.Probe }
 
 // Attempt is what happened in one HTTP attempt.
 type Attempt struct {
@@ -58,24 +75,52 @@ type Attempt struct {
 	Response string
 }
 
-// Outcome is what becomes of a message after an attempt. It is made by one of its constructors, so that a state and its
-// details always fit together.
+// Outcome is what becomes of a message after an attempt, and what the attempt says of the endpoint. It is made by one of
+// its constructors, so that a state and its details always fit together.
 type Outcome struct {
 	state   State
 	attempt Attempt
 	wait    time.Duration
+	// stepped: it uses up a step of the retry schedule.
+	stepped bool
+	effect  effect
 }
 
-// Delivered settles a message: the attempt was answered with a 2xx.
-func Delivered(a Attempt) Outcome { return Outcome{state: StateDelivered, attempt: a} }
+// effect is what an attempt says of its endpoint.
+type effect int
 
-// RetryIn keeps a message pending; the next attempt is due after wait, by the database's clock.
+const (
+	effectNone effect = iota
+	effectAnswered
+	effectFailed
+	effectGone
+)
+
+// Delivered settles a message: the attempt was answered with a 2xx.
+func Delivered(a Attempt) Outcome {
+	return Outcome{state: StateDelivered, attempt: a, effect: effectAnswered}
+}
+
+// RetryIn keeps a message pending; the next attempt, the schedule's next step, is due after wait, by the database's clock.
 func RetryIn(wait time.Duration, a Attempt) Outcome {
-	return Outcome{state: StatePending, attempt: a, wait: wait}
+	return Outcome{state: StatePending, attempt: a, wait: wait, stepped: true, effect: effectFailed}
 }
 
 // Dead gives a message up.
-func Dead(a Attempt) Outcome { return Outcome{state: StateDead, attempt: a} }
+func Dead(a Attempt) Outcome { return Outcome{state: StateDead, attempt: a, effect: effectFailed} }
+
+// Waits keeps a message pending without using up a step of the schedule: its endpoint is paused, and the attempt was a probe.
+func Waits(a Attempt) Outcome {
+	return Outcome{state: StatePending, attempt: a, effect: effectFailed}
+}
+
+// Gone keeps a message pending and disables its endpoint: the attempt was answered 410.
+func Gone(a Attempt) Outcome { return Outcome{state: StatePending, attempt: a, effect: effectGone} }
+
+// Interrupted keeps a message pending: the relay ended the attempt itself, which says nothing of message or endpoint.
+func Interrupted(wait time.Duration, a Attempt) Outcome {
+	return Outcome{state: StatePending, attempt: a, wait: wait}
+}
 
 // State returns the state the message goes to.
 func (o Outcome) State() State { return o.state }

@@ -27,12 +27,20 @@ func newQueue(t *testing.T, endpoints int, attendees ...int) (*capturetest.Rig, 
 	}
 	rig.CaughtUp(t)
 	rig.Stop(t)
-	return rig, outbox.NewQueue(rig.DB.Pool(t), "test")
+	proven(rig, t)
+	return rig, outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute})
+}
+
+// proven makes all endpoints ones that have answered before.
+func proven(rig *capturetest.Rig, t *testing.T) {
+	t.Helper()
+	rig.DB.Exec(t, `insert into attendee_relay.endpoint (id, webhook_url, proven) select distinct endpoint, webhook_url, true
+		from attendee_relay.message where endpoint is not null on conflict (id) do update set proven = true, failures = 0, state = 'active'`)
 }
 
 func claim(t *testing.T, q *outbox.Queue, limit, perEndpoint int, lease time.Duration, busy map[uuid.UUID]int) []outbox.Message {
 	t.Helper()
-	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Lease: lease, PerEndpoint: perEndpoint, Busy: busy})
+	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Lease: lease, PerEndpoint: perEndpoint, Busy: busy, Trial: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +65,7 @@ func TestLeases(t *testing.T) {
 	if again := claim(t, q, 10, 8, time.Minute, nil); len(again) != 0 {
 		t.Fatalf("%d messages are claimed again under the lease", len(again))
 	}
-	rig.DB.Exec(t, "update attendee_relay.pending set next_attempt_at = now() - interval '1 s'") // the lease ends
+	rig.DB.Exec(t, "update attendee_relay.pending set lease_ends = now() - interval '1 s'") // the lease ends
 	second := claim(t, q, 10, 8, time.Minute, nil)[0]
 	settle(t, q, outbox.Settled{Refused: 1}, outbox.Settlement{Message: message, Outcome: outbox.Dead(attempt)})
 	settle(t, q, outbox.Settled{Refused: 1}, outbox.Settlement{Message: message, Outcome: outbox.RetryIn(time.Hour, attempt)})
@@ -100,7 +108,7 @@ func TestLanesAndEndpoints(t *testing.T) {
 	if len(first) != 8 {
 		t.Fatalf("%d messages are claimed, want four attendees' first ones to two endpoints", len(first))
 	}
-	rig.DB.Exec(t, "update attendee_relay.pending set next_attempt_at = now() - interval '1 s', lease = null")
+	rig.DB.Exec(t, "update attendee_relay.pending set lease_ends = null, lease = null")
 	few := claim(t, q, 100, 3, time.Minute, map[uuid.UUID]int{first[0].Endpoint: 2})
 	held := map[uuid.UUID]int{}
 	for _, m := range few {
@@ -109,7 +117,7 @@ func TestLanesAndEndpoints(t *testing.T) {
 	if held[first[0].Endpoint] != 1 || len(few) != 4 {
 		t.Errorf("claimed by endpoint: %v, want one and three", held)
 	}
-	rig.DB.Exec(t, "update attendee_relay.pending set next_attempt_at = now() - interval '1 s', lease = null")
+	rig.DB.Exec(t, "update attendee_relay.pending set lease_ends = null, lease = null")
 	if one := claim(t, q, 1, 3, time.Minute, nil); len(one) != 1 || one[0].Row != first[0].Row {
 		t.Errorf("the oldest is not claimed first: %+v", one)
 	} else {
@@ -125,14 +133,15 @@ func TestClaimersNeverShare(t *testing.T) {
 	rig.DB.Exec(t, "insert into people select i, 'Accepted' from generate_series(1, 1500) as i")
 	awaitCount(t, rig, 1500)
 	rig.Stop(t)
-	q := outbox.NewQueue(rig.DB.Pool(t), "test")
+	proven(rig, t)
+	q := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute})
 	var mu sync.Mutex
 	seen := map[int64]int{}
 	var claimers sync.WaitGroup
 	for range 8 {
 		claimers.Go(func() {
 			for {
-				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 20, Lease: time.Hour, PerEndpoint: 2000})
+				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 20, Lease: time.Hour, PerEndpoint: 2000, Trial: 20})
 				if err != nil {
 					t.Error(err)
 				}

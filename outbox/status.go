@@ -51,12 +51,14 @@ type Status struct {
 	EndpointsUnknown bool `json:"-"`
 }
 
-// EndpointStatus is an endpoint that messages wait for.
+// EndpointStatus is an endpoint that messages wait for, or that is in trouble.
 type EndpointStatus struct {
 	// URL has no password and no query, and is cut off when it is long.
-	URL   string `json:"url"`
+	URL string `json:"url"`
+	// State is active, paused (it failed too often and is probed), recovering (it is back and gets messages at a growing pace)
+	// or disabled (it answered 410).
 	State string `json:"state"`
-	// Failures counts the pending messages that were tried in vain.
+	// Failures counts the attempts that failed since the last 2xx.
 	Failures int64 `json:"failures"`
 	Pending  int64 `json:"pending"`
 }
@@ -91,8 +93,8 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 			return err
 		}
 		s.Endpoints, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (EndpointStatus, error) {
-			e := EndpointStatus{State: "active"}
-			err := row.Scan(&e.URL, &e.Failures, &e.Pending)
+			var e EndpointStatus
+			err := row.Scan(&e.URL, &e.State, &e.Failures, &e.Pending)
 			e.URL = publicURL(e.URL)
 			return e, err
 		})

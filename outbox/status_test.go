@@ -44,8 +44,10 @@ func TestStatusCounts(t *testing.T) {
 		insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, webhook_url, created_at)
 			select 'msg_' || i, i, i, '0/1', i, 1, case when i <= 120 then 'https://example.org/' || i || '?token=hidden' else 'https://user:hidden@example.com/hook?token=hidden#hidden' end, now() - interval '1 minute'
 			from generate_series(1, 125) i;
-		insert into attendee_relay.pending (id, endpoint, lane, next_attempt_at, attempts)
+		insert into attendee_relay.pending (id, endpoint, lane, due_at, attempts)
 			select id, md5(least(id, 121)::text)::uuid, id, now(), case when id in (122, 123) then 1 else 0 end from attendee_relay.message;
+		insert into attendee_relay.endpoint (id, webhook_url, state, failures)
+			select md5('121')::uuid, 'https://user:hidden@example.com/hook?token=hidden#hidden', 'paused', 12;
 		insert into attendee_relay.settled (id, state, settled_at, attempts) select 1000 + i, (array['delivered', 'dead', 'delivered', 'skipped', 'delivered'])[1 + i % 5], now(), 1 from generate_series(1, 50) i`)
 	s, err = ReadStatus(t.Context(), conn)
 	if err != nil {
@@ -55,7 +57,7 @@ func TestStatusCounts(t *testing.T) {
 		s.Outbox.Pending != 125 || s.Outbox.Delivered != 30 || s.Outbox.Dead != 10 || s.Outbox.Skipped != 10 || s.OldestPending < 60 || s.OldestPending > 600 {
 		t.Errorf("%+v", s)
 	}
-	if len(s.Endpoints) != 100 || s.Endpoints[0] != (EndpointStatus{URL: "https://example.com/hook", State: "active", Failures: 2, Pending: 5}) ||
+	if len(s.Endpoints) != 100 || s.Endpoints[0] != (EndpointStatus{URL: "https://example.com/hook", State: "paused", Failures: 12, Pending: 5}) ||
 		s.Endpoints[1].URL != "https://example.org/1" {
 		t.Errorf("%d endpoints, the first %+v", len(s.Endpoints), s.Endpoints[:2])
 	}
@@ -72,7 +74,7 @@ func TestStatusEstimates(t *testing.T) {
 	db.Exec(t, `insert into attendee_relay.settled (id, state, settled_at, attempts)
 			select i, case when i % 10 = 0 then 'dead' else 'delivered' end, now(), 1 from generate_series(1, 200000) i;
 		insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id) values ('msg_1', '1', '1', '0/1', '1', '1');
-		insert into attendee_relay.pending (id, endpoint, lane, next_attempt_at) select id, gen_random_uuid(), 1, now() from attendee_relay.message;
+		insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, gen_random_uuid(), 1, now() from attendee_relay.message;
 		analyze attendee_relay.settled; analyze attendee_relay.pending`)
 	s, err := readStatus(t.Context(), conn, time.Millisecond)
 	if err != nil {

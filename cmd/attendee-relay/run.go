@@ -89,8 +89,8 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *
 	if err != nil {
 		return nil, err
 	}
-	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), outbox.NewQueue(pool, cfg.Deployment),
-		sender, delivery.NewMetrics(registry), log)
+	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures, Probe: cfg.Delivery.BreakerProbe})
+	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), queue, sender, delivery.NewMetrics(registry), log)
 	r.recorder, err = outbox.NewRecorder(cfg.Outbox, settings(cfg), cfg.Database.ReplicationURL, cfg.Deployment, board,
 		outbox.Signals{Messages: r.dispatcher.Nudge, Waiting: func() { r.resolver.Nudge() }}, log)
 	if err != nil {

@@ -124,7 +124,7 @@ func (s *relayStatus) print(out io.Writer) error {
 	say("outbox", "%d pending (the oldest for %.0f s), %d delivered, %d dead, %d skipped", s.Outbox.Pending, s.OldestPending,
 		s.Outbox.Delivered, s.Outbox.Dead, s.Outbox.Skipped)
 	for _, e := range s.Endpoints {
-		say("endpoint", "%s %s: %d pending, %d of them tried in vain", e.URL, e.State, e.Pending, e.Failures)
+		say("endpoint", "%s %s: %d pending, %d failures since the last success", e.URL, e.State, e.Pending, e.Failures)
 	}
 	for _, f := range s.Faults {
 		say("fault", "%s: %s", f.Code, f.Message)

@@ -90,6 +90,8 @@ func DirectConfig(url secret.String, name string) (*pgx.ConnConfig, error) {
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = milliseconds(idleInTransaction)
 	config.RuntimeParams["statement_timeout"] = milliseconds(statementTimeout)
 	config.RuntimeParams["lock_timeout"] = milliseconds(lockTimeout)
+	// Our statements are short; compiling one takes longer than running it, up to seconds.
+	config.RuntimeParams["jit"] = "off"
 	return config, nil
 }
 

@@ -1,8 +1,8 @@
 -- Ends a bounded number of pending messages.
 WITH batch AS (
-    SELECT id FROM attendee_relay.pending ORDER BY id LIMIT $1 FOR UPDATE
+    SELECT endpoint, id FROM attendee_relay.pending ORDER BY endpoint, id LIMIT $1 FOR UPDATE
 ), ended AS (
-    DELETE FROM attendee_relay.pending p USING batch b WHERE p.id = b.id
+    DELETE FROM attendee_relay.pending p USING batch b WHERE p.endpoint = b.endpoint AND p.id = b.id
     RETURNING p.id, p.attempts, p.last_status
 )
 INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_status, last_error)

@@ -1,43 +1,88 @@
 -- Takes due messages under a fresh lease, if the bookkeeping is this database's and deployment's ($7) and not ahead of its
--- WAL: a copy sends nothing. Endpoint by endpoint, the longest due first, no more than the endpoint has room for ($3 less
--- what is in flight already), so that the backlog of one hides no other; and of a lane only the oldest, so that one
--- attendee's messages to one endpoint keep their order.
+-- WAL: a copy sends nothing.
+--
+-- Endpoint by endpoint, each for itself: it looks at no more of an endpoint's messages than the endpoint has places for, so
+-- that the backlog of one neither hides the others nor is read again and again. An endpoint has $3 places, less what is in
+-- flight already ($5); one that has not answered with a 2xx yet, or not since its last failure, has one, and all of
+-- those together have $8. One that comes back after a pause has one as well, unless the claimer says what is in flight: it knows
+-- of the endpoint's slower pace then, for $9. First attempts go before retries, and every endpoint's first message before anybody's second. Of an
+-- attendee's messages to one endpoint only the oldest is taken, so that they keep their order.
+--
+-- Each step is a loop over an index, whatever the statistics say: they are older than the backlog that has to be claimed.
 WITH RECURSIVE ours AS (
     SELECT FROM attendee_relay.checkpoint c
      WHERE c.deployment = $7
        AND c.database = pg_catalog.current_database()
        AND c.system_id = (SELECT system_identifier::text FROM pg_catalog.pg_control_system())
        AND c.lsn <= pg_catalog.pg_current_wal_insert_lsn()
-), busy AS (
-    SELECT endpoint, held FROM unnest($4::uuid[], $5::int[]) AS b (endpoint, held)
-), endpoints AS (
+), waiting AS (
     (SELECT p.endpoint FROM attendee_relay.pending p WHERE EXISTS (SELECT FROM ours) ORDER BY p.endpoint LIMIT 1)
     UNION ALL
-    SELECT (SELECT p.endpoint FROM attendee_relay.pending p WHERE p.endpoint > e.endpoint ORDER BY p.endpoint LIMIT 1)
-      FROM endpoints e
-     WHERE e.endpoint IS NOT NULL
-), candidate AS (
-    SELECT c.id
-      FROM endpoints e
-      LEFT JOIN busy b USING (endpoint)
+    SELECT (SELECT p.endpoint FROM attendee_relay.pending p WHERE p.endpoint > w.endpoint ORDER BY p.endpoint LIMIT 1)
+      FROM waiting w
+     WHERE w.endpoint IS NOT NULL
+), endpoint AS MATERIALIZED (
+    SELECT w.endpoint,
+           coalesce(b.held, 0) AS held,
+           NOT k.proven AS trial,
+           k.recovering,
+           CASE WHEN k.proven THEN $3::int ELSE 1 END AS places
+      FROM waiting w
+      LEFT JOIN unnest($4::uuid[], $5::int[]) AS b (endpoint, held) ON b.endpoint = w.endpoint
      CROSS JOIN LATERAL (
-           SELECT p.id
-             FROM attendee_relay.pending p
-            WHERE p.endpoint = e.endpoint AND p.next_attempt_at <= now()
-              AND NOT EXISTS (SELECT FROM attendee_relay.pending older WHERE older.lane = p.lane AND older.id < p.id)
-            ORDER BY p.next_attempt_at, p.id
-            LIMIT greatest($3::int - coalesce(b.held, 0), 0)) c
-), taken AS (
-    SELECT p.id
-      FROM attendee_relay.pending p
-     WHERE p.id IN (SELECT id FROM candidate) AND p.next_attempt_at <= now()
-     ORDER BY p.next_attempt_at, p.id
+           SELECT coalesce(bool_and(e.state IN ('active', 'recovering')), true) AS open,
+                  coalesce(bool_and(e.proven AND e.failures = 0 AND (b.held IS NOT NULL OR NOT r.recovering)), false) AS proven,
+                  max(extract(epoch FROM now() - e.since)::float8) FILTER (WHERE r.recovering) AS recovering
+             FROM attendee_relay.endpoint e
+            CROSS JOIN LATERAL (SELECT e.state = 'recovering' AND e.since > now() - $9::text::interval AS recovering) r
+            WHERE e.id = w.endpoint) k
+     WHERE w.endpoint IS NOT NULL AND k.open
+), candidate AS MATERIALIZED (
+    SELECT e.trial, c.place, c.retry, c.due_at, c.id,
+           e.held + row_number() OVER (PARTITION BY e.endpoint ORDER BY c.retry, c.due_at, c.id) AS turn,
+           row_number() OVER (PARTITION BY e.trial ORDER BY c.retry, c.due_at, c.id) AS position
+      FROM endpoint e
+     CROSS JOIN LATERAL (
+           (SELECT p.ctid AS place, p.retry, p.due_at, p.id
+              FROM attendee_relay.pending p
+             WHERE p.endpoint = e.endpoint AND NOT p.retry AND p.due_at <= now() AND (p.lease_ends <= now()) IS NOT FALSE
+               AND (SELECT older.id FROM attendee_relay.pending older
+                     WHERE older.lane = p.lane AND older.id < p.id AND older.endpoint = p.endpoint
+                     ORDER BY older.lane, older.id LIMIT 1) IS NULL
+             ORDER BY p.endpoint, p.retry, p.due_at, p.id
+             LIMIT greatest(least(e.places - e.held, $1::int), 0))
+           UNION ALL
+           (SELECT p.ctid, p.retry, p.due_at, p.id
+              FROM attendee_relay.pending p
+             WHERE p.endpoint = e.endpoint AND p.retry AND p.due_at <= now() AND (p.lease_ends <= now()) IS NOT FALSE
+               AND (SELECT older.id FROM attendee_relay.pending older
+                     WHERE older.lane = p.lane AND older.id < p.id AND older.endpoint = p.endpoint
+                     ORDER BY older.lane, older.id LIMIT 1) IS NULL
+             ORDER BY p.endpoint, p.retry, p.due_at, p.id
+             LIMIT greatest(least(e.places - e.held, $1::int), 0))
+           LIMIT greatest(least(e.places - e.held, $1::int), 0)) c
+), chosen AS MATERIALIZED (
+    SELECT c.place
+      FROM candidate c
+     WHERE NOT c.trial OR c.position <= $8::int
+     ORDER BY c.retry, c.turn, c.due_at, c.id
      LIMIT $1::int
+), locked AS MATERIALIZED (
+    SELECT p.ctid AS place
+      FROM attendee_relay.pending p
+     WHERE p.ctid = ANY (ARRAY(SELECT place FROM chosen)) AND p.due_at <= now() AND (p.lease_ends <= now()) IS NOT FALSE
        FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE attendee_relay.pending p
+       SET lease = $6::uuid, lease_ends = now() + $2::text::interval
+     WHERE p.ctid = ANY (ARRAY(SELECT place FROM locked))
+    RETURNING p.id, p.endpoint, p.attempts, p.step
 )
-UPDATE attendee_relay.pending p
-   SET lease = $6::uuid, next_attempt_at = now() + $2::text::interval
-  FROM taken t
-  JOIN attendee_relay.message m USING (id)
- WHERE p.id = t.id
-RETURNING p.id, m.message_id, p.endpoint, m.webhook_url, coalesce(m.secret, ''), coalesce(m.payload, ''), p.attempts, m.committed_at
+SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), coalesce(m.payload, ''), l.attempts, l.step,
+       m.committed_at, e.trial, coalesce(e.recovering, -1), e.places
+  FROM leased l
+  JOIN endpoint e ON e.endpoint = l.endpoint
+ CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.payload, m.committed_at
+                       FROM attendee_relay.message m
+                      WHERE m.id = l.id
+                      ORDER BY m.id LIMIT 1) m

@@ -12,8 +12,8 @@ WITH made AS (
     ON CONFLICT (message_id) DO NOTHING
     RETURNING id, attendee_id, endpoint
 ), queued AS (
-    INSERT INTO attendee_relay.pending (id, endpoint, lane, next_attempt_at)
-    SELECT id, endpoint, hashtextextended(endpoint::text || attendee_id, 0), now()
+    INSERT INTO attendee_relay.pending (id, endpoint, lane, due_at)
+    SELECT id, endpoint, hashtextextended(attendee_id, 0), now()
       FROM made
      WHERE endpoint IS NOT NULL
 )

@@ -1,28 +1,48 @@
 -- Records attempts and what becomes of their messages. A 2xx settles whatever is still pending; any other outcome counts
 -- only under the lease it was made with. Rows are locked in one order, so that two settlers cannot block each other.
 WITH told AS (
+    SELECT t.*, m.endpoint
+      FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[], $7::int[], $8::int[], $9::text[], $10::text[])
+           AS t (id, lease, state, wait, stepped, started_at, duration_ms, status, error, response)
+     CROSS JOIN LATERAL (SELECT m.endpoint FROM attendee_relay.message m WHERE m.id = t.id ORDER BY m.id LIMIT 1) m
+), once AS MATERIALIZED (
     SELECT DISTINCT ON (t.id) t.*
-      FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::int[], $8::text[], $9::text[])
-           AS t (id, lease, state, wait, started_at, duration_ms, status, error, response)
-      LEFT JOIN attendee_relay.pending p USING (id)
+      FROM told t
+      LEFT JOIN LATERAL (SELECT p.lease FROM attendee_relay.pending p WHERE p.endpoint = t.endpoint AND p.id = t.id LIMIT 1) p ON true
      ORDER BY t.id, t.state = 'delivered' DESC, p.lease = t.lease DESC NULLS LAST
-), held AS (
-    SELECT t.*, p.attempts + 1 AS number
-      FROM attendee_relay.pending p
-      JOIN told t USING (id)
-     WHERE t.state = 'delivered' OR p.lease = t.lease
-     ORDER BY p.id
-       FOR UPDATE OF p
+), held AS MATERIALIZED (
+    SELECT o.*, p.lane, p.attempts + 1 AS number, now() + o.wait::interval AS due_at
+      FROM once o
+     CROSS JOIN LATERAL (
+           SELECT p.lane, p.attempts
+             FROM attendee_relay.pending p
+            WHERE p.endpoint = o.endpoint AND p.id = o.id AND (o.state = 'delivered' OR p.lease = o.lease)
+              FOR UPDATE) p
 ), kept AS (
     UPDATE attendee_relay.pending p
-       SET attempts = h.number, next_attempt_at = now() + h.wait::interval, lease = NULL,
-           last_status = h.status, last_error = h.error
+       SET attempts = h.number, step = p.step + h.stepped::int, retry = p.retry OR h.stepped, due_at = h.due_at,
+           lease = NULL, lease_ends = NULL, last_status = h.status, last_error = h.error
       FROM held h
-     WHERE p.id = h.id AND h.state = 'pending'
+     WHERE p.endpoint = h.endpoint AND p.id = h.id AND h.state = 'pending'
+), held_up AS (
+    -- Those that come after a message of the same attendee are not looked at before it is due again.
+    UPDATE attendee_relay.pending p
+       SET due_at = h.due_at
+      FROM held h
+     WHERE h.state = 'pending' AND p.lane = h.lane AND p.endpoint = h.endpoint AND p.id > h.id AND NOT p.retry AND p.due_at < h.due_at
 ), ended AS (
     DELETE FROM attendee_relay.pending p
      USING held h
-     WHERE p.id = h.id AND h.state <> 'pending'
+     WHERE p.endpoint = h.endpoint AND p.id = h.id AND h.state <> 'pending'
+), let_go AS (
+    UPDATE attendee_relay.pending p
+       SET due_at = now()
+      FROM held h
+     CROSS JOIN LATERAL (SELECT n.id
+                           FROM attendee_relay.pending n
+                          WHERE n.lane = h.lane AND n.id > h.id AND n.endpoint = h.endpoint
+                          ORDER BY n.lane, n.id LIMIT 1) next
+     WHERE h.state <> 'pending' AND p.endpoint = h.endpoint AND p.id = next.id AND NOT p.retry AND p.due_at > now()
 ), noted AS (
     INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_status, last_error)
     SELECT id, state, now(), number, status, error

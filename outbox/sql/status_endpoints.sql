@@ -1,9 +1,18 @@
--- The endpoints with the most pending messages, at most $1, and how many of theirs have failed before.
-SELECT coalesce(m.webhook_url, ''), busy.failures, busy.pending
-  FROM (SELECT min(id) AS oldest, count(*) AS pending, count(*) FILTER (WHERE attempts > 0) AS failures
-          FROM attendee_relay.pending
-         GROUP BY endpoint
-         ORDER BY pending DESC, oldest
-         LIMIT $1) AS busy
-  JOIN attendee_relay.message m ON m.id = busy.oldest
- ORDER BY busy.pending DESC, busy.oldest
+-- The endpoints that messages wait for, and those that are paused, disabled or coming back; those with the most pending
+-- messages first, at most $1.
+WITH busy AS (
+    SELECT endpoint, min(id) AS oldest, count(*) AS pending
+      FROM attendee_relay.pending
+     GROUP BY endpoint
+), listed AS (
+    SELECT coalesce(b.endpoint, e.id) AS endpoint, b.oldest, coalesce(b.pending, 0) AS pending
+      FROM busy b
+      FULL JOIN (SELECT id FROM attendee_relay.endpoint WHERE state <> 'active') e ON e.id = b.endpoint
+     ORDER BY pending DESC, b.oldest, 1
+     LIMIT $1
+)
+SELECT coalesce(e.webhook_url, m.webhook_url, ''), coalesce(e.state, 'active'), coalesce(e.failures, 0)::bigint, l.pending
+  FROM listed l
+  LEFT JOIN attendee_relay.endpoint e ON e.id = l.endpoint
+  LEFT JOIN attendee_relay.message m ON m.id = l.oldest
+ ORDER BY l.pending DESC, l.oldest, l.endpoint

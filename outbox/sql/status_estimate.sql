@@ -1,5 +1,11 @@
 -- How the bookkeeping stands, by the planner's statistics where counting takes too long.
-WITH share AS (
+WITH RECURSIVE waiting AS (
+    (SELECT endpoint FROM attendee_relay.pending ORDER BY endpoint LIMIT 1)
+    UNION ALL
+    SELECT (SELECT p.endpoint FROM attendee_relay.pending p WHERE p.endpoint > w.endpoint ORDER BY p.endpoint LIMIT 1)
+      FROM waiting w
+     WHERE w.endpoint IS NOT NULL
+), share AS (
     SELECT s.tablename, v.state, f.frequency * greatest(c.reltuples, 0) AS rows
       FROM pg_catalog.pg_stats s
       JOIN pg_catalog.pg_class c ON c.oid = format('%I.%I', s.schemaname, s.tablename)::regclass
@@ -17,4 +23,5 @@ SELECT (SELECT lsn::text FROM attendee_relay.checkpoint),
        coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'skipped'), 0)::bigint,
        coalesce((SELECT extract(epoch FROM now() - m.created_at)
                    FROM attendee_relay.message m
-                  WHERE m.id = (SELECT min(id) FROM attendee_relay.pending)), 0)::float8
+                  WHERE m.id = (SELECT min((SELECT p.id FROM attendee_relay.pending p WHERE p.endpoint = w.endpoint ORDER BY p.id LIMIT 1))
+                                  FROM waiting w)), 0)::float8

@@ -1,0 +1,92 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/secret"
+)
+
+var (
+	//go:embed sql/claim.sql
+	claimSQL string
+	//go:embed sql/probe.sql
+	probeSQL string
+)
+
+// ClaimRequest says how much a claim may take.
+type ClaimRequest struct {
+	// Limit is the most messages to take.
+	Limit int
+	// Lease is how long nobody else may take them.
+	Lease time.Duration
+	// PerEndpoint is the most messages of one endpoint that the claimer may hold; Busy counts those it holds already. The
+	// claim takes at most PerEndpoint minus Busy of an endpoint, and of one on trial at most one minus Busy.
+	PerEndpoint int
+	Busy        map[uuid.UUID]int
+	// Trial is the most messages of endpoints on trial to take.
+	Trial int
+}
+
+// Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an earlier
+// acceptance is never sent after a later one. It takes none of endpoints that are paused or disabled.
+func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, error) {
+	busy, held := make([]uuid.UUID, 0, len(request.Busy)), make([]int32, 0, len(request.Busy))
+	for endpoint, n := range request.Busy {
+		busy, held = append(busy, endpoint), append(held, int32(n)) //nolint:gosec // at most DELIVERY_CONCURRENCY
+	}
+	return q.lease(ctx, "claiming messages", request.Lease, func(token uuid.UUID) statement {
+		return statement{claimSQL, []any{request.Limit, interval(request.Lease), request.PerEndpoint, busy, held, token,
+			q.deployment, request.Trial, interval(RecoveryTime)}}
+	})
+}
+
+// Probe takes, under a lease, the oldest message of each paused endpoint whose probe is due, at most limit of them. Of all
+// processes only one gets it.
+func (q *Queue) Probe(ctx context.Context, limit int, lease time.Duration) ([]Message, error) {
+	messages, err := q.lease(ctx, "looking for endpoints to probe", lease, func(token uuid.UUID) statement {
+		return statement{probeSQL, []any{limit, interval(lease), token, q.deployment}}
+	})
+	for i := range messages {
+		messages[i].Standing.Probe = true
+	}
+	return messages, err
+}
+
+// lease runs a statement that leases messages.
+func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration, taking func(token uuid.UUID) statement) ([]Message, error) {
+	ctx, cancel := q.bounded(ctx)
+	defer cancel()
+	token := uuid.New()
+	// Read before the claim is sent, so that the lease never ends earlier in the database than here.
+	ends := time.Now().Add(lease)
+	leased, err := collect(ctx, q.pool, func(row pgx.CollectableRow) (Message, error) {
+		m := Message{Token: token, LeaseEnds: ends}
+		var key string
+		var committed *time.Time
+		var recovering float64
+		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.Payload, &m.Attempts, &m.Step, &committed,
+			&m.Standing.Trial, &recovering, &m.Standing.Places)
+		m.Secret = secret.New(key)
+		if committed != nil {
+			m.CommittedAt = *committed
+		}
+		m.Standing.Recovering = recovering >= 0
+		m.Standing.Recovered = time.Duration(max(recovering, 0) * float64(time.Second))
+		return m, err
+	}, taking(token))
+	if noOutbox(err) {
+		return nil, nil
+	}
+	if err != nil {
+		q.suspect(err)
+		return nil, fmt.Errorf("%s: %w", doing, postgres.Safe(err))
+	}
+	return leased, nil
+}

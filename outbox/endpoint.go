@@ -1,0 +1,100 @@
+package outbox
+
+import (
+	_ "embed"
+
+	"github.com/google/uuid"
+)
+
+var (
+	//go:embed sql/endpoint_add.sql
+	endpointAddSQL string
+	//go:embed sql/endpoint_judge.sql
+	endpointJudgeSQL string
+)
+
+// judgement is what a batch of outcomes says of one endpoint.
+type judgement struct {
+	url      string
+	answered bool
+	// failures since the last 2xx of the batch.
+	failures     int32
+	gone, probed bool
+	// well: it was well when the messages were claimed, and nothing has been told to its disadvantage since.
+	well  bool
+	error string
+}
+
+// judgements are those by endpoint, in the order in which their outcomes came.
+type judgements map[uuid.UUID]*judgement
+
+// judge sums up what settlements say of their endpoints. It leaves out those that are well and stay so: for them nothing
+// need be written, and almost all are.
+func (q *Queue) judge(settlements []Settlement) judgements {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := judgements{}
+	for i := range settlements {
+		message, outcome := &settlements[i].Message, &settlements[i].Outcome
+		if outcome.effect == effectNone {
+			continue
+		}
+		j := all[message.Endpoint]
+		if j == nil {
+			j = &judgement{url: message.URL, well: !q.ailing[message.Endpoint]}
+			all[message.Endpoint] = j
+		}
+		j.well = j.well && message.Standing.well()
+		j.probed = j.probed || message.Standing.Probe
+		switch outcome.effect {
+		case effectAnswered:
+			j.answered, j.failures = true, 0
+		case effectGone:
+			j.gone = true
+			fallthrough
+		default:
+			j.failures++
+			j.error = outcome.attempt.Error
+		}
+	}
+	for endpoint, j := range all {
+		if j.well && j.failures == 0 && !j.gone {
+			delete(all, endpoint)
+		}
+	}
+	return all
+}
+
+// remember keeps in mind which endpoints a later 2xx must be told of.
+func (q *Queue) remember(judged judgements) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for endpoint, j := range judged {
+		if j.failures > 0 {
+			q.ailing[endpoint] = true
+		} else {
+			delete(q.ailing, endpoint)
+		}
+	}
+}
+
+// statements returns those that write the judgements down; none when there are none.
+func (all judgements) statements(breaker Breaker) []statement {
+	if len(all) == 0 {
+		return nil
+	}
+	var ids []uuid.UUID
+	var urls []string
+	var answered, gone, probed []bool
+	var failures []int32
+	var reasons []*string
+	for endpoint, j := range all {
+		ids, urls = append(ids, endpoint), append(urls, j.url)
+		answered, gone, probed = append(answered, j.answered), append(gone, j.gone), append(probed, j.probed)
+		failures, reasons = append(failures, j.failures), append(reasons, optional(j.error))
+	}
+	return []statement{
+		{endpointAddSQL, []any{ids, urls}},
+		{endpointJudgeSQL, []any{ids, answered, failures, gone, probed, reasons, breaker.Failures, interval(breaker.Probe), interval(RecoveryTime)}},
+	}
+}

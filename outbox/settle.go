@@ -1,0 +1,64 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/postgres"
+)
+
+//go:embed sql/settle.sql
+var settleSQL string
+
+// Settled says what became of a batch of settlements.
+type Settled struct {
+	// Applied settlements were recorded; Refused ones came after their lease was lost and were no 2xx.
+	Applied int
+	Refused int
+}
+
+// Settle records attempts, moves their messages on and judges their endpoints, in one transaction. An outcome that comes
+// after its lease was lost is refused and counted, unless it is a 2xx and the message is still pending.
+func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, error) {
+	ctx, cancel := q.bounded(ctx)
+	defer cancel()
+	judged := q.judge(settlements)
+	applied, err := collect(ctx, q.pool, pgx.RowTo[int], settling(settlements), judged.statements(q.breaker)...)
+	if err != nil {
+		q.suspect(err)
+		return Settled{}, fmt.Errorf("settling %d messages: %w", len(settlements), postgres.Safe(err))
+	}
+	q.remember(judged)
+	return Settled{Applied: applied[0], Refused: len(settlements) - applied[0]}, nil
+}
+
+func settling(settlements []Settlement) statement {
+	var ids []int64
+	var leases []uuid.UUID
+	var states, waits []string
+	var stepped []bool
+	var started []time.Time
+	var durations []int32
+	var statuses []*int32
+	var failures, responses []*string
+	for _, s := range settlements {
+		attempt := s.Outcome.attempt
+		ids, leases = append(ids, s.Message.Row), append(leases, s.Message.Token)
+		states, waits = append(states, string(s.Outcome.state)), append(waits, interval(s.Outcome.wait))
+		stepped = append(stepped, s.Outcome.stepped)
+		started, durations = append(started, attempt.StartedAt), append(durations, int32(attempt.Duration.Milliseconds())) //nolint:gosec // bounded by DELIVERY_TIMEOUT
+		var status *int32
+		if attempt.Status != 0 {
+			status = new(int32)
+			*status = int32(attempt.Status) //nolint:gosec // three digits
+		}
+		statuses = append(statuses, status)
+		failures, responses = append(failures, optional(attempt.Error)), append(responses, optional(attempt.Response))
+	}
+	return statement{settleSQL, []any{ids, leases, states, waits, stepped, started, durations, statuses, failures, responses}}
+}

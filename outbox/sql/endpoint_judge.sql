@@ -1,0 +1,40 @@
+-- What attempts say of their endpoints: whether one was answered with a 2xx, how many failed after the last of those, whether
+-- one was answered 410, and whether the probe of a pause was among them. After $7 failures in a row an endpoint is paused; the
+-- first wait before a probe is $8, and each further one is twice as long, up to 15 minutes, ± 20 %. An answered probe ends the
+-- pause; for $9 the endpoint then recovers, and a failure pauses it again. Rows are locked in one order.
+WITH told AS MATERIALIZED (
+    SELECT t.*
+      FROM unnest($1::uuid[], $2::boolean[], $3::int[], $4::boolean[], $5::boolean[], $6::text[])
+           AS t (id, answered, failures, gone, probed, error)
+), locked AS MATERIALIZED (
+    SELECT e.id
+      FROM attendee_relay.endpoint e
+     WHERE e.id = ANY (ARRAY(SELECT id FROM told))
+     ORDER BY e.id
+       FOR UPDATE
+)
+UPDATE attendee_relay.endpoint e
+   SET (state, since, failures, proven, probe_wait, probe_at, last_error) = (
+       SELECT n.state,
+              CASE WHEN n.state = e.state THEN e.since ELSE now() END,
+              f.failures,
+              e.proven OR t.answered,
+              w.probe_wait,
+              CASE WHEN n.state <> 'paused' THEN NULL
+                   WHEN e.state <> 'paused' OR t.probed THEN now() + w.probe_wait * (0.8 + 0.4 * random())
+                   ELSE e.probe_at END,
+              coalesce(t.error, e.last_error)
+         FROM (SELECT t.failures + CASE WHEN t.answered THEN 0 ELSE e.failures END AS failures) f
+        CROSS JOIN LATERAL (
+              SELECT CASE WHEN t.gone OR e.state = 'disabled' THEN 'disabled'
+                          WHEN e.state = 'paused' AND t.answered AND t.failures = 0 THEN 'recovering'
+                          WHEN e.state = 'paused' OR e.state = 'recovering' AND t.failures > 0 OR f.failures >= $7::int THEN 'paused'
+                          WHEN e.state = 'recovering' AND e.since > now() - $9::text::interval THEN 'recovering'
+                          ELSE 'active' END AS state) n
+        CROSS JOIN LATERAL (
+              SELECT CASE WHEN n.state IN ('active', 'disabled') THEN NULL
+                          WHEN n.state = 'paused' AND e.state = 'paused' AND t.probed THEN least(2 * e.probe_wait, greatest($8::text::interval, interval '15 minutes'))
+                          ELSE coalesce(e.probe_wait, $8::text::interval) END AS probe_wait) w)
+  FROM told t
+  JOIN locked l ON l.id = t.id
+ WHERE e.id = t.id

@@ -1,0 +1,46 @@
+-- Takes the oldest message of each paused endpoint whose probe is due, under a fresh lease; $1 endpoints at most, and of
+-- all relays only one takes it. Where the oldest is in flight still, the probe waits a little. The deployment and the WAL are
+-- looked at as in a claim.
+WITH due AS MATERIALIZED (
+    SELECT e.id
+      FROM attendee_relay.endpoint e
+     WHERE e.state = 'paused' AND e.probe_at <= now()
+       AND EXISTS (SELECT FROM attendee_relay.pending p WHERE p.endpoint = e.id)
+       AND EXISTS (SELECT FROM attendee_relay.checkpoint c
+                    WHERE c.deployment = $4
+                      AND c.database = pg_catalog.current_database()
+                      AND c.system_id = (SELECT system_identifier::text FROM pg_catalog.pg_control_system())
+                      AND c.lsn <= pg_catalog.pg_current_wal_insert_lsn())
+     ORDER BY e.probe_at
+     LIMIT $1::int
+       FOR UPDATE SKIP LOCKED
+), oldest AS MATERIALIZED (
+    SELECT d.id AS endpoint, o.place, (o.lease_ends <= now()) IS NOT FALSE AS free
+      FROM due d
+     CROSS JOIN LATERAL (SELECT p.ctid AS place, p.lease_ends
+                           FROM attendee_relay.pending p
+                          WHERE p.endpoint = d.id
+                          ORDER BY p.endpoint, p.id LIMIT 1) o
+), put_off AS (
+    UPDATE attendee_relay.endpoint e
+       SET probe_at = now() + CASE WHEN o.free THEN $2::text::interval ELSE interval '1 second' END
+      FROM oldest o
+     WHERE e.id = o.endpoint
+), locked AS MATERIALIZED (
+    SELECT p.ctid AS place
+      FROM attendee_relay.pending p
+     WHERE p.ctid = ANY (ARRAY(SELECT place FROM oldest WHERE free)) AND (p.lease_ends <= now()) IS NOT FALSE
+       FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE attendee_relay.pending p
+       SET lease = $3::uuid, lease_ends = now() + $2::text::interval
+     WHERE p.ctid = ANY (ARRAY(SELECT place FROM locked))
+    RETURNING p.id, p.endpoint, p.attempts, p.step
+)
+SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), coalesce(m.payload, ''), l.attempts, l.step,
+       m.committed_at, true, -1::float8, 1
+  FROM leased l
+ CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.payload, m.committed_at
+                       FROM attendee_relay.message m
+                      WHERE m.id = l.id
+                      ORDER BY m.id LIMIT 1) m

@@ -48,13 +48,14 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 		return nil
 	}
 	now := time.Now()
-	free, trial, busy := d.gate.room(now)
+	free, trial, trialMore, busy := d.gate.room(now)
 	if free == 0 {
 		return nil
 	}
 	perEndpoint := d.pace.bound(d.gate.perEndpoint)
 	d.pace.hold(busy, perEndpoint, now)
-	req := outbox.ClaimRequest{Limit: min(free, claimBatch), Lease: d.lease, PerEndpoint: perEndpoint, Busy: busy, Trial: trial}
+	req := outbox.ClaimRequest{Limit: min(free, claimBatch), Lease: d.lease, PerEndpoint: perEndpoint, Busy: busy,
+		Trial: trial, TrialMore: trialMore}
 	messages, err := d.ask(ctx, func(ctx context.Context) ([]outbox.Message, error) { return d.store.Claim(ctx, req) })
 	if err != nil {
 		return err
@@ -84,22 +85,54 @@ func (d *Dispatcher) ask(ctx context.Context, call func(context.Context) ([]outb
 	return call(ctx)
 }
 
-// begin starts what was leased. A request must end before its lease does, or somebody else sends the message meanwhile:
-// without a whole timeout left it is not begun.
+// begin starts what was leased; what may have another URL by now is looked at first.
 func (d *Dispatcher) begin(messages []outbox.Message, start func(outbox.Message)) {
+	var stale []outbox.Message
 	left := 0
 	for i := range messages {
 		m, now := &messages[i], time.Now()
-		if m.LeaseEnds.Sub(now) < d.timeout || !d.gate.take(m, now) {
+		if !d.timely(m, now) || !d.gate.take(m, now) {
 			left++
 			continue
 		}
 		d.pace.spend(m, now)
-		start(*m)
+		if m.Stale() {
+			stale = append(stale, *m)
+		} else {
+			start(*m)
+		}
 	}
-	if left > 0 {
+	if len(stale) > 0 {
+		d.refresh.stale <- stale // there is room: each message has one of the places in flight
+	}
+	d.late(left)
+}
+
+// timely: a request must end before its lease does, or somebody else sends the message meanwhile: without a whole timeout left it is
+// not begun.
+func (d *Dispatcher) timely(m *outbox.Message, now time.Time) bool {
+	return m.LeaseEnds.Sub(now) >= d.timeout
+}
+
+// inTime sends a message that has its place, unless it is too late.
+func (d *Dispatcher) inTime(send func(outbox.Message)) func(outbox.Message) {
+	return func(m outbox.Message) {
+		if d.timely(&m, time.Now()) {
+			send(m)
+			return
+		}
+		d.giveBack(m)
+		d.late(1)
+	}
+}
+
+// giveBack frees the place of a message that is not sent.
+func (d *Dispatcher) giveBack(m outbox.Message) { d.gate.release(&m, time.Now()) }
+
+func (d *Dispatcher) late(messages int) {
+	if messages > 0 {
 		d.log.Warn("claimed messages could not be sent within their lease and come due again with its end",
-			zap.Int("messages", left))
+			zap.Int("messages", messages))
 	}
 }
 

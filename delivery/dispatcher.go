@@ -19,6 +19,11 @@ type Store interface {
 	Claim(ctx context.Context, req outbox.ClaimRequest) ([]outbox.Message, error)
 	// Probe leases the oldest message of each paused endpoint whose probe is due, at most limit of them.
 	Probe(ctx context.Context, limit int, lease time.Duration) ([]outbox.Message, error)
+	// Refresh finds out where leased messages go now, and with which secret. It returns those to be sent under their lease; with
+	// an error, those that may be.
+	Refresh(ctx context.Context, messages []outbox.Message) ([]outbox.Message, error)
+	// Look does so for some messages of one endpoint that gets nothing, and reports whether it was some endpoint's turn.
+	Look(ctx context.Context) (bool, error)
 	// Settle records every outcome, or none and returns an error; what comes after its lease is refused, not an error.
 	// It may get the same settlements again after an error.
 	Settle(ctx context.Context, settlements []outbox.Settlement) (outbox.Settled, error)
@@ -46,6 +51,7 @@ type Dispatcher struct {
 	claims   outage
 	retry    backoff
 	settler  settler
+	refresh  refresher
 }
 
 // NewDispatcher returns a Dispatcher; shutdown is how long Run may take after its context ended.
@@ -61,6 +67,8 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 		claims:  outage{log: log, what: "claiming messages"},
 		retry:   backoff{random: rand.Float64},
 		settler: settler{store: store, random: rand.Float64, outage: outage{log: log, what: "recording outcomes"}},
+		refresh: refresher{store: store, log: log, stale: make(chan []outbox.Message, cfg.Concurrency),
+			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}},
 	}
 }
 
@@ -89,13 +97,17 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	var settling sync.WaitGroup
 	settling.Go(func() { d.settler.run(records, results) })
 
-	var flying sync.WaitGroup
-	d.claimUntil(ctx, requests, func(m outbox.Message) {
+	var flying, refreshing sync.WaitGroup
+	send := func(m outbox.Message) {
 		flying.Go(func() {
 			results <- d.deliver(requests, m)
 			d.gate.release(&m, time.Now())
 		})
-	})
+	}
+	refreshing.Go(func() { d.refresh.run(ctx, requests, d.inTime(send), d.giveBack) })
+	d.claimUntil(ctx, requests, send)
+	close(d.refresh.stale)
+	refreshing.Wait()
 	flying.Wait()
 	close(results)
 	settling.Wait()

@@ -45,16 +45,17 @@ func newGate(total, perEndpoint int) *gate {
 	}
 }
 
-// room returns how many requests may start in all and to endpoints on trial, and how many each endpoint has in flight; it
+// room returns how many requests may start, in all and to endpoints on trial, and how many each endpoint has in flight; it
 // begins a new count of places. Endpoints on trial may have half of all places, so that those that answer always have the
-// other half. When half are taken, an endpoint that has fallen silent counts as full.
-func (g *gate) room(now time.Time) (free, trial int, busy map[uuid.UUID]int) {
+// other half, and only while a quarter is not taken more than one each, so that one new endpoint that hangs is in no other's
+// way. When half are taken, an endpoint that has fallen silent counts as full.
+func (g *gate) room(now time.Time) (free, trial, trialMore int, busy map[uuid.UUID]int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.freed = 0
 	free = g.total - g.flying
-	trial = max(0, (g.total+1)/2-g.trials)
-	g.starved, g.trialStarved = free == 0, trial == 0
+	trial, trialMore = max(0, (g.total+1)/2-g.trials), max(0, (g.total+3)/4-g.trials)
+	g.starved, g.trialStarved = free == 0, trialMore == 0
 	scarce := g.flying > g.total/2
 	busy = make(map[uuid.UUID]int, len(g.lanes))
 	for endpoint, l := range g.lanes {
@@ -64,7 +65,7 @@ func (g *gate) room(now time.Time) (free, trial int, busy map[uuid.UUID]int) {
 		}
 		l.capped = busy[endpoint] >= g.perEndpoint
 	}
-	return free, trial, busy
+	return free, trial, trialMore, busy
 }
 
 // vacant returns how many requests may start, and nothing else.
@@ -132,7 +133,7 @@ func (g *gate) claimed(req outbox.ClaimRequest, messages []outbox.Message) {
 		g.starved = true
 		g.free(g.total - g.flying)
 	}
-	g.trialStarved = g.trialStarved || trials >= req.Trial
+	g.trialStarved = g.trialStarved || trials >= req.TrialMore
 	for endpoint, n := range count {
 		if n < places[endpoint]-req.Busy[endpoint] {
 			continue

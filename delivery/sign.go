@@ -50,10 +50,14 @@ func newSigner(secrets []secret.String) (*signer, error) {
 }
 
 // signature returns the header's value: one signature for each secret, space-separated; empty when there is no secret.
-// A message that has a secret is signed with it or not at all.
+// A message that has a secret is signed with it or not at all; one that had one before is never without a signature.
 func (s *signer) signature(m *outbox.Message, timestamp string) (string, error) {
-	if !m.Secret.IsZero() {
-		key, err := signingKey(m.Secret)
+	own := m.Secret
+	if own.IsZero() && len(s.shared) == 0 {
+		own = m.FormerSecret
+	}
+	if !own.IsZero() {
+		key, err := signingKey(own)
 		if err != nil {
 			return "", err
 		}

@@ -86,6 +86,12 @@ func (s *memoryStore) Probe(context.Context, int, time.Duration) ([]outbox.Messa
 	return nil, nil
 }
 
+func (s *memoryStore) Refresh(_ context.Context, messages []outbox.Message) ([]outbox.Message, error) {
+	return messages, nil
+}
+
+func (s *memoryStore) Look(context.Context) (bool, error) { return false, nil }
+
 func (s *memoryStore) Settle(ctx context.Context, settlements []outbox.Settlement) (outbox.Settled, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -27,11 +27,11 @@ type ClaimRequest struct {
 	// Lease is how long nobody else may take them.
 	Lease time.Duration
 	// PerEndpoint is the most messages of one endpoint that the claimer may hold; Busy counts those it holds already. The
-	// claim takes at most PerEndpoint minus Busy of an endpoint, and of one on trial at most one minus Busy.
+	// claim takes at most PerEndpoint minus Busy of an endpoint, and of one whose last attempt failed at most one minus Busy.
 	PerEndpoint int
 	Busy        map[uuid.UUID]int
-	// Trial is the most messages of endpoints on trial to take.
-	Trial int
+	// Trial is the most messages of endpoints on trial to take, TrialMore the most while they hold more than one each.
+	Trial, TrialMore int
 }
 
 // Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an earlier
@@ -43,7 +43,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 	}
 	return q.lease(ctx, "claiming messages", request.Lease, func(token uuid.UUID) statement {
 		return statement{claimSQL, []any{request.Limit, interval(request.Lease), request.PerEndpoint, busy, held, token,
-			q.deployment, request.Trial, interval(RecoveryTime)}}
+			q.deployment, request.Trial, interval(RecoveryTime), request.TrialMore}}
 	})
 }
 

@@ -34,6 +34,7 @@ type due struct {
 
 // listDue returns the ids of due acceptances, oldest first.
 func (v *Resolver) listDue(ctx context.Context) ([]int64, error) {
+	defer v.alone()()
 	ctx, cancel := bounded(ctx, 0)
 	defer cancel()
 	rows, err := v.reader.conn.Query(ctx, resolveListSQL, resolveList)
@@ -49,6 +50,7 @@ func (v *Resolver) listDue(ctx context.Context) ([]int64, error) {
 
 // readDue reads those of the listed acceptances that are due still.
 func (v *Resolver) readDue(ctx context.Context, ids []int64) ([]*due, error) {
+	defer v.alone()()
 	ctx, cancel := bounded(ctx, 0)
 	defer cancel()
 	rows, err := v.reader.conn.Query(ctx, resolveDueSQL, ids, interval(v.recorder.config.Patience))
@@ -79,6 +81,7 @@ func (v *Resolver) readDue(ctx context.Context, ids []int64) ([]*due, error) {
 
 // untilNext returns how long it is until another acceptance is due.
 func (v *Resolver) untilNext(ctx context.Context) (time.Duration, error) {
+	defer v.alone()()
 	ctx, cancel := bounded(ctx, 0)
 	defer cancel()
 	var seconds *float64

@@ -57,7 +57,7 @@ func TestFailuresInARowPauseAnEndpoint(t *testing.T) {
 	rig, q := newQueue(t, 1, people(20)...)
 	breaker := outbox.Breaker{Failures: 10, Probe: time.Minute}
 	// Two relays count together.
-	other := outbox.NewQueue(rig.DB.Pool(t), "test", breaker)
+	other := outbox.NewQueue(rig.DB.Pool(t), "test", breaker, nil)
 	fail(t, q, 4)
 	fail(t, other, 5)
 	if row := endpointRow(t, rig); row != "active 9 " {
@@ -112,7 +112,7 @@ func TestASuccessBetweenFailuresStartsTheCountAgain(t *testing.T) {
 func TestProbes(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, people(20)...)
-	other := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute})
+	other := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, nil)
 	fail(t, q, 10)
 	for i, wait := range []int{120, 240, 480, 900, 900} {
 		m := probe(t, rig, q)
@@ -280,22 +280,36 @@ func TestWhatComesAfterAWaitingMessageIsNotLookedAt(t *testing.T) {
 	}
 }
 
-// Endpoints that have never answered share half of what a relay may have in flight.
+// Endpoints that have never answered share half of what a relay may have in flight, and have one place each in the most of it.
 func TestEndpointsOnTrialLeaveRoomForOthers(t *testing.T) {
 	t.Parallel()
-	rig, q := newQueue(t, 40, 1)
+	rig, q := newQueue(t, 40, people(5)...)
 	rig.DB.Exec(t, "update attendee_relay.endpoint set proven = false where webhook_url <> 'https://example.org/40'")
-	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 100, Lease: time.Minute, PerEndpoint: 8, Trial: 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	trials := 0
-	for _, m := range got {
-		if m.Standing.Trial {
-			trials++
+	held := func(request outbox.ClaimRequest) (all, trials, most int) {
+		request.Limit, request.Lease, request.PerEndpoint = 1000, time.Minute, 8
+		got, err := q.Claim(t.Context(), request)
+		if err != nil {
+			t.Fatal(err)
 		}
+		each := map[uuid.UUID]int{}
+		for _, m := range got {
+			if m.Standing.Trial {
+				trials++
+				each[m.Endpoint]++
+				most = max(most, each[m.Endpoint])
+			}
+		}
+		return len(got), trials, most
 	}
-	if trials != 10 || len(got) != 11 {
-		t.Errorf("%d are claimed, %d of them on trial", len(got), trials)
+	if all, trials, most := held(outbox.ClaimRequest{Trial: 10, TrialMore: 5}); all != 15 || trials != 10 || most != 1 {
+		t.Errorf("%d are claimed, %d of them on trial, %d at most of one of those", all, trials, most)
+	}
+	rig.DB.Exec(t, "update attendee_relay.pending set lease_ends = null, lease = null")
+	if all, trials, most := held(outbox.ClaimRequest{Trial: 100, TrialMore: 50}); all != 55 || trials != 50 || most != 2 {
+		t.Errorf("%d are claimed, %d of them on trial, %d at most of one of those", all, trials, most)
+	}
+	rig.DB.Exec(t, "update attendee_relay.pending set lease_ends = null, lease = null")
+	if all, _, _ := held(outbox.ClaimRequest{Trial: 1000, TrialMore: 1000}); all != 200 {
+		t.Errorf("%d are claimed", all)
 	}
 }

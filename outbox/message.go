@@ -33,8 +33,10 @@ type Message struct {
 	Endpoint uuid.UUID
 	URL      string
 	// Secret signs this message; empty: the relay's own signing secrets do.
-	Secret  secret.String
-	Payload []byte
+	Secret secret.String
+	// FormerSecret signs it where nothing else would: the row had a secret once, so it is never sent unsigned.
+	FormerSecret secret.String
+	Payload      []byte
 	// Attempts counts the HTTP attempts recorded before this one, Step the waits of the retry schedule that are used up.
 	Attempts, Step int
 	// CommittedAt is when the acceptance was committed; zero for a baseline or resync.
@@ -48,9 +50,13 @@ type Message struct {
 	Standing Standing
 }
 
+// Stale reports whether the organiser may have changed URL or secret since the message was written: it was tried before, or its
+// endpoint was paused.
+func (m *Message) Stale() bool { return m.Attempts > 0 || m.Standing.Probe || m.Standing.Recovering }
+
 // Standing is how an endpoint stands.
 type Standing struct {
-	// Trial: it has not answered with a 2xx yet, or not since its last failure, or comes back after a pause.
+	// Trial: it has not answered with a 2xx yet, or not since its last failure.
 	Trial bool
 	// Places is how many messages of the endpoint the claimer may hold in all.
 	Places int

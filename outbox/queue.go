@@ -27,6 +27,7 @@ type Queue struct {
 	pool       *pgxpool.Pool
 	deployment string
 	breaker    Breaker
+	lookup     Lookup
 
 	mu sync.Mutex
 	// ailing are the endpoints that this process has told a failure of, and no 2xx since.
@@ -46,8 +47,8 @@ const RecoveryTime = time.Minute
 
 // NewQueue makes a Queue on a pool. It gives out nothing where the bookkeeping belongs to another deployment, database or
 // cluster: a copy of the database must not send what the original sends.
-func NewQueue(pool *pgxpool.Pool, deployment string, breaker Breaker) *Queue {
-	return &Queue{pool: pool, deployment: deployment, breaker: breaker, ailing: map[uuid.UUID]bool{}}
+func NewQueue(pool *pgxpool.Pool, deployment string, breaker Breaker, lookup Lookup) *Queue {
+	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, ailing: map[uuid.UUID]bool{}}
 }
 
 // statement is one with its arguments.

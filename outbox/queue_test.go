@@ -28,7 +28,7 @@ func newQueue(t *testing.T, endpoints int, attendees ...int) (*capturetest.Rig, 
 	rig.CaughtUp(t)
 	rig.Stop(t)
 	proven(rig, t)
-	return rig, outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute})
+	return rig, outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, nil)
 }
 
 // proven makes all endpoints ones that have answered before.
@@ -40,7 +40,7 @@ func proven(rig *capturetest.Rig, t *testing.T) {
 
 func claim(t *testing.T, q *outbox.Queue, limit, perEndpoint int, lease time.Duration, busy map[uuid.UUID]int) []outbox.Message {
 	t.Helper()
-	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Lease: lease, PerEndpoint: perEndpoint, Busy: busy, Trial: limit})
+	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Lease: lease, PerEndpoint: perEndpoint, Busy: busy, Trial: limit, TrialMore: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,14 +134,14 @@ func TestClaimersNeverShare(t *testing.T) {
 	awaitCount(t, rig, 1500)
 	rig.Stop(t)
 	proven(rig, t)
-	q := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute})
+	q := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, nil)
 	var mu sync.Mutex
 	seen := map[int64]int{}
 	var claimers sync.WaitGroup
 	for range 8 {
 		claimers.Go(func() {
 			for {
-				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 20, Lease: time.Hour, PerEndpoint: 2000, Trial: 20})
+				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 20, Lease: time.Hour, PerEndpoint: 2000, Trial: 20, TrialMore: 20})
 				if err != nil {
 					t.Error(err)
 				}

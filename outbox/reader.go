@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,8 +21,9 @@ import (
 const genericKeys = 10
 
 // reader runs the payload query, each time in a fresh read-only snapshot on a connection of its own. It is used by one
-// goroutine.
+// goroutine at a time; two that share it hold mu.
 type reader struct {
+	mu    sync.Mutex
 	url   secret.String
 	name  string
 	query *query

@@ -53,7 +53,6 @@ func (v *Resolver) Nudge() {
 
 // Run evaluates until the context ends.
 func (v *Resolver) Run(ctx context.Context) error {
-	defer func() { v.reader.close(context.WithoutCancel(ctx)) }()
 	wait := time.Duration(0)
 	for {
 		select {
@@ -81,9 +80,21 @@ func (v *Resolver) Run(ctx context.Context) error {
 	}
 }
 
+// Close closes the Resolver's connection.
+func (v *Resolver) Close(ctx context.Context) {
+	defer v.alone()()
+	v.reader.close(ctx)
+}
+
+// alone keeps the connection from Lookup, which other stages call, until the function that it returns is called.
+func (v *Resolver) alone() func() {
+	v.reader.mu.Lock()
+	return v.reader.mu.Unlock
+}
+
 // resolveDue evaluates all that is due and returns how long it is until the next.
 func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
-	if err := v.reader.connect(ctx); err != nil {
+	if err := v.connect(ctx); err != nil {
 		return 0, err
 	}
 	for {
@@ -196,7 +207,13 @@ func bounded(ctx context.Context, besides time.Duration) (context.Context, conte
 	return context.WithTimeoutCause(ctx, besides+resolveTimeout, errors.New("the database did not answer in time"))
 }
 
+func (v *Resolver) connect(ctx context.Context) error {
+	defer v.alone()()
+	return v.reader.connect(ctx)
+}
+
 func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload, error) {
+	defer v.alone()()
 	ctx, cancel := bounded(ctx, v.recorder.config.QueryTimeout)
 	defer cancel()
 	var rows map[string][]payload

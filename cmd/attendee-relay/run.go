@@ -89,10 +89,8 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *
 	if err != nil {
 		return nil, err
 	}
-	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures, Probe: cfg.Delivery.BreakerProbe})
-	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), queue, sender, delivery.NewMetrics(registry), log)
 	r.recorder, err = outbox.NewRecorder(cfg.Outbox, settings(cfg), cfg.Database.ReplicationURL, cfg.Deployment, board,
-		outbox.Signals{Messages: r.dispatcher.Nudge, Waiting: func() { r.resolver.Nudge() }}, log)
+		outbox.Signals{Messages: func() { r.dispatcher.Nudge() }, Waiting: func() { r.resolver.Nudge() }}, log)
 	if err != nil {
 		return nil, &config.Error{Faults: []string{err.Error()}}
 	}
@@ -100,6 +98,8 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *
 	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, board, log)
 	r.capture.Register(registry)
 	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
+	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures, Probe: cfg.Delivery.BreakerProbe}, r.resolver.Lookup)
+	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), queue, sender, delivery.NewMetrics(registry), log)
 	r.admin = admin.New(cfg.Admin, r.role, board, registry, log)
 	if _, err := r.admin.Listen(ctx); err != nil {
 		return nil, err
@@ -144,6 +144,7 @@ func (r *relay) run(ctx context.Context) error {
 		stages.Go(func() error { return r.dispatcher.Run(ctx) })
 	}
 	err := stages.Wait()
+	r.resolver.Close(context.WithoutCancel(ctx))
 	r.recorder.Close(context.WithoutCancel(ctx))
 	stopWatching()
 	if adminErr := <-adminDone; err == nil && adminErr != nil {

@@ -46,9 +46,10 @@ type Rig struct {
 }
 
 type running struct {
-	capture *replication.Capture
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	capture  *replication.Capture
+	resolver *outbox.Resolver
+	stop     context.CancelFunc
+	done     sync.WaitGroup
 }
 
 // New returns a rig for the reference schema in db, with the default configuration and names of its own.
@@ -101,13 +102,14 @@ func (r *Rig) Start(t testing.TB) {
 	}
 	resolver = outbox.NewResolver(recorder, capture.Leading)
 	ctx, stop := context.WithCancel(context.Background())
-	run := &running{capture: capture, stop: stop}
+	run := &running{capture: capture, resolver: resolver, stop: stop}
 	r.running = run
 	run.done.Go(func() {
 		var stages sync.WaitGroup
 		stages.Go(func() { _ = capture.Run(ctx) })
 		stages.Go(func() { _ = resolver.Run(ctx) })
 		stages.Wait()
+		resolver.Close(context.WithoutCancel(ctx))
 		recorder.Close(context.WithoutCancel(ctx))
 	})
 	t.Cleanup(func() {
@@ -115,6 +117,9 @@ func (r *Rig) Start(t testing.TB) {
 		run.done.Wait()
 	})
 }
+
+// Resolver returns the running one.
+func (r *Rig) Resolver() *outbox.Resolver { return r.running.resolver }
 
 // Stop ends the stages as a shutdown does.
 func (r *Rig) Stop(t testing.TB) {

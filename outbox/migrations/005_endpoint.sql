@@ -13,9 +13,14 @@ CREATE TABLE attendee_relay.endpoint (
     -- Of a paused endpoint, when it is probed next, and how long the wait before that probe is.
     probe_at     timestamptz,
     probe_wait   interval,
+    -- Of one that is not active, when the payload query is asked again for the URLs of some of its messages, and up to which
+    -- message it has been.
+    look_at      timestamptz,
+    looked       bigint      NOT NULL DEFAULT 0,
     last_error   text
 );
 CREATE INDEX endpoint_probe ON attendee_relay.endpoint (probe_at) WHERE state = 'paused';
+CREATE INDEX endpoint_look ON attendee_relay.endpoint (look_at) WHERE state IN ('paused', 'disabled');
 
 -- A lease is kept apart from when a message is due: taking one then changes nothing that is in an index.
 DROP INDEX attendee_relay.pending_due, attendee_relay.pending_lane;

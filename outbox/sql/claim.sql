@@ -3,10 +3,11 @@
 --
 -- Endpoint by endpoint, each for itself: it looks at no more of an endpoint's messages than the endpoint has places for, so
 -- that the backlog of one neither hides the others nor is read again and again. An endpoint has $3 places, less what is in
--- flight already ($5); one that has not answered with a 2xx yet, or not since its last failure, has one, and all of
--- those together have $8. One that comes back after a pause has one as well, unless the claimer says what is in flight: it knows
--- of the endpoint's slower pace then, for $9. First attempts go before retries, and every endpoint's first message before anybody's second. Of an
--- attendee's messages to one endpoint only the oldest is taken, so that they keep their order.
+-- flight already ($5), and one if its last attempt failed, or if it comes back after a pause and the claimer does not say what
+-- is in flight; where it does, it knows of the slower pace that the endpoint has for $9. Those without a 2xx since their last
+-- failure, or ever, are on trial: all together have $8 places, and more than one each only in the first $10 of them.
+-- First attempts go before retries, and every endpoint's first message before anybody's second. Of an attendee's messages to
+-- one endpoint only the oldest is taken, so that they keep their order.
 --
 -- Each step is a loop over an index, whatever the statistics say: they are older than the backlog that has to be claimed.
 WITH RECURSIVE ours AS (
@@ -26,12 +27,13 @@ WITH RECURSIVE ours AS (
            coalesce(b.held, 0) AS held,
            NOT k.proven AS trial,
            k.recovering,
-           CASE WHEN k.proven THEN $3::int ELSE 1 END AS places
+           CASE WHEN k.failing THEN 1 ELSE $3::int END AS places
       FROM waiting w
       LEFT JOIN unnest($4::uuid[], $5::int[]) AS b (endpoint, held) ON b.endpoint = w.endpoint
      CROSS JOIN LATERAL (
            SELECT coalesce(bool_and(e.state IN ('active', 'recovering')), true) AS open,
-                  coalesce(bool_and(e.proven AND e.failures = 0 AND (b.held IS NOT NULL OR NOT r.recovering)), false) AS proven,
+                  coalesce(bool_and(e.proven AND e.failures = 0), false) AS proven,
+                  coalesce(bool_or(e.failures > 0 OR r.recovering AND b.held IS NULL), false) AS failing,
                   max(extract(epoch FROM now() - e.since)::float8) FILTER (WHERE r.recovering) AS recovering
              FROM attendee_relay.endpoint e
             CROSS JOIN LATERAL (SELECT e.state = 'recovering' AND e.since > now() - $9::text::interval AS recovering) r
@@ -39,8 +41,7 @@ WITH RECURSIVE ours AS (
      WHERE w.endpoint IS NOT NULL AND k.open
 ), candidate AS MATERIALIZED (
     SELECT e.trial, c.place, c.retry, c.due_at, c.id,
-           e.held + row_number() OVER (PARTITION BY e.endpoint ORDER BY c.retry, c.due_at, c.id) AS turn,
-           row_number() OVER (PARTITION BY e.trial ORDER BY c.retry, c.due_at, c.id) AS position
+           e.held + row_number() OVER (PARTITION BY e.endpoint ORDER BY c.retry, c.due_at, c.id) AS turn
       FROM endpoint e
      CROSS JOIN LATERAL (
            (SELECT p.ctid AS place, p.retry, p.due_at, p.id
@@ -63,8 +64,9 @@ WITH RECURSIVE ours AS (
            LIMIT greatest(least(e.places - e.held, $1::int), 0)) c
 ), chosen AS MATERIALIZED (
     SELECT c.place
-      FROM candidate c
-     WHERE NOT c.trial OR c.position <= $8::int
+      FROM (SELECT c.*, row_number() OVER (PARTITION BY c.trial ORDER BY c.retry, c.turn, c.due_at, c.id) AS position
+              FROM candidate c) c
+     WHERE NOT c.trial OR c.position <= CASE c.turn WHEN 1 THEN $8::int ELSE $10::int END
      ORDER BY c.retry, c.turn, c.due_at, c.id
      LIMIT $1::int
 ), locked AS MATERIALIZED (

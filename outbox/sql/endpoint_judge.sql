@@ -14,7 +14,7 @@ WITH told AS MATERIALIZED (
        FOR UPDATE
 )
 UPDATE attendee_relay.endpoint e
-   SET (state, since, failures, proven, probe_wait, probe_at, last_error) = (
+   SET (state, since, failures, proven, probe_wait, probe_at, look_at, last_error) = (
        SELECT n.state,
               CASE WHEN n.state = e.state THEN e.since ELSE now() END,
               f.failures,
@@ -23,6 +23,8 @@ UPDATE attendee_relay.endpoint e
               CASE WHEN n.state <> 'paused' THEN NULL
                    WHEN e.state <> 'paused' OR t.probed THEN now() + w.probe_wait * (0.8 + 0.4 * random())
                    ELSE e.probe_at END,
+              CASE WHEN n.state = e.state THEN e.look_at
+                   WHEN n.state IN ('paused', 'disabled') THEN now() + $8::text::interval END,
               coalesce(t.error, e.last_error)
          FROM (SELECT t.failures + CASE WHEN t.answered THEN 0 ELSE e.failures END AS failures) f
         CROSS JOIN LATERAL (

@@ -1,0 +1,102 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"attendee-relay/outbox"
+)
+
+// refreshBatch is the most messages whose URLs are asked for at once.
+const refreshBatch = 500
+
+// refresher asks for the URLs of now before a message is tried again. It stands apart from claiming, because the question is the
+// operator's own query and may be slow: messages that are sent for the first time must not wait for it.
+type refresher struct {
+	store Store
+	log   *zap.Logger
+	// stale are batches of leased messages that have their places already.
+	stale chan []outbox.Message
+	// lost counts failures in a row, so that the log has one line of them.
+	lost outage
+}
+
+// run refreshes until stale is closed and empty, and hands on what is to be sent; drop gives back the place of the rest. Between
+// batches, until idle ends, it looks after the endpoints that get nothing.
+func (r *refresher) run(idle, requests context.Context, send, drop func(outbox.Message)) {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case batch, open := <-r.stale:
+			if !open {
+				return
+			}
+			r.refresh(requests, r.gather(batch), send, drop)
+		case <-tick.C:
+			if idle.Err() == nil {
+				r.look(idle)
+			}
+		}
+	}
+}
+
+// gather adds the batches that are there already.
+func (r *refresher) gather(batch []outbox.Message) []outbox.Message {
+	for len(batch) < refreshBatch {
+		select {
+		case more := <-r.stale:
+			if more == nil {
+				return batch
+			}
+			batch = append(batch, more...)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (r *refresher) refresh(ctx context.Context, batch []outbox.Message, send, drop func(outbox.Message)) {
+	places := make(map[int64]outbox.Message, len(batch))
+	for _, m := range batch {
+		places[m.Row] = m
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
+	defer cancel()
+	left, err := r.store.Refresh(ctx, batch)
+	r.note(err)
+	for _, m := range left {
+		delete(places, m.Row)
+		send(m)
+	}
+	for _, m := range places {
+		drop(m)
+	}
+}
+
+// look goes on as long as there are endpoints whose turn it is, for a poll's time at most.
+func (r *refresher) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
+	defer cancel()
+	for began := time.Now(); time.Since(began) < pollInterval && len(r.stale) == 0; {
+		more, err := r.store.Look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		r.note(err)
+		if !more || err != nil {
+			return
+		}
+	}
+}
+
+func (r *refresher) note(err error) {
+	if err != nil {
+		r.lost.failed(err)
+	} else {
+		r.lost.recovered()
+	}
+}

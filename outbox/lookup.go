@@ -1,0 +1,40 @@
+package outbox
+
+import (
+	"context"
+
+	"attendee-relay/internal/postgres"
+)
+
+// Lookup asks the payload query for the rows of these keys, as they are now. A key whose query fails, and one for which there is
+// no row, is not in the answer; an error says why some are missing and is for the log.
+type Lookup func(ctx context.Context, keys []string) (map[string][]payload, error)
+
+// Lookup is one over the Resolver's connection, which it waits for. It works on a standby as well.
+func (v *Resolver) Lookup(ctx context.Context, keys []string) (map[string][]payload, error) {
+	defer v.alone()()
+	found := map[string][]payload{}
+	return found, v.lookupInto(ctx, keys, found)
+}
+
+// lookupInto halves what fails, so that a key whose query fails hides no other.
+func (v *Resolver) lookupInto(ctx context.Context, keys []string, found map[string][]payload) error {
+	var rows map[string][]payload
+	config := v.recorder.config
+	err := v.reader.in(ctx, func(snapshot) (err error) {
+		rows, err = v.reader.payloads(ctx, keys, config.QueryTimeout, config.DefaultURL)
+		return err
+	})
+	for key, list := range rows {
+		found[key] = list
+	}
+	if err == nil || len(keys) == 1 || ctx.Err() != nil || postgres.Unreachable(err) || failsForAll(err) || postgres.Code(err) == "57014" {
+		return err
+	}
+	half := len(keys) / 2
+	first := v.lookupInto(ctx, keys[:half], found)
+	if second := v.lookupInto(ctx, keys[half:], found); first == nil {
+		first = second
+	}
+	return first
+}

@@ -16,7 +16,7 @@ const (
 	removed redirection = "removed"
 )
 
-// stored is what a message was written with.
+// storedMessage is what a message was written with.
 type storedMessage struct {
 	row                      int64
 	sourceKey                *string
@@ -26,7 +26,7 @@ type storedMessage struct {
 // redirect applies the contract's rule: the row of the message's delivery_key and URL if there is one, else the only row of its
 // delivery_key. Without an answer for its key, or with one that cannot be a message, all stays as it was stored.
 func redirect(m *storedMessage, rows map[string][]payload) (redirection, payload) {
-	if m.sourceKey == nil {
+	if m == nil || m.sourceKey == nil {
 		return stay, payload{}
 	}
 	all := rows[*m.sourceKey]

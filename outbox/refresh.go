@@ -44,28 +44,32 @@ func (q *Queue) Refresh(ctx context.Context, messages []Message) ([]Message, err
 		return messages, err
 	}
 	changes := &redirections{}
+	changing := map[int64]bool{}
 	for i := range messages {
 		m := &messages[i]
-		s := stored[m.Row]
-		if s == nil {
-			continue
-		}
-		fate, to := redirect(s, rows)
-		if fate != stay {
+		if fate, to := redirect(stored[m.Row], rows); fate != stay {
 			changes.add(m.Row, &m.Token, fate, to)
-		}
-		if to.url == s.url {
-			m.Secret, m.FormerSecret = secret.New(to.secret), secret.New(s.secret)
+			changing[m.Row] = true
 		}
 	}
 	fates, failed := q.redirect(ctx, changes)
 	if failed != nil {
-		// What is to go elsewhere must not be sent where it was to go; it comes again with the end of its lease.
-		return slices.DeleteFunc(messages, func(m Message) bool { return slices.Contains(changes.ids, m.Row) }), failed
+		err = failed
 	}
-	return slices.DeleteFunc(messages, func(m Message) bool {
-		return slices.Contains(changes.ids, m.Row) && fates[m.Row] != "secret"
-	}), err
+	var left []Message
+	for _, m := range messages {
+		// What is to go elsewhere is not sent where it was to go, written down or not; it comes again with the end of its lease.
+		if changing[m.Row] && fates[m.Row] != "secret" {
+			continue
+		}
+		if s := stored[m.Row]; s != nil {
+			if _, to := redirect(s, rows); to.url == s.url {
+				m.Secret, m.FormerSecret = secret.New(to.secret), secret.New(s.secret)
+			}
+		}
+		left = append(left, m)
+	}
+	return left, err
 }
 
 // Look asks the payload query for some messages of an endpoint that is paused or disabled, and moves those that go elsewhere now. It

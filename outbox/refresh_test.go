@@ -1,0 +1,183 @@
+package outbox_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"attendee-relay/internal/capturetest"
+	"attendee-relay/internal/pgtest"
+	"attendee-relay/outbox"
+)
+
+// hooksTable: what the payload query gives for a key can be changed by hand.
+const hooksTable = `create table people (id int primary key, status text);
+	create table hooks (person int, delivery_key text, url text, secret text, price text default '1')`
+
+const hooksQuery = `select p.id as key, p.id as attendee_id, 'n' as name, 's' as surname, 'e' as email, h.price::numeric as price, 'EUR' as currency,
+	1 as event_id, 'e' as event_name, h.url as webhook_url, h.secret, h.delivery_key
+	from people p join hooks h on h.person = p.id where p.id = any ($1::int[])`
+
+// failedOnce returns a queue whose messages, those of these hooks, have each been tried in vain and are due again.
+func failedOnce(t *testing.T, hooks string) (*capturetest.Rig, *outbox.Queue) {
+	t.Helper()
+	rig := peopleRig(t, hooksTable)
+	rig.Outbox.Query = hooksQuery
+	rig.Start(t)
+	rig.AwaitLeading(t)
+	rig.DB.Exec(t, "insert into hooks (person, delivery_key, url, secret) values "+hooks)
+	rig.DB.Exec(t, "insert into people select distinct person, 'Accepted' from hooks")
+	rig.Settled(t)
+	q := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, rig.Resolver().Lookup)
+	for _, m := range claim(t, q, 100, 8, time.Minute, nil) {
+		settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: m, Outcome: outbox.RetryIn(0, attempt)})
+	}
+	proven(rig, t)
+	return rig, q
+}
+
+// refreshed claims all and returns what is left to be sent, as "url secret former".
+func refreshed(t *testing.T, q *outbox.Queue) []string {
+	t.Helper()
+	left, err := q.Refresh(t.Context(), claim(t, q, 100, 8, time.Minute, nil))
+	if err != nil {
+		t.Error(err)
+	}
+	var sent []string
+	for _, m := range left {
+		sent = append(sent, m.URL+" "+m.Secret.Reveal()+" "+m.FormerSecret.Reveal())
+	}
+	slices.Sort(sent)
+	return sent
+}
+
+func TestARetryGoesWhereItsRowSaysNow(t *testing.T) {
+	t.Parallel()
+	const a, b = "https://example.org/a", "https://example.org/b"
+	for name, c := range map[string]struct {
+		hooks, change string
+		// sent is what goes on at once; then follows what goes elsewhere, and states what became of all.
+		sent, then []string
+		states     []string
+	}{
+		"nothing changed":    {"(1, 'k', '" + a + "', 'old')", "", []string{a + " old old"}, nil, []string{"pending"}},
+		"another URL":        {"(1, 'k', '" + a + "', 'old')", "update hooks set url = '" + b + "', secret = 'new'", nil, []string{b + " new new"}, []string{"pending"}},
+		"another secret":     {"(1, 'k', '" + a + "', 'old')", "update hooks set secret = 'new'", []string{a + " new old"}, nil, []string{"pending"}},
+		"no secret any more": {"(1, 'k', '" + a + "', 'old')", "update hooks set secret = null", []string{a + "  old"}, nil, []string{"pending"}},
+		"a URL taken away":   {"(1, 'k', '" + a + "', null)", "update hooks set url = ' '", nil, nil, []string{"skipped: the webhook_url was taken away"}},
+		"one of two moved": {"(1, 'k', '" + a + "', null), (1, 'k', '" + b + "', null)", "update hooks set url = 'https://example.org/c' where url = '" + a + "'",
+			[]string{b + "  "}, nil, []string{"dead: the endpoint was removed", "pending"}},
+		"one added": {"(1, 'k', '" + a + "', null)", "insert into hooks values (1, 'k', '" + b + "')", []string{a + "  "}, nil, []string{"pending"}},
+		// The other one has a message of its own.
+		"one of two removed": {"(1, 'k', '" + a + "', null), (1, 'k', '" + b + "', null)", "delete from hooks where url = '" + a + "'",
+			[]string{b + "  "}, nil, []string{"dead: the endpoint was removed", "pending"}},
+		"its delivery_key removed": {"(1, 'k', '" + a + "', null), (1, 'l', '" + b + "', null)", "delete from hooks where delivery_key = 'k'",
+			[]string{b + "  "}, nil, []string{"dead: the endpoint was removed", "pending"}},
+		"moved within its delivery_key": {"(1, 'k', '" + a + "', null), (1, 'l', '" + b + "', null)", "update hooks set url = '" + b + "' where delivery_key = 'k'",
+			[]string{b + "  "}, []string{b + "  "}, []string{"pending", "pending"}},
+		"no row for the key": {"(1, 'k', '" + a + "', 'old')", "delete from hooks", []string{a + " old "}, nil, []string{"pending"}},
+		"a key whose query fails": {"(1, 'k', '" + a + "', 'old'), (2, 'k', '" + a + "', 'old')",
+			"update hooks set url = '" + b + "', price = case person when 1 then 'none' else '1' end", nil, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig, q := failedOnce(t, c.hooks)
+			if c.change != "" {
+				rig.DB.Exec(t, c.change)
+			}
+			if name == "a key whose query fails" {
+				left, err := q.Refresh(t.Context(), claim(t, q, 100, 8, time.Minute, nil))
+				if err == nil || len(left) != 1 || left[0].URL != a {
+					t.Errorf("%d are sent as they were stored, %v", len(left), err)
+				}
+				c.then, c.states = []string{b + " old old"}, []string{"pending", "pending"}
+			} else if sent := refreshed(t, q); !slices.Equal(sent, c.sent) {
+				t.Errorf("sent at once: %q, want %q", sent, c.sent)
+			}
+			proven(rig, t)
+			if then := refreshed(t, q); !slices.Equal(then, c.then) {
+				t.Errorf("sent elsewhere: %q, want %q", then, c.then)
+			}
+			states := pgtest.Values[string](t, rig.DB, "select state || case state when 'pending' then '' else ': ' || last_error end from attendee_relay.outbox order by 1")
+			if !slices.Equal(states, c.states) {
+				t.Errorf("states %q, want %q", states, c.states)
+			}
+			if bodies := pgtest.Value[int](t, rig.DB, "select count(distinct payload)::int from attendee_relay.outbox where source_key = '1'"); bodies != 1 {
+				t.Errorf("%d bodies", bodies)
+			}
+		})
+	}
+}
+
+// A message in flight elsewhere is not touched, and neither is one whose lease went to somebody else.
+func TestARetryIsRedirectedUnderItsLeaseOnly(t *testing.T) {
+	t.Parallel()
+	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null)")
+	first := claim(t, q, 1, 8, time.Minute, nil)
+	rig.DB.Exec(t, "update attendee_relay.pending set lease_ends = now()")
+	second := claim(t, q, 1, 8, time.Minute, nil)
+	rig.DB.Exec(t, "update hooks set url = 'https://example.org/b'")
+	if left, err := q.Refresh(t.Context(), first); err != nil || len(left) != 0 {
+		t.Errorf("%d are sent without a lease, %v", len(left), err)
+	}
+	if url := pgtest.Value[string](t, rig.DB, "select webhook_url from attendee_relay.outbox"); url != "https://example.org/a" {
+		t.Errorf("moved to %s without a lease", url)
+	}
+	if left, err := q.Refresh(t.Context(), second); err != nil || len(left) != 0 {
+		t.Errorf("%d are sent where they do not go any more, %v", len(left), err)
+	}
+	// An answer that the first attempt got late is a delivery all the same.
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: first[0], Outcome: outbox.Delivered(attempt)})
+}
+
+// Nothing is sent to a disabled endpoint, so nobody would notice that its organiser has given another URL.
+func TestMessagesOfADisabledEndpointFollowTheirURL(t *testing.T) {
+	t.Parallel()
+	var hooks string
+	for range 250 {
+		hooks += ", (nextval('n')::int, 'k', 'https://example.org/a', null)"
+	}
+	rig := peopleRig(t, "create sequence n; "+hooksTable)
+	rig.Outbox.Query = hooksQuery
+	rig.Start(t)
+	rig.AwaitLeading(t)
+	rig.DB.Exec(t, "insert into hooks (person, delivery_key, url, secret) values "+hooks[2:])
+	rig.DB.Exec(t, "insert into people select person, 'Accepted' from hooks")
+	rig.Settled(t)
+	q := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, rig.Resolver().Lookup)
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0], Outcome: outbox.Gone(attempt)})
+	look := func() (looks int) {
+		rig.DB.Exec(t, "update attendee_relay.endpoint set look_at = now() where state = 'disabled'")
+		for {
+			more, err := q.Look(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !more {
+				return looks
+			}
+			looks++
+		}
+	}
+	if n := look(); n != 1 {
+		t.Errorf("it is looked at %d times although nothing has changed", n)
+	}
+	rig.DB.Exec(t, "update hooks set url = 'https://example.org/b' where person > 120")
+	left := func() int {
+		return pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.outbox where webhook_url = 'https://example.org/a'")
+	}
+	look() // from the 101st on
+	if n := left(); n != 120 {
+		t.Errorf("%d messages are left", n)
+	}
+	if got := claim(t, q, 1000, 1000, time.Minute, nil); len(got) != 130 {
+		t.Errorf("%d of the moved messages are claimed", len(got))
+	}
+	rig.DB.Exec(t, "update hooks set url = 'https://example.org/b'")
+	for range 3 {
+		look()
+	}
+	if n := left(); n != 0 {
+		t.Errorf("%d messages are left", n)
+	}
+}

@@ -3,7 +3,7 @@
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM attendee_relay.checkpoint WHERE spool_step IS NOT NULL) THEN
-        RAISE EXCEPTION 'an earlier version has recorded half of a large transaction: let it run until status shows that it is recorded, then upgrade';
+        RAISE EXCEPTION 'an earlier version has recorded half of a large transaction: let it run until spool_step in attendee_relay.checkpoint is NULL, then upgrade';
     END IF;
 END
 $$;

@@ -1,9 +1,11 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -157,8 +159,8 @@ func (r *row) keyAfter() *string {
 	}
 }
 
-// departures are the accepted rows that a transaction deleted, by SOURCE_KEY: a row inserted after one of them with the
-// same key is the same registration, moved.
+// departures are the accepted rows that a transaction deleted, by SOURCE_KEY and in the order of their deletion: a row
+// inserted after one of them with the same key is the same registration, moved.
 type departures map[string][]*row
 
 func departed(rows []*row) departures {
@@ -168,18 +170,24 @@ func departed(rows []*row) departures {
 			left[*key] = append(left[*key], r)
 		}
 	}
+	for _, list := range left {
+		slices.SortStableFunc(list, func(a, b *row) int { return cmp.Compare(a.seq, b.seq) })
+	}
 	return left
 }
 
-// take gives arrived the departure of key that it continues: one before it that nothing else continues.
+// take gives arrived the departure of key that it continues: the last one before it that nothing else continues. So an
+// earlier arrival, which has fewer to choose from, finds one whatever the order of the calls is.
 func (d departures) take(key string, arrived *row) *row {
-	for _, r := range d[key] {
-		if r.successor == nil && r.seq < arrived.seq {
-			r.successor = arrived
-			return r
-		}
+	list := d[key]
+	before, _ := slices.BinarySearchFunc(list, arrived.seq, func(r *row, seq int64) int { return cmp.Compare(r.seq, seq) })
+	if before == 0 {
+		return nil
 	}
-	return nil
+	r := list[before-1]
+	d[key] = slices.Delete(list, before-1, before)
+	r.successor = arrived
+	return r
 }
 
 // write stores the difference between what was read and what the commits left.

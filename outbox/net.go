@@ -1,6 +1,9 @@
 package outbox
 
 import (
+	"cmp"
+	"slices"
+
 	"attendee-relay/replication"
 )
 
@@ -36,10 +39,10 @@ type net struct {
 	gone map[string][]*row
 	// origins holds the identities that some row had when the transaction began, so that nothing else claims them.
 	origins map[string]*row
-	// truncated: every row of the table that is not among origins is gone since seq truncatedAt.
-	truncated   bool
-	truncatedAt int64
-	seq         int64
+	// truncates are the seqs of the TRUNCATEs, in order: since the last one every row of the table is gone that was not
+	// inserted after it.
+	truncates []int64
+	seq       int64
 }
 
 func newNet() *net {
@@ -64,7 +67,7 @@ func (n *net) apply(c replication.Change) {
 				n.remove(r)
 			}
 		}
-		n.truncated, n.truncatedAt = true, n.seq
+		n.truncates = append(n.truncates, n.seq)
 	}
 }
 
@@ -89,10 +92,10 @@ func (n *net) inserted(identity string) *row {
 	if gone := n.gone[identity]; len(gone) > 0 {
 		r := gone[len(gone)-1]
 		n.gone[identity] = gone[:len(gone)-1]
-		r.seq, r.reloaded = n.seq, n.truncated
+		r.seq, r.reloaded = n.seq, n.truncated()
 		return r
 	}
-	if n.truncated && n.origins[identity] == nil {
+	if n.truncated() && n.origins[identity] == nil {
 		r := n.existing(identity)
 		r.seq, r.reloaded = n.seq, true
 		return r
@@ -113,8 +116,32 @@ func (n *net) write(r *row, c replication.Change) {
 	n.live[c.Identity] = r
 }
 
+func (n *net) truncated() bool { return len(n.truncates) > 0 }
+
 func (n *net) remove(r *row) {
 	delete(n.live, r.identity)
 	r.gone, r.dirty, r.seq = true, true, n.seq
 	n.gone[r.identity] = append(n.gone[r.identity], r)
+}
+
+// load takes up rows as the spool holds them. It has not heard of the TRUNCATEs: a row that it holds as live is gone since
+// the first one after the row's seq.
+func (n *net) load(rows []*row) {
+	for _, r := range rows {
+		if at, _ := slices.BinarySearch(n.truncates, r.seq); !r.gone && at < len(n.truncates) {
+			r.gone, r.seq = true, n.truncates[at]
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b *row) int { return cmp.Compare(a.seq, b.seq) })
+	for _, r := range rows {
+		n.rows = append(n.rows, r)
+		if r.existed {
+			n.origins[r.origin] = r
+		}
+		if r.gone {
+			n.gone[r.identity] = append(n.gone[r.identity], r)
+		} else {
+			n.live[r.identity] = r
+		}
+	}
 }

@@ -18,23 +18,18 @@ var (
 	spoolAddSQL string
 	//go:embed sql/spool_update.sql
 	spoolUpdateSQL string
-	//go:embed sql/spool_truncate.sql
-	spoolTruncateSQL string
 	//go:embed sql/spool_finish.sql
 	spoolFinishSQL string
 	//go:embed sql/spool_clear.sql
 	spoolClearSQL string
-	//go:embed sql/spool_follow.sql
-	spoolFollowSQL string
 )
 
 // spooling is a large transaction whose parts are arriving. Its net rows lie in the spool table, so that memory holds
 // one part at a time.
 type spooling struct {
-	lsn         pglogrepl.LSN
-	seq         int64
-	truncated   bool
-	truncatedAt int64
+	lsn       pglogrepl.LSN
+	seq       int64
+	truncates []int64
 }
 
 // spool takes one part of a large transaction. With the last part the checkpoint moves past the transaction, in the same
@@ -94,17 +89,10 @@ func (r *Recorder) spoolPart(ctx context.Context, changes []replication.Change) 
 		if err != nil {
 			return err
 		}
-		truncates := r.spooling.truncatedAt
 		for _, change := range changes {
 			n.apply(change)
 		}
-		r.spooling.seq, r.spooling.truncated, r.spooling.truncatedAt = n.seq, n.truncated, n.truncatedAt
-		if n.truncated && n.truncatedAt != truncates {
-			// Rows that this part does not name were emptied as well; those it inserted again afterwards are written below.
-			if _, err := tx.Exec(ctx, spoolTruncateSQL, n.truncatedAt); err != nil {
-				return err
-			}
-		}
+		r.spooling.seq, r.spooling.truncates = n.seq, n.truncates
 		return storeNet(ctx, tx, n)
 	})
 }
@@ -112,22 +100,12 @@ func (r *Recorder) spoolPart(ctx context.Context, changes []replication.Change) 
 // loadNet reads the spooled rows that these identities concern.
 func (r *Recorder) loadNet(ctx context.Context, q querier, identities []string) (*net, error) {
 	n := newNet()
-	n.seq, n.truncated, n.truncatedAt = r.spooling.seq, r.spooling.truncated, r.spooling.truncatedAt
+	n.seq, n.truncates = r.spooling.seq, r.spooling.truncates
 	rows, err := readSpooled(ctx, q, spoolLoadSQL, identities)
 	if err != nil {
 		return nil, err
 	}
-	for _, row := range rows {
-		n.rows = append(n.rows, row)
-		if row.existed {
-			n.origins[row.origin] = row
-		}
-		if row.gone {
-			n.gone[row.identity] = append(n.gone[row.identity], row)
-		} else {
-			n.live[row.identity] = row
-		}
-	}
+	n.load(rows)
 	return n, nil
 }
 
@@ -165,18 +143,16 @@ func storeNet(ctx context.Context, tx pgx.Tx, n *net) error {
 
 // finishSpool waits until the transaction can be seen, then moves the checkpoint past it and marks the spool complete.
 func (r *Recorder) finishSpool(ctx context.Context, commit *replication.Commit) error {
-	truncated := r.spooling.truncated
+	var truncated *int64
+	if truncates := r.spooling.truncates; len(truncates) > 0 {
+		truncated = &truncates[len(truncates)-1]
+	}
 	r.spooling = nil
 	if err := r.whenVisible(ctx, []replication.Commit{*commit}, func() error { return nil }); err != nil {
 		return err
 	}
-	step := spoolRemove
-	if truncated {
-		step = spoolEmptyLedger
-	}
 	return r.writer.write(ctx, commit.EndLSN, func(q *pgx.Batch) {
-		q.Queue(spoolFollowSQL)
-		q.Queue(spoolFinishSQL, string(step), commit.CommitLSN.String(), timeText(commit.Time))
+		q.Queue(spoolFinishSQL, string(spoolRemove), commit.CommitLSN.String(), timeText(commit.Time), truncated)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"attendee-relay/internal/postgres"
 )
@@ -14,24 +15,22 @@ import (
 var (
 	//go:embed sql/spool_state.sql
 	spoolStateSQL string
-	//go:embed sql/spool_empty_ledger.sql
-	spoolEmptyLedgerSQL string
-	//go:embed sql/spool_remove.sql
-	spoolRemoveSQL string
 	//go:embed sql/spool_next.sql
 	spoolNextSQL string
-	//go:embed sql/spool_arrived.sql
-	spoolArrivedSQL string
-	//go:embed sql/spool_departed.sql
-	spoolDepartedSQL string
-	//go:embed sql/spool_step.sql
-	spoolStepSQL string
+	//go:embed sql/spool_truncate.sql
+	spoolTruncateSQL string
+	//go:embed sql/spool_remove.sql
+	spoolRemoveSQL string
+	//go:embed sql/spool_empty_ledger.sql
+	spoolEmptyLedgerSQL string
+	//go:embed sql/spool_follow_next.sql
+	spoolFollowNextSQL string
+	//go:embed sql/spool_follow.sql
+	spoolFollowSQL string
 	//go:embed sql/spool_record.sql
 	spoolRecordSQL string
-	//go:embed sql/spool_succeed.sql
-	spoolSucceedSQL string
-	//go:embed sql/spool_used.sql
-	spoolUsedSQL string
+	//go:embed sql/spool_step.sql
+	spoolStepSQL string
 	//go:embed sql/spool_empty.sql
 	spoolEmptySQL string
 	//go:embed sql/spool_done.sql
@@ -43,10 +42,15 @@ var (
 type spoolStep string
 
 const (
+	// spoolRemove: the rows leave the ledger under the identity they had before. Those that a TRUNCATE took are marked.
+	spoolRemove spoolStep = "remove"
 	// spoolEmptyLedger: after a TRUNCATE, the ledger's rows that the transaction does not name leave it for the spool.
 	spoolEmptyLedger spoolStep = "empty_ledger"
-	// spoolRemove: the rows leave the ledger under the identity they had before.
-	spoolRemove spoolStep = "remove"
+	// spoolSucceed: inserted rows take the place of the deleted ones that they continue.
+	spoolSucceed spoolStep = "succeed"
+	// spoolFollow: acceptances that wait follow their rows. Until then the Resolver leaves them alone, for it would take
+	// what a row's old key gives now, or the row for lost.
+	spoolFollow spoolStep = "follow"
 	// spoolAdd: the accepted rows enter the ledger, and acceptances are written.
 	spoolAdd spoolStep = "add"
 	// spoolClear: everything is recorded; the spool is emptied.
@@ -62,69 +66,138 @@ const spoolBatch = 20_000
 
 // spoolState is how far a complete spool has been applied.
 type spoolState struct {
-	step   spoolStep
+	step spoolStep
+	// cursor is the last row that the step has handled: its number in the spool, or an acceptance's id.
 	cursor int64
+	// truncated is the seq of the transaction's last TRUNCATE; nil: there was none.
+	truncated *int64
+}
+
+// after is the step that follows this one.
+func (s *spoolState) after() spoolStep {
+	switch s.step {
+	case spoolRemove:
+		if s.truncated != nil {
+			return spoolEmptyLedger
+		}
+		return spoolSucceed
+	case spoolEmptyLedger:
+		return spoolSucceed
+	case spoolSucceed:
+		return spoolFollow
+	case spoolFollow:
+		return spoolAdd
+	default:
+		return spoolClear
+	}
 }
 
 // Resume implements replication.Recorder: a spool that was complete when its leader went away is applied to its end.
 func (r *Recorder) Resume(ctx context.Context) error { return r.applySpool(ctx) }
 
-// applySpool applies a complete spool, if there is one, before anything later is recorded. Its acceptances are evaluated
-// when it is applied.
+// applySpool applies a complete spool, if there is one, before anything later is recorded. Acceptances that waited before
+// are evaluated when they have followed their rows, its own when it is applied.
 func (r *Recorder) applySpool(ctx context.Context) error {
-	for applied := false; ; applied = true {
-		accepted, more, err := r.applySpoolBatch(ctx)
+	for last := spoolStep(""); ; {
+		step, accepted, err := r.applySpoolBatch(ctx)
 		if err != nil {
 			return fmt.Errorf("applying a large transaction from the spool: %w", err)
 		}
 		r.acceptances.Add(float64(accepted))
-		if !more {
-			r.signal(false, applied)
+		if step != last && (last == spoolFollow || last == spoolClear) {
+			r.signal(false, true)
+		}
+		if step == "" {
 			return nil
 		}
 		r.name(nil, true)
+		last = step
 	}
 }
 
-func (r *Recorder) applySpoolBatch(ctx context.Context) (accepted int64, more bool, err error) {
+// applySpoolBatch does one transaction's share of the step that the spool is at; the step is empty when there is no spool.
+func (r *Recorder) applySpoolBatch(ctx context.Context) (step spoolStep, accepted int64, err error) {
 	err = r.writer.within(ctx, 0, func(tx pgx.Tx) error {
 		state, err := readSpoolState(ctx, tx)
 		if err != nil || state == nil {
 			return err
 		}
-		more = true
-		switch state.step {
+		step = state.step
+		switch step {
 		case spoolEmptyLedger:
-			return r.emptyLedger(ctx, tx)
-		case spoolRemove:
-			_, err = tx.Exec(ctx, spoolRemoveSQL, state.cursor, r.spoolBatch)
-			return err
+			return r.emptyLedger(ctx, tx, state)
 		case spoolClear:
 			return endSpool(ctx, tx)
 		default:
-			accepted, err = r.addSpooled(ctx, tx, state)
+			accepted, err = r.applyStretch(ctx, tx, state)
 			return err
 		}
 	})
-	return accepted, more, err
+	return step, accepted, err
 }
 
 func readSpoolState(ctx context.Context, tx pgx.Tx) (*spoolState, error) {
 	var s spoolState
-	err := tx.QueryRow(ctx, spoolStateSQL).Scan(&s.step, &s.cursor)
+	err := tx.QueryRow(ctx, spoolStateSQL).Scan(&s.step, &s.cursor, &s.truncated)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
 	return &s, err
 }
 
-func (r *Recorder) emptyLedger(ctx context.Context, tx pgx.Tx) error {
+// applyStretch does a step for the next rows of the spool, or of the acceptances, and moves the cursor past them; after the
+// last of them comes the next step.
+func (r *Recorder) applyStretch(ctx context.Context, tx pgx.Tx, state *spoolState) (accepted int64, err error) {
+	next := spoolNextSQL
+	if state.step == spoolFollow {
+		next = spoolFollowNextSQL
+	}
+	var end *int64
+	if err := tx.QueryRow(ctx, next, state.cursor, r.spoolBatch).Scan(&end); err != nil {
+		return 0, err
+	}
+	if end == nil {
+		return 0, moveTo(ctx, tx, state.after(), 0)
+	}
+	switch after, until := state.cursor, *end; state.step {
+	case spoolRemove:
+		err = removeSpooled(ctx, tx, state, until)
+	case spoolSucceed:
+		err = succeedSpooled(ctx, tx, after, until)
+	case spoolFollow:
+		_, err = tx.Exec(ctx, spoolFollowSQL, after, until)
+	default:
+		var recorded pgconn.CommandTag
+		recorded, err = tx.Exec(ctx, spoolRecordSQL, after, until, interval(r.config.Settle))
+		accepted = recorded.RowsAffected()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return accepted, moveTo(ctx, tx, state.step, *end)
+}
+
+func moveTo(ctx context.Context, tx pgx.Tx, step spoolStep, cursor int64) error {
+	_, err := tx.Exec(ctx, spoolStepSQL, string(step), cursor)
+	return err
+}
+
+func removeSpooled(ctx context.Context, tx pgx.Tx, state *spoolState, until int64) error {
+	if state.truncated != nil {
+		if _, err := tx.Exec(ctx, spoolTruncateSQL, state.cursor, until, *state.truncated); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, spoolRemoveSQL, state.cursor, until)
+	return err
+}
+
+func (r *Recorder) emptyLedger(ctx context.Context, tx pgx.Tx, state *spoolState) error {
 	moved, err := tx.Exec(ctx, spoolEmptyLedgerSQL, r.spoolBatch)
 	if err != nil || moved.RowsAffected() > 0 {
 		return err
 	}
-	_, err = tx.Exec(ctx, spoolStepSQL, string(spoolRemove), 0)
-	return err
+	return moveTo(ctx, tx, state.after(), 0)
 }
 
 // endSpool empties the spool: at once, unless somebody reads it (a pg_dump, a vacuum), and then bit by bit.
@@ -147,77 +220,4 @@ func endSpool(ctx context.Context, tx pgx.Tx) error {
 	}
 	_, err = tx.Exec(ctx, spoolDoneSQL)
 	return err
-}
-
-// addSpooled records the next rows with one statement. Only rows that may continue deleted ones are looked at here.
-func (r *Recorder) addSpooled(ctx context.Context, tx pgx.Tx, state *spoolState) (accepted int64, err error) {
-	if state.cursor == 0 {
-		// Statistics of an earlier transaction would have every row compared with every other one.
-		if _, err := tx.Exec(ctx, "ANALYZE (SKIP_LOCKED) attendee_relay.spool"); err != nil {
-			return 0, err
-		}
-	}
-	var until *int64
-	if err := tx.QueryRow(ctx, spoolNextSQL, state.cursor, r.spoolBatch).Scan(&until); err != nil {
-		return 0, err
-	}
-	if until == nil {
-		_, err = tx.Exec(ctx, spoolStepSQL, string(spoolClear), 0)
-		return 0, err
-	}
-	c, err := readContinued(ctx, tx, state.cursor, *until)
-	if err != nil {
-		return 0, err
-	}
-	recorded, err := tx.Exec(ctx, spoolRecordSQL, state.cursor, *until, c.numbers, c.lsns, interval(r.config.Settle))
-	if err != nil {
-		return 0, err
-	}
-	q := &pgx.Batch{}
-	if len(c.numbers) > 0 {
-		q.Queue(spoolSucceedSQL, c.identities, c.successors, c.keys)
-		q.Queue(spoolUsedSQL, c.used)
-	}
-	q.Queue(spoolStepSQL, string(spoolAdd), *until)
-	return recorded.RowsAffected(), tx.SendBatch(ctx, q).Close()
-}
-
-// continued are inserted rows that continue deleted ones, as the arrays that statements take.
-type continued struct {
-	numbers []int64
-	lsns    []*string
-	// used are the deleted rows; identities what they were deleted under, successors and keys what they are now.
-	used                   []int64
-	identities, successors []string
-	keys                   []*string
-}
-
-// readContinued finds the rows of a stretch of the spool that continue deleted ones.
-func readContinued(ctx context.Context, tx pgx.Tx, after, until int64) (*continued, error) {
-	c := &continued{}
-	arrived, err := readSpooled(ctx, tx, spoolArrivedSQL, after, until)
-	if err != nil || len(arrived) == 0 {
-		return c, err
-	}
-	keys := make([]string, len(arrived))
-	for i, row := range arrived {
-		keys[i] = row.key.Text
-	}
-	gone, err := readSpooled(ctx, tx, spoolDepartedSQL, keys)
-	if err != nil {
-		return c, err
-	}
-	left := departed(gone)
-	for _, row := range arrived {
-		if after, accepts := row.settle(left); !accepts {
-			c.numbers, c.lsns = append(c.numbers, row.number), append(c.lsns, lsnText(after.lsn))
-		}
-	}
-	for _, row := range gone {
-		if row.successor != nil {
-			c.used, c.identities = append(c.used, row.number), append(c.identities, row.identity)
-			c.successors, c.keys = append(c.successors, row.successor.identity), append(c.keys, row.successor.keyAfter())
-		}
-	}
-	return c, nil
 }

@@ -1,7 +1,8 @@
 -- Those of the listed acceptances that are due still, oldest first, again none before an older one of its key. They are
 -- looked up by id, one by one, before anything else: of a table that has just grown Postgres believes that little is due,
 -- and would read all of it. An acceptance's row may have left the ledger since; patience ends when it has waited long
--- enough. While a large transaction is applied, the ledger lacks rows that it is about to have.
+-- enough. While a large transaction is applied, the ledger lacks rows that it is about to have, and before they have followed
+-- their rows no acceptance is due.
 WITH listed AS MATERIALIZED (
     SELECT id, identity, row_identity, source_key, commit_lsn, committed_at, state, evaluations, empty_since, revision,
            next_evaluation_at
@@ -15,6 +16,7 @@ SELECT a.id, a.identity, a.row_identity, a.source_key, a.commit_lsn::text, a.com
        a.revision
   FROM listed a
  WHERE a.state = 'waiting' AND a.next_evaluation_at <= now()
+   AND NOT EXISTS (SELECT FROM attendee_relay.checkpoint WHERE spool_step NOT IN ('add', 'clear'))
    AND NOT EXISTS (SELECT FROM attendee_relay.acceptance older
                     WHERE older.state = 'waiting' AND older.source_key = a.source_key AND older.id < a.id
                       AND older.next_evaluation_at > now())

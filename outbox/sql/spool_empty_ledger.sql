@@ -1,14 +1,8 @@
--- After a TRUNCATE: rows that the transaction does not name leave the ledger, and stand in the spool as deleted before
--- everything else, so that one inserted again with the same SOURCE_KEY is recognised.
+-- After a TRUNCATE: what the ledger still has are rows that the transaction does not name. They leave it and stand in the
+-- spool as deleted before everything else, so that one inserted again with the same SOURCE_KEY is recognised.
 WITH emptied AS (
     DELETE FROM attendee_relay.ledger
-     WHERE identity IN (SELECT l.identity
-                          FROM attendee_relay.ledger l
-                         WHERE NOT EXISTS (SELECT FROM attendee_relay.spool s
-                                            WHERE s.identity = l.identity AND s.origin = s.identity)
-                           AND NOT EXISTS (SELECT FROM attendee_relay.spool s
-                                            WHERE s.origin = l.identity AND s.origin <> s.identity)
-                         LIMIT $1)
+     WHERE identity = ANY (ARRAY(SELECT identity FROM attendee_relay.ledger ORDER BY identity LIMIT $1))
     RETURNING identity, source_key, commit_lsn
 )
 INSERT INTO attendee_relay.spool (identity, gone, origin, key_kind, source_key, status, seq, was_accepted, ledger_key, ledger_lsn)

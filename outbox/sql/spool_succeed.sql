@@ -1,5 +1,6 @@
--- Waiting acceptances of deleted rows go to the rows that continue them, and are evaluated at once.
-UPDATE attendee_relay.acceptance a
-   SET row_identity = t.successor, source_key = t.source_key, next_evaluation_at = now(), revision = a.revision + 1
-  FROM unnest($1::text[], $2::text[], $3::text[]) AS t (identity, successor, source_key)
- WHERE a.state = 'waiting' AND a.row_identity = t.identity
+-- The rows $1 continue the deleted rows $2: from here on each is the deleted one, moved.
+UPDATE attendee_relay.spool s
+   SET origin = d.origin, was_accepted = true, ledger_key = d.ledger_key, ledger_lsn = d.ledger_lsn
+  FROM unnest($1::bigint[], $2::bigint[]) AS t (number, departed),
+       attendee_relay.spool d
+ WHERE s.number = t.number AND d.number = t.departed

@@ -1,2 +1,2 @@
--- Deleted rows that an inserted one continues: no other may.
+-- Deleted rows whose place an inserted one has taken.
 DELETE FROM attendee_relay.spool WHERE number = ANY ($1::bigint[])

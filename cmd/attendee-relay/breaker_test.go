@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,10 +28,14 @@ func TestAnEndpointThatFailsIsPausedAndDrainedSlowly(t *testing.T) {
 	settings := []string{"DELIVERY_BREAKER_FAILURES=3", "DELIVERY_BREAKER_PROBE=300ms", "DELIVERY_RETRY_SCHEDULE=1h"}
 	first := relaytest.Run(t, db, settings...)
 	first.AwaitRole(t, ready, "leader")
-	relaytest.Accept(t, db, event, messages)
-	awaitState(t, db, "pending", messages)
-	receiver.Await(t, failures+3, ready)
-	first.Retire(t)
+	for n := range failures {
+		relaytest.Accept(t, db, event, 1)
+		receiver.Await(t, n+1, ready)
+	}
+	relaytest.Accept(t, db, event, messages-failures)
+	receiver.Await(t, failures+2, ready)
+	first.Signal(t, syscall.SIGTERM)
+	first.Exit(t, ready)
 	before := len(receiver.Webhooks())
 	second := relaytest.Run(t, db, settings...)
 	second.AwaitRole(t, ready, "leader")
@@ -82,7 +87,8 @@ func TestAnEndpointThatIsGoneGetsNothingMore(t *testing.T) {
 		state := endpointState(t, db)
 		return state == "disabled", state
 	})
-	first.Retire(t)
+	first.Signal(t, syscall.SIGTERM)
+	first.Exit(t, ready)
 	relaytest.Run(t, db, settings...).AwaitRole(t, ready, "leader")
 	relaytest.Accept(t, db, event, 5)
 	relaytest.Accept(t, db, relaytest.AddEvent(t, db, good.URL), 5)

@@ -52,6 +52,7 @@ type relay struct {
 	capture    *replication.Capture
 	recorder   *outbox.Recorder
 	resolver   *outbox.Resolver
+	retention  *outbox.Retention
 	dispatcher *delivery.Dispatcher
 	admin      *admin.Server
 	deliver    bool
@@ -98,6 +99,7 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *
 	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, board, log)
 	r.capture.Register(registry)
 	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
+	r.retention = outbox.NewRetention(pool, cfg.Outbox, r.capture.Leading, log)
 	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures, Probe: cfg.Delivery.BreakerProbe}, r.resolver.Lookup)
 	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), queue, sender, delivery.NewMetrics(registry), log)
 	r.admin = admin.New(cfg.Admin, r.role, board, registry, log)
@@ -140,6 +142,7 @@ func (r *relay) run(ctx context.Context) error {
 	stages, ctx := errgroup.WithContext(ctx)
 	stages.Go(func() error { return r.capture.Run(ctx) })
 	stages.Go(func() error { return r.resolver.Run(ctx) })
+	stages.Go(func() error { return r.retention.Run(ctx) })
 	if r.deliver {
 		stages.Go(func() error { return r.dispatcher.Run(ctx) })
 	}

@@ -1,0 +1,27 @@
+-- Deletes the next $2 messages that are older than $1, with all that is known of them. Their bodies are erased already.
+WITH place AS MATERIALIZED (
+    SELECT r.deleted, r.erased FROM attendee_relay.retention r FOR UPDATE SKIP LOCKED
+), next AS MATERIALIZED (
+    SELECT m.id, m.created_at < now() - $1::text::interval AS over
+      FROM place
+     CROSS JOIN LATERAL (SELECT m.id, m.created_at
+                           FROM attendee_relay.message m
+                          WHERE m.id > place.deleted AND m.id <= place.erased
+                          ORDER BY m.id
+                          LIMIT $2::int) m
+), batch AS MATERIALIZED (
+    SELECT n.id
+      FROM next n
+     WHERE n.id < coalesce((SELECT min(id) FROM next WHERE NOT over), 9223372036854775807)
+), exchanges AS (
+    DELETE FROM attendee_relay.exchange WHERE message = ANY (ARRAY(SELECT id FROM batch))
+), settled AS (
+    DELETE FROM attendee_relay.settled WHERE id = ANY (ARRAY(SELECT id FROM batch))
+), messages AS (
+    DELETE FROM attendee_relay.message WHERE id = ANY (ARRAY(SELECT id FROM batch))
+), moved AS (
+    UPDATE attendee_relay.retention
+       SET deleted = (SELECT max(id) FROM batch)
+     WHERE EXISTS (SELECT FROM batch)
+)
+SELECT (SELECT count(*) FROM batch), 0

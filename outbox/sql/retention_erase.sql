@@ -1,0 +1,42 @@
+-- Erases what is personal or secret of the next $2 messages that are older than $1: bodies, secrets and what receivers
+-- answered. One that is still pending ends with it; one in flight is waited for. Only one process does this at a time.
+WITH place AS MATERIALIZED (
+    SELECT r.erased FROM attendee_relay.retention r FOR UPDATE SKIP LOCKED
+), next AS MATERIALIZED (
+    SELECT m.id, m.endpoint,
+           m.created_at < now() - $1::text::interval
+           AND NOT EXISTS (SELECT FROM attendee_relay.pending p
+                            WHERE p.endpoint = m.endpoint AND p.id = m.id AND p.lease_ends > now()) AS over
+      FROM place
+     CROSS JOIN LATERAL (SELECT m.id, m.endpoint, m.created_at
+                           FROM attendee_relay.message m
+                          WHERE m.id > place.erased
+                          ORDER BY m.id
+                          LIMIT $2::int) m
+), batch AS MATERIALIZED (
+    SELECT n.id, n.endpoint
+      FROM next n
+     WHERE n.id < coalesce((SELECT min(id) FROM next WHERE NOT over), 9223372036854775807)
+), expired AS (
+    DELETE FROM attendee_relay.pending p
+     USING batch b
+     WHERE p.endpoint = b.endpoint AND p.id = b.id
+    RETURNING p.id, p.attempts, p.last_status
+), noted AS (
+    INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_status, last_error)
+    SELECT id, 'dead', now(), attempts, last_status, 'expired: it was not delivered within OUTBOX_PAYLOAD_RETENTION'
+      FROM expired
+), erased AS (
+    UPDATE attendee_relay.message m
+       SET payload = NULL, secret = NULL
+     WHERE m.id = ANY (ARRAY(SELECT id FROM batch)) AND (m.payload IS NOT NULL OR m.secret IS NOT NULL)
+), forgotten AS (
+    UPDATE attendee_relay.exchange e
+       SET response = NULL
+     WHERE e.message = ANY (ARRAY(SELECT id FROM batch)) AND e.response IS NOT NULL
+), moved AS (
+    UPDATE attendee_relay.retention
+       SET erased = (SELECT max(id) FROM batch)
+     WHERE EXISTS (SELECT FROM batch)
+)
+SELECT (SELECT count(*) FROM batch), (SELECT count(*) FROM expired)

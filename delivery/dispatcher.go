@@ -66,8 +66,8 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 		nudged:  make(chan struct{}, 1),
 		claims:  outage{log: log, what: "claiming messages"},
 		retry:   backoff{random: rand.Float64},
-		settler: settler{store: store, random: rand.Float64, outage: outage{log: log, what: "recording outcomes"}},
-		refresh: refresher{store: store, log: log, stale: make(chan []outbox.Message, cfg.Concurrency),
+		settler: settler{store: store, late: metrics.late, random: rand.Float64, outage: outage{log: log, what: "recording outcomes"}},
+		refresh: refresher{store: store, stale: make(chan []outbox.Message, cfg.Concurrency),
 			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}},
 	}
 }

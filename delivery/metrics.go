@@ -13,6 +13,7 @@ type Metrics struct {
 	attempts          *prometheus.CounterVec
 	duration          prometheus.Histogram
 	commitToDelivered prometheus.Histogram
+	late              prometheus.Counter
 }
 
 // outcomeNames are the values of the label outcome, by the state that a message goes to.
@@ -40,10 +41,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: []float64{.0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 15, 60, 300, 1800, 7200, 21600, 86400, 259200},
 		}),
 	}
+	m.late = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "attendee_relay_late_outcomes_total",
+		Help: "Outcomes that came after their lease and were refused.",
+	})
 	for _, name := range outcomeNames {
 		m.attempts.WithLabelValues(name)
 	}
-	reg.MustRegister(m.attempts, m.duration, m.commitToDelivered)
+	reg.MustRegister(m.attempts, m.duration, m.commitToDelivered, m.late)
 	return m
 }
 

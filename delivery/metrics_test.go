@@ -54,7 +54,11 @@ func gathered(t testing.TB, registry *prometheus.Registry) map[string]float64 {
 				values[family.GetName()] = histogram.GetSampleSum()
 				continue
 			}
-			values[family.GetName()+" "+metric.GetLabel()[0].GetValue()] = metric.GetCounter().GetValue()
+			name := family.GetName()
+			for _, label := range metric.GetLabel() {
+				name += " " + label.GetValue()
+			}
+			values[name] = metric.GetCounter().GetValue()
 		}
 	}
 	return values

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"go.uber.org/zap"
-
 	"attendee-relay/outbox"
 )
 
@@ -16,11 +14,9 @@ const refreshBatch = 500
 // operator's own query and may be slow: messages that are sent for the first time must not wait for it.
 type refresher struct {
 	store Store
-	log   *zap.Logger
 	// stale are batches of leased messages that have their places already.
 	stale chan []outbox.Message
-	// lost counts failures in a row, so that the log has one line of them.
-	lost outage
+	lost  outage
 }
 
 // run refreshes until stale is closed and empty, and hands on what is to be sent; drop gives back the place of the rest. Between

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"attendee-relay/outbox"
@@ -23,6 +24,7 @@ var errStoreSilent = errors.New("the database did not answer in time")
 type settler struct {
 	store  Store
 	outage outage
+	late   prometheus.Counter
 	random func() float64
 }
 
@@ -62,6 +64,7 @@ func (s *settler) record(ctx context.Context, batch []outbox.Settlement) {
 		if err == nil {
 			s.outage.recovered()
 			if settled.Refused > 0 {
+				s.late.Add(float64(settled.Refused))
 				s.outage.log.Warn("outcomes came after their lease and were refused; their messages are sent again",
 					zap.Int("refused", settled.Refused))
 			}

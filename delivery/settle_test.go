@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -129,13 +130,14 @@ func TestARunEndsThoughTheStoreNeverComesBack(t *testing.T) {
 	})
 }
 
-func TestALateRefusalIsLoggedAndNoError(t *testing.T) {
+func TestALateRefusalIsCountedAndNoError(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.DebugLevel)
 	store := newMemoryStore(newMessage("https://receiver.example/hook"))
 	m := newMessage("https://receiver.example/hook")
 	m.Token = [16]byte{1}
-	s := settler{store: store, random: fixed(0.5), outage: outage{log: zap.New(core), what: "recording outcomes"}}
+	registry := prometheus.NewRegistry()
+	s := settler{store: store, late: NewMetrics(registry).late, random: fixed(0.5), outage: outage{log: zap.New(core), what: "recording outcomes"}}
 	results := make(chan outbox.Settlement, 2)
 	results <- outbox.Settlement{Message: m, Outcome: outbox.RetryIn(time.Second, outbox.Attempt{})}
 	results <- outbox.Settlement{Message: m, Outcome: outbox.Delivered(outbox.Attempt{})}
@@ -143,6 +145,9 @@ func TestALateRefusalIsLoggedAndNoError(t *testing.T) {
 	s.run(t.Context(), results)
 	if row := store.row(m.ID); store.refused != 1 || row.state != outbox.StateDelivered {
 		t.Errorf("%d refused, %+v", store.refused, row)
+	}
+	if n := gathered(t, registry)["attendee_relay_late_outcomes_total"]; n != 1 {
+		t.Errorf("%v are counted", n)
 	}
 	if logs.FilterMessageSnippet("refused").Len() != 1 {
 		t.Errorf("%v", logs.All())

@@ -33,11 +33,14 @@ type Stats struct {
 	counted time.Time
 	states  map[string]float64
 	oldest  float64
+	// endpoints that have answered or failed, by state.
+	endpoints map[string]float64
 }
 
 var (
-	messagesMetric = prometheus.NewDesc("attendee_relay_outbox_messages", "Messages in the outbox.", []string{"state"}, nil)
-	oldestMetric   = prometheus.NewDesc("attendee_relay_oldest_pending_seconds", "Age of the oldest pending message.", nil, nil)
+	messagesMetric  = prometheus.NewDesc("attendee_relay_outbox_messages", "Messages in the outbox.", []string{"state"}, nil)
+	oldestMetric    = prometheus.NewDesc("attendee_relay_oldest_pending_seconds", "Age of the oldest pending message.", nil, nil)
+	endpointsMetric = prometheus.NewDesc("attendee_relay_endpoints", "Endpoints that messages were sent to.", []string{"state"}, nil)
 )
 
 // NewStats makes a collector that counts over pool.
@@ -49,6 +52,7 @@ func NewStats(pool *pgxpool.Pool, log *zap.Logger) *Stats {
 func (s *Stats) Describe(out chan<- *prometheus.Desc) {
 	out <- messagesMetric
 	out <- oldestMetric
+	out <- endpointsMetric
 }
 
 // Collect implements prometheus.Collector. While the outbox cannot be read it shows nothing: an old figure would hide
@@ -68,21 +72,28 @@ func (s *Stats) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(messagesMetric, prometheus.GaugeValue, n, state)
 	}
 	out <- prometheus.MustNewConstMetric(oldestMetric, prometheus.GaugeValue, s.oldest)
+	for state, n := range s.endpoints {
+		out <- prometheus.MustNewConstMetric(endpointsMetric, prometheus.GaugeValue, n, state)
+	}
 }
 
 func (s *Stats) count(ctx context.Context) error {
 	var pending float64
-	var settled []byte
+	var settled, standing []byte
 	var oldest *float64
-	if err := s.pool.QueryRow(ctx, statsSQL).Scan(&pending, &settled, &oldest); err != nil {
+	if err := s.pool.QueryRow(ctx, statsSQL).Scan(&pending, &settled, &oldest, &standing); err != nil {
 		return err
 	}
 	states := map[string]float64{string(StatePending): 0, string(StateDelivered): 0, string(StateDead): 0, string(StateSkipped): 0}
 	if err := json.Unmarshal(settled, &states); err != nil {
 		return err
 	}
+	endpoints := map[string]float64{"active": 0, "paused": 0, "recovering": 0, "disabled": 0}
+	if err := json.Unmarshal(standing, &endpoints); err != nil {
+		return err
+	}
 	states[string(StatePending)] = pending
-	s.states, s.oldest, s.counted = states, 0, time.Now()
+	s.states, s.endpoints, s.oldest, s.counted = states, endpoints, 0, time.Now()
 	if oldest != nil {
 		s.oldest = *oldest
 	}

@@ -32,6 +32,7 @@ func TestAnEndpointThatFailsIsPausedAndDrainedSlowly(t *testing.T) {
 		relaytest.Accept(t, db, event, 1)
 		receiver.Await(t, n+1, ready)
 	}
+	awaitEndpoint(t, db, "paused")
 	relaytest.Accept(t, db, event, messages-failures)
 	receiver.Await(t, failures+2, ready)
 	first.Signal(t, syscall.SIGTERM)
@@ -83,10 +84,7 @@ func TestAnEndpointThatIsGoneGetsNothingMore(t *testing.T) {
 	first.AwaitRole(t, ready, "leader")
 	event := relaytest.AddEvent(t, db, gone.URL)
 	relaytest.Accept(t, db, event, 1)
-	pgtest.WaitUntil(t, ready, "the endpoint is disabled", func() (bool, string) {
-		state := endpointState(t, db)
-		return state == "disabled", state
-	})
+	awaitEndpoint(t, db, "disabled")
 	first.Signal(t, syscall.SIGTERM)
 	first.Exit(t, ready)
 	relaytest.Run(t, db, settings...).AwaitRole(t, ready, "leader")
@@ -101,6 +99,14 @@ func TestAnEndpointThatIsGoneGetsNothingMore(t *testing.T) {
 	if len(s.Endpoints) != 1 || s.Endpoints[0].State != "disabled" || s.Endpoints[0].Pending != 6 {
 		t.Errorf("status shows %+v", s.Endpoints)
 	}
+}
+
+func awaitEndpoint(t *testing.T, db *pgtest.DB, want string) {
+	t.Helper()
+	pgtest.WaitUntil(t, ready, "the endpoint is "+want, func() (bool, string) {
+		state := endpointState(t, db)
+		return state == want, state
+	})
 }
 
 func endpointState(t *testing.T, db *pgtest.DB) string {

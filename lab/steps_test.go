@@ -45,6 +45,9 @@ const (
 	ids    = `select nextval(pg_get_serial_sequence('attendees', 'id')) from generate_series(1, $1::int)`
 )
 
+// crowd is the surname of the many who make a transaction large.
+const crowd = "the crowd"
+
 type step func(context.Context, pgx.Tx) error
 
 // choose draws the next step; a gentle one makes nobody leave the accepted.
@@ -55,7 +58,7 @@ func (w *worker) choose(gentle bool) step {
 	}
 	if !w.nextEmpty.IsZero() && time.Now().After(w.nextEmpty) && !gentle {
 		w.nextEmpty = w.emptyAt(30 * time.Second)
-		return w.empty
+		return w.empty()
 	}
 	event, few, many := w.events[w.random.IntN(len(w.events))], 1+w.random.IntN(3), 2+w.random.IntN(20)
 	from := w.random.Float64()
@@ -170,7 +173,6 @@ func (w *worker) move(few int, from float64) step {
 // large changes more rows than the relay holds in memory: a crowd that comes once and is edited as a whole afterwards,
 // while some of it are accepted, leave, are renumbered, deleted and inserted again. One in four is rolled back.
 func (w *worker) large(ctx context.Context, tx pgx.Tx) error {
-	const crowd = "the crowd"
 	var there bool
 	if err := tx.QueryRow(ctx, "select exists (select from attendees where surname = $1)", crowd).Scan(&there); err != nil {
 		return err

@@ -17,11 +17,16 @@ type figures struct {
 	Acceptances int     `json:"acceptances"`
 	Messages    int     `json:"messages"`
 	// Found are the messages of acceptances that were not streamed, but found by comparing ledger and table.
-	Found    int            `json:"found_by_comparison"`
-	Faults   map[string]int `json:"faults"`
-	Lost     int            `json:"lost"`
-	Repeated int            `json:"repeated_rows"`
-	Requests int            `json:"requests"`
+	Found int `json:"found_by_comparison"`
+	// Empty are the acceptances whose row was gone before their payload was read.
+	Empty int `json:"empty"`
+	// Gone and Renumbered count the rows that were deleted or truncated, and those that got another id.
+	Gone       int            `json:"rows_gone"`
+	Renumbered int            `json:"rows_renumbered"`
+	Faults     map[string]int `json:"faults"`
+	Lost       int            `json:"lost"`
+	Repeated   int            `json:"repeated_rows"`
+	Requests   int            `json:"requests"`
 	// Unattributed requests are those whose relay could not be found any more: any relay's death explains them.
 	Unattributed int            `json:"unattributed_requests"`
 	Duplicates   int            `json:"http_duplicates"`
@@ -42,6 +47,7 @@ func (f figures) print(t *testing.T) {
 	row("relays, seconds of faults", fmt.Sprintf("%d, %.0f", f.Relays, f.Seconds))
 	row("acceptances", f.Acceptances)
 	row("messages, found by comparison", fmt.Sprintf("%d, %d", f.Messages, f.Found))
+	row("rows gone, renumbered; come to naught", fmt.Sprintf("%d, %d, %d", f.Gone, f.Renumbered, f.Empty))
 	row("kills of a relay, crashes of Postgres", fmt.Sprintf("%d, %d", f.Faults["kill"], f.Faults["crash"]))
 	row("all faults", fmt.Sprintf("%d: %s", total(f.Faults), list(f.Faults)))
 	row("lost", f.Lost)

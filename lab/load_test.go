@@ -24,7 +24,7 @@ const (
 	tooMany = 3000
 )
 
-// load is the application: it registers, accepts, cancels and edits until it is ended.
+// load is the application: it registers, accepts, cancels, edits, deletes and renumbers until it is ended.
 type load struct {
 	lab    *laboratory
 	seed   uint64
@@ -61,8 +61,11 @@ func (ld *load) start(t *testing.T) {
 	for number := range workers {
 		w := &worker{pool: pool, events: ld.events, name: fmt.Sprintf("worker %d", number)}
 		w.random = rand.New(rand.NewPCG(ld.seed, uint64(number)+1))
-		if number == 0 {
+		switch number {
+		case 0:
 			w.nextLarge = time.Now().Add(3 * time.Second)
+		case 1:
+			w.nextEmpty = w.emptyAt(time.Second)
 		}
 		ld.done.Go(func() { ld.run(ctx, w) })
 	}
@@ -107,7 +110,7 @@ func (ld *load) step(ctx context.Context, w *worker) error {
 	return err
 }
 
-// soften waits for the steps under way, and then lets nobody leave the accepted, or does again.
+// soften waits for the steps under way, and then lets nobody leave the accepted or be renumbered among them, or does again.
 func (ld *load) soften(gentle bool) {
 	ld.calm.Lock()
 	defer ld.calm.Unlock()
@@ -130,4 +133,8 @@ type worker struct {
 	random *rand.Rand
 	// nextLarge is when the next transaction too large for the relay's memory is due; zero: never.
 	nextLarge time.Time
+	// nextEmpty is when the next TRUNCATE is due; zero: never.
+	nextEmpty time.Time
+	// again: the next step lets those come back that were just deleted.
+	again bool
 }

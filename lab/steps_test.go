@@ -45,6 +45,9 @@ const (
 	ids    = `select nextval(pg_get_serial_sequence('attendees', 'id')) from generate_series(1, $1::int)`
 )
 
+// crowd is the surname of the many who make a transaction large.
+const crowd = "the crowd"
+
 type step func(context.Context, pgx.Tx) error
 
 // choose draws the next step; a gentle one makes nobody leave the accepted.
@@ -53,9 +56,16 @@ func (w *worker) choose(gentle bool) step {
 		w.nextLarge = time.Now().Add(10*time.Second + time.Duration(w.random.IntN(20_000))*time.Millisecond)
 		return w.large
 	}
+	if !w.nextEmpty.IsZero() && time.Now().After(w.nextEmpty) && !gentle {
+		w.nextEmpty = w.emptyAt(30 * time.Second)
+		return w.empty()
+	}
 	event, few, many := w.events[w.random.IntN(len(w.events))], 1+w.random.IntN(3), 2+w.random.IntN(20)
 	from := w.random.Float64()
-	switch kind := w.random.IntN(20); {
+	if w.again {
+		return w.leaving(few, event, from, gentle)
+	}
+	switch kind := w.random.IntN(26); {
 	case kind < 3:
 		return w.exec(register, w.name, 1, event)
 	case kind < 4:
@@ -74,9 +84,11 @@ func (w *worker) choose(gentle bool) step {
 		return w.savepoints(event, few, from)
 	case kind < 16:
 		return w.copy(event, many)
+	case kind < 22:
+		return w.leaving(few, event, from, gentle)
 	case gentle:
 		return w.exec(apply, w.name, few, event)
-	case kind < 17:
+	case kind < 23:
 		return w.move(few, from)
 	default:
 		return w.exec(cancel, w.name, few, from)
@@ -150,41 +162,17 @@ func (w *worker) copy(event int64, many int) step {
 func (w *worker) move(few int, from float64) step {
 	flip := w.random.IntN(2) == 0
 	return func(ctx context.Context, tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, depart, w.name, few, from)
+		gone, err := w.people(ctx, tx, depart, few, from)
 		if err != nil {
 			return err
 		}
-		type person struct {
-			ID, Event int64
-			Status    string
-		}
-		gone, err := pgx.CollectRows(rows, pgx.RowToStructByPos[person])
-		if err != nil {
-			return err
-		}
-		for _, p := range gone {
-			status := p.Status
-			switch {
-			case flip && p.Status == "Accepted":
-				status = "Cancelled"
-			case flip:
-				status = "Accepted"
-				if _, err := tx.Exec(ctx, note, p.ID, p.Event); err != nil {
-					return err
-				}
-			}
-			if _, err := tx.Exec(ctx, arrive, p.ID, p.Event, w.name, status); err != nil {
-				return err
-			}
-		}
-		return nil
+		return w.insertAgain(ctx, tx, gone, flip)
 	}
 }
 
 // large changes more rows than the relay holds in memory: a crowd that comes once and is edited as a whole afterwards,
-// while some of it are accepted and some leave. One in four is rolled back.
+// while some of it are accepted, leave, are renumbered, deleted and inserted again. One in four is rolled back.
 func (w *worker) large(ctx context.Context, tx pgx.Tx) error {
-	const crowd = "the crowd"
 	var there bool
 	if err := tx.QueryRow(ctx, "select exists (select from attendees where surname = $1)", crowd).Scan(&there); err != nil {
 		return err
@@ -195,7 +183,9 @@ func (w *worker) large(ctx context.Context, tx pgx.Tx) error {
 	}
 	// Those accepted here stay so: a row that leaves again in the same transaction was never accepted.
 	steps := []step{w.exec(edit, crowd, 2*replication.PartSize, 0.0), w.exec(accept, crowd, 20, w.random.Float64()),
-		w.exec(expel, crowd, 20, w.random.Float64()), w.exec(leave, crowd, 50, 0.0), w.exec(back, crowd)}
+		w.exec(renumber, crowd, 20, w.random.Float64(), anybody), w.exec(expel, crowd, 20, w.random.Float64()),
+		w.exec(comeBack, crowd, 20, "Accepted"), w.exec(leave, crowd, 50, 0.0), w.exec(back, crowd),
+		w.exec(remove, crowd, 20, w.random.Float64(), anybody)}
 	if w.random.IntN(4) == 0 {
 		steps = append(steps, takenBack)
 	}

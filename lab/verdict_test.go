@@ -79,9 +79,13 @@ func (l *laboratory) compareWithTruth(f *figures) {
 		v.add("attendee %s at %s, committed at %s%s", d.key, d.url, l.journal.at(at), l.around(at))
 	}
 	f.Lost, f.Repeated = lost.n, repeated.n
+	f.Empty = pgtest.Value[int](l.t, l.db, "select count(*)::int from attendee_relay.acceptance where state = 'empty'")
+	f.Gone = pgtest.Value[int](l.t, l.db, "select count(*)::int from lab.gone where became is null")
+	f.Renumbered = pgtest.Value[int](l.t, l.db, "select count(*)::int from lab.gone where became is not null")
 	f.Found = pgtest.Value[int](l.t, l.db, "select count(*)::int from attendee_relay.outbox where committed_at is null")
 	for _, left := range pgtest.Values[string](l.t, l.db, `select format('%s is %s, evaluated %s times, last error %s, committed %s',
-		identity, state, evaluations, last_error, committed_at) from attendee_relay.acceptance limit 20`) {
+		identity, state, evaluations, last_error, committed_at) from attendee_relay.acceptance a where not (state = 'empty'
+		and lab.may_be_empty(identity::bigint, coalesce(committed_at, created_at), empty_since)) limit 20`) {
 		l.t.Errorf("an acceptance without a message: %s", left)
 	}
 	for _, twice := range pgtest.Values[string](l.t, l.db, `select message_id from attendee_relay.attempt

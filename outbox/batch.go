@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -49,53 +50,63 @@ func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit) (
 		return nil, err
 	}
 	b := &batch{identities: identities, ledger: l, settle: interval(r.config.Settle)}
-	held := map[string]bool{}
-	var places []*place
-	for _, w := range waiting {
-		places = append(places, w.place)
-		if w.key != nil {
-			held[*w.key] = true
-		}
-	}
-	var found []acceptance
-	for i := range commits {
-		commit := &commits[i]
-		if r.inBaseline(commit) {
-			continue
-		}
-		n := newNet()
-		for _, change := range commit.Changes {
-			n.apply(change)
-		}
-		accepted := l.decide(commit, n)
-		follow(places, n)
-		for _, w := range waiting {
-			if w.key != nil {
-				held[*w.key] = true // the row may have another key by now
-			}
-		}
-		for _, a := range accepted {
-			places = append(places, a.place)
-			// An acceptance whose key already waits queues behind it, so that an earlier one is never sent after a later.
-			if a.key == nil || held[*a.key] {
-				b.waiting = append(b.waiting, a)
-			} else {
-				found = append(found, a)
-			}
-		}
-		b.accepted += len(accepted)
-	}
+	fresh := slices.DeleteFunc(slices.Clone(commits), func(c replication.Commit) bool { return r.inBaseline(&c) })
+	accepted := decideAll(fresh, l, waiting)
+	b.accepted = len(accepted)
+	found, queued := queueBehind(waiting, accepted)
 	ready, late, err := r.render(ctx, found)
 	if err != nil {
 		return nil, err
 	}
-	b.messages, b.waiting = ready, append(b.waiting, late...)
+	b.messages, b.waiting = ready, append(queued, late...)
 	for _, w := range waiting {
 		if w.touched {
 			b.touched = append(b.touched, w)
 		}
 	}
 	return b, nil
+}
+
+// decideAll applies the commits to the ledger and returns their acceptances in order. These, and those that wait already, are
+// then where the last of the commits has left their rows.
+func decideAll(commits []replication.Commit, l *ledger, waiting []*stored) (accepted []acceptance) {
+	var places []*place
+	for _, w := range waiting {
+		places = append(places, w.place)
+	}
+	for i := range commits {
+		n := newNet()
+		for _, change := range commits[i].Changes {
+			n.apply(change)
+		}
+		decided := l.decide(&commits[i], n)
+		follow(places, n)
+		for _, a := range decided {
+			places = append(places, a.place)
+		}
+		accepted = append(accepted, decided...)
+	}
+	return accepted
+}
+
+// queueBehind takes the acceptances apart: one whose key waits already queues behind what waits, so that an earlier one is never
+// sent after a later. The keys are those that the payload is read under, after all the commits: on the way there a row may have
+// taken over the key that another one waits with, and have left it again.
+func queueBehind(waiting []*stored, accepted []acceptance) (found, queued []acceptance) {
+	held := map[string]bool{}
+	for _, w := range waiting {
+		if w.key != nil {
+			held[*w.key] = true
+		}
+	}
+	for _, a := range accepted {
+		if a.key == nil || held[*a.key] {
+			queued = append(queued, a)
+		} else {
+			found = append(found, a)
+		}
+	}
+	return found, queued
 }
 
 // mentioned lists the identities that the commits name, and the keys of rows that they accept.

@@ -39,10 +39,15 @@ WITH RECURSIVE ours AS (
             CROSS JOIN LATERAL (SELECT e.state = 'recovering' AND e.since > now() - $9::text::interval AS recovering) r
             WHERE e.id = w.endpoint) k
      WHERE w.endpoint IS NOT NULL AND k.open
+), open AS MATERIALIZED (
+    SELECT e.*, r.room
+      FROM endpoint e
+     CROSS JOIN LATERAL (SELECT least(e.places - e.held, $1::int, CASE WHEN e.trial THEN $10::int + (e.held = 0)::int END) AS room) r
+     WHERE r.room > 0
 ), candidate AS MATERIALIZED (
     SELECT e.trial, c.place, c.retry, c.due_at, c.id,
            e.held + row_number() OVER (PARTITION BY e.endpoint ORDER BY c.retry, c.due_at, c.id) AS turn
-      FROM endpoint e
+      FROM open e
      CROSS JOIN LATERAL (
            (SELECT p.ctid AS place, p.retry, p.due_at, p.id
               FROM attendee_relay.pending p
@@ -51,7 +56,7 @@ WITH RECURSIVE ours AS (
                      WHERE older.lane = p.lane AND older.id < p.id AND older.endpoint = p.endpoint
                      ORDER BY older.lane, older.id LIMIT 1) IS NULL
              ORDER BY p.endpoint, p.retry, p.due_at, p.id
-             LIMIT greatest(least(e.places - e.held, $1::int), 0))
+             LIMIT e.room)
            UNION ALL
            (SELECT p.ctid, p.retry, p.due_at, p.id
               FROM attendee_relay.pending p
@@ -60,8 +65,8 @@ WITH RECURSIVE ours AS (
                      WHERE older.lane = p.lane AND older.id < p.id AND older.endpoint = p.endpoint
                      ORDER BY older.lane, older.id LIMIT 1) IS NULL
              ORDER BY p.endpoint, p.retry, p.due_at, p.id
-             LIMIT greatest(least(e.places - e.held, $1::int), 0))
-           LIMIT greatest(least(e.places - e.held, $1::int), 0)) c
+             LIMIT e.room)
+           LIMIT e.room) c
 ), chosen AS MATERIALIZED (
     SELECT c.place
       FROM (SELECT c.*, row_number() OVER (PARTITION BY c.trial ORDER BY c.retry, c.turn, c.due_at, c.id) AS position

@@ -14,6 +14,9 @@ const (
 	claimBatch = 200
 	// pollInterval finds what no nudge told of: messages that came due again, and those of another process.
 	pollInterval = time.Second
+	// idleInterval is how often endpoints in trouble are looked for where nothing has failed for trouble.
+	idleInterval = 5 * time.Second
+	trouble      = 30 * time.Minute
 	// linger is how long a free place waits for others, so that a backlog is claimed in batches and not one by one.
 	linger = 5 * time.Millisecond
 )
@@ -24,7 +27,7 @@ func (d *Dispatcher) claimUntil(ctx, requests context.Context, start func(outbox
 	var probed time.Time
 	for ctx.Err() == nil {
 		err := d.claim(requests, start)
-		if now := time.Now(); err == nil && now.Sub(probed) >= pollInterval {
+		if now := time.Now(); err == nil && now.Sub(probed) >= d.probeInterval(now) {
 			probed = now
 			err = d.probe(requests, start)
 		}
@@ -39,6 +42,15 @@ func (d *Dispatcher) claimUntil(ctx, requests context.Context, start func(outbox
 			pause(ctx, d.retry.next())
 		}
 	}
+}
+
+// probeInterval is how often probes are asked for: seldom where this process has seen no failure for long, for then there is
+// probably no endpoint to probe.
+func (d *Dispatcher) probeInterval(now time.Time) time.Duration {
+	if now.Sub(time.Unix(0, d.failed.Load())) < trouble {
+		return pollInterval
+	}
+	return idleInterval
 }
 
 // claim fills the free places. It returns without asking when there are none; the next one freed wakes the loop. While

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,6 +53,8 @@ type Dispatcher struct {
 	retry    backoff
 	settler  settler
 	refresh  refresher
+	// failed is when an attempt failed last, in nanoseconds since 1970.
+	failed atomic.Int64
 }
 
 // NewDispatcher returns a Dispatcher; shutdown is how long Run may take after its context ended.
@@ -118,6 +121,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) outbox.Settlement {
 	x := d.sender.Send(ctx, m)
 	outcome := d.policy.outcome(&m, x, time.Now())
+	if x.fate != delivered {
+		d.failed.Store(time.Now().UnixNano())
+	}
 	d.metrics.observe(&m, outcome)
 	d.report(&m, x.Reason, outcome)
 	return outbox.Settlement{Message: m, Outcome: outcome}

@@ -22,7 +22,7 @@ type refresher struct {
 // run refreshes until stale is closed and empty, and hands on what is to be sent; drop gives back the place of the rest. Between
 // batches, until idle ends, it looks after the endpoints that get nothing.
 func (r *refresher) run(idle, requests context.Context, send, drop func(outbox.Message)) {
-	tick := time.NewTicker(pollInterval)
+	tick := time.NewTicker(idleInterval)
 	defer tick.Stop()
 	for {
 		select {

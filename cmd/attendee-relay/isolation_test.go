@@ -22,25 +22,28 @@ const (
 	isolationShort, isolationLong = 4 * time.Second, 20 * time.Second
 )
 
-// isolated is one run's situation: of the endpoints so many hang from the first request, and the first of those has a backlog.
+// isolated is one run's situation: of the endpoints so many hang from the first request, and the first of those has a backlog; or fifty
+// are paused, and have so many messages that wait.
 type isolated struct {
-	name             string
-	hanging, backlog int
+	name                      string
+	hanging, backlog, waiting int
 }
 
 // What hangs delays nobody else: the same load to the same healthy endpoints, alone, beside one endpoint that hangs and has a
 // backlog, and beside fifty. ISOLATION_ROUNDS=5 compares the medians of so many interleaved rounds; one short round, as in every
 // test run, is no measurement, and only what a timeout would show is an error there.
 func TestHangingEndpointsDelayNoOther(t *testing.T) {
-	rounds, load, backlog := 1, isolationShort, 5_000
+	rounds, load, backlog, waiting := 1, isolationShort, 5_000, 20_000
 	if text := os.Getenv("ISOLATION_ROUNDS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			t.Fatalf("ISOLATION_ROUNDS: %v", err)
 		}
-		rounds, load, backlog = n, isolationLong, 100_000
+		rounds, load, backlog, waiting = n, isolationLong, 100_000, 1_000_000
 	}
-	situations := []isolated{{"alone", 0, 0}, {"one of 100 hangs", 1, backlog}, {"50 of 100 hang", 50, 0}}
+	situations := []isolated{
+		{"alone", 0, 0, 0}, {"one of 100 hangs", 1, backlog, 0}, {"50 of 100 hang", 50, 0, 0}, {"50 of 100 dead", 0, 0, waiting},
+	}
 	medians, tails := make([][]time.Duration, len(situations)), make([][]time.Duration, len(situations))
 	for range rounds {
 		for i, s := range situations {
@@ -85,9 +88,12 @@ func (s isolated) measure(t *testing.T, load time.Duration) []time.Duration {
 		db.Exec(t, "insert into attendees (event_id, name, surname, email, status) select 1, 'Ada', 'Lovelace', i || '@example.org', 'Accepted' from generate_series(1, $1) as i", s.backlog)
 		awaitPending(t, db, s.backlog)
 	}
+	if s.waiting > 0 {
+		addPaused(t, db, s.waiting)
+	}
 	// The same load in every situation, to healthy endpoints only; each of the others has twenty messages.
 	db.Exec(t, "insert into attendees (event_id, name, surname, status) select i, 'Ada', 'Lovelace', 'Accepted' from generate_series(1, $1) as i, generate_series(1, 20)", s.hanging)
-	awaitPending(t, db, s.backlog+20*s.hanging)
+	awaitPending(t, db, s.waiting+s.backlog+20*s.hanging)
 	tick := time.NewTicker(isolationEvery)
 	defer tick.Stop()
 	sent := 0
@@ -116,6 +122,18 @@ func (s isolated) measure(t *testing.T, load time.Duration) []time.Duration {
 	}
 	relay.Kill()
 	return took
+}
+
+// addPaused writes messages that wait for fifty paused endpoints, which are not probed soon.
+func addPaused(t *testing.T, db *pgtest.DB, messages int) {
+	t.Helper()
+	db.Exec(t, `insert into attendee_relay.endpoint (id, webhook_url, state, failures, probe_at, probe_wait)
+		select md5(i::text)::uuid, 'https://dead.example/' || i, 'paused', 10, now() + interval '1 hour', interval '1 hour' from generate_series(0, 49) as i`)
+	db.Exec(t, `with made as (
+			insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
+			select 'm' || i, i, i, '0/1', -i, '2', md5((i % 50)::text)::uuid, 'https://dead.example/' || i % 50, '{}' from generate_series(1, $1) as i
+			returning id, endpoint, attendee_id)
+		insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, endpoint, hashtextextended(attendee_id, 0), now() from made`, messages)
 }
 
 func awaitPending(t *testing.T, db *pgtest.DB, n int) {

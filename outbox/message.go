@@ -46,13 +46,17 @@ type Message struct {
 	// LeaseEnds is when the lease ends, by this process's monotonic clock, read before the claim was sent: it never
 	// ends later than the database says.
 	LeaseEnds time.Time
+	// Elders: older messages of the same attendee wait after failures, maybe at another endpoint.
+	Elders bool
 	// Standing is how its endpoint stood when the message was claimed.
 	Standing Standing
 }
 
-// Stale reports whether the organiser may have changed URL or secret since the message was written: it was tried before, or its
-// endpoint was paused.
-func (m *Message) Stale() bool { return m.Attempts > 0 || m.Standing.Probe || m.Standing.Recovering }
+// Stale reports whether to ask for URL and secret of now before it is sent: it was tried before, or its endpoint was paused, or an
+// older message of the attendee may have to go first to where this one goes.
+func (m *Message) Stale() bool {
+	return m.Attempts > 0 || m.Elders || m.Standing.Probe || m.Standing.Recovering
+}
 
 // Standing is how an endpoint stands.
 type Standing struct {

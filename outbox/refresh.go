@@ -17,6 +17,10 @@ import (
 var (
 	//go:embed sql/stored_read.sql
 	storedReadSQL string
+	//go:embed sql/elders.sql
+	eldersSQL string
+	//go:embed sql/give_way.sql
+	giveWaySQL string
 	//go:embed sql/redirect.sql
 	redirectSQL string
 	//go:embed sql/look.sql
@@ -29,17 +33,18 @@ var (
 const lookBatch = 100
 
 // Refresh asks the payload query where leased messages go now, and with which secret they are signed. It returns those that are to
-// be sent under their lease: not those that now go elsewhere, which others claim, nor those whose URL was taken away. With an
-// error, some are as they were stored; all may be sent.
+// be sent under their lease: not those that now go elsewhere, which others claim, nor those whose URL was taken away, nor those that
+// an older message of the same attendee goes before, because its URL has become theirs. With an error, some are as they were
+// stored; all may be sent.
 func (q *Queue) Refresh(ctx context.Context, messages []Message) ([]Message, error) {
 	if q.lookup == nil || len(messages) == 0 {
 		return messages, nil
 	}
-	ids := make([]int64, len(messages))
-	for i := range messages {
-		ids[i] = messages[i].Row
+	elders, err := q.elders(ctx, messages)
+	if err != nil {
+		return messages, err
 	}
-	stored, rows, err := q.now(ctx, ids)
+	stored, rows, err := q.now(ctx, rowsOf(messages, elders))
 	if stored == nil {
 		return messages, err
 	}
@@ -52,14 +57,32 @@ func (q *Queue) Refresh(ctx context.Context, messages []Message) ([]Message, err
 			changing[m.Row] = true
 		}
 	}
+	yielding := map[int64]bool{}
+	for i := range messages {
+		m := &messages[i]
+		for _, elder := range elders[m.Row] {
+			fate, to := redirect(stored[elder], rows)
+			if fate != move || endpointID(to.url) != m.Endpoint {
+				continue
+			}
+			yielding[m.Row] = true
+			if !changing[elder] {
+				changes.add(elder, nil, fate, to)
+				changing[elder] = true
+			}
+		}
+	}
 	fates, failed := q.redirect(ctx, changes)
+	if failed == nil {
+		failed = q.giveWay(ctx, messages, yielding)
+	}
 	if failed != nil {
 		err = failed
 	}
 	var left []Message
 	for _, m := range messages {
 		// What is to go elsewhere is not sent where it was to go, written down or not; it comes again with the end of its lease.
-		if changing[m.Row] && fates[m.Row] != "secret" {
+		if yielding[m.Row] || changing[m.Row] && fates[m.Row] != "secret" {
 			continue
 		}
 		if s := stored[m.Row]; s != nil {
@@ -70,6 +93,56 @@ func (q *Queue) Refresh(ctx context.Context, messages []Message) ([]Message, err
 		left = append(left, m)
 	}
 	return left, err
+}
+
+// elders finds the older messages of the same attendees that wait at other endpoints, by the younger message.
+func (q *Queue) elders(ctx context.Context, messages []Message) (map[int64][]int64, error) {
+	var ids []int64
+	for i := range messages {
+		if messages[i].Elders {
+			ids = append(ids, messages[i].Row)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	elders := map[int64][]int64{}
+	_, err := collect(ctx, q.pool, func(row pgx.CollectableRow) (bool, error) {
+		var younger, elder int64
+		err := row.Scan(&younger, &elder)
+		elders[younger] = append(elders[younger], elder)
+		return true, err
+	}, statement{eldersSQL, []any{ids}})
+	if err != nil {
+		return nil, fmt.Errorf("reading which messages of the same attendees wait: %w", postgres.Safe(err))
+	}
+	return elders, nil
+}
+
+// rowsOf lists messages and their elders, each once.
+func rowsOf(messages []Message, elders map[int64][]int64) []int64 {
+	var ids []int64
+	for i := range messages {
+		ids = append(append(ids, messages[i].Row), elders[messages[i].Row]...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// giveWay ends the leases of messages that older ones go before.
+func (q *Queue) giveWay(ctx context.Context, messages []Message, yielding map[int64]bool) error {
+	if len(yielding) == 0 {
+		return nil
+	}
+	var ids []int64
+	var endpoints, leases []uuid.UUID
+	for i := range messages {
+		if m := &messages[i]; yielding[m.Row] {
+			ids, endpoints, leases = append(ids, m.Row), append(endpoints, m.Endpoint), append(leases, m.Token)
+		}
+	}
+	_, err := collect(ctx, q.pool, pgx.RowTo[int], statement{giveWaySQL, []any{ids, endpoints, leases}})
+	return postgres.Safe(err)
 }
 
 // Look asks the payload query for some messages of an endpoint that is paused or disabled, and moves those that go elsewhere now. It

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"attendee-relay/internal/capturetest"
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/outbox"
@@ -179,5 +181,48 @@ func TestMessagesOfADisabledEndpointFollowTheirURL(t *testing.T) {
 	}
 	if n := left(); n != 0 {
 		t.Errorf("%d messages are left", n)
+	}
+}
+
+// An organiser changes the URL while a message waits; the attendee is accepted again. The later acceptance must not overtake.
+func TestALaterAcceptanceDoesNotOvertakeOneThatFollowsItsURL(t *testing.T) {
+	t.Parallel()
+	for _, inFlight := range []bool{false, true} {
+		t.Run(map[bool]string{false: "waiting", true: "in flight"}[inFlight], func(t *testing.T) {
+			t.Parallel()
+			rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null)")
+			rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() + interval '1 hour'")
+			if inFlight {
+				rig.DB.Exec(t, "update attendee_relay.pending set lease = gen_random_uuid(), lease_ends = now() + interval '1 hour'")
+			}
+			rig.DB.Exec(t, "update hooks set url = 'https://example.org/b'")
+			rig.DB.Exec(t, "update people set status = 'Cancelled'")
+			rig.DB.Exec(t, "update people set status = 'Accepted'")
+			rig.Settled(t)
+			proven(rig, t)
+			later := claim(t, q, 10, 8, time.Minute, nil)
+			if len(later) != 1 || !later[0].Stale() || later[0].URL != "https://example.org/b" {
+				t.Fatalf("claimed %+v", later)
+			}
+			if left, err := q.Refresh(t.Context(), later); err != nil || len(left) != 0 {
+				t.Fatalf("%d are sent before the earlier one, %v", len(left), err)
+			}
+			if inFlight {
+				rig.DB.Exec(t, "update attendee_relay.pending set lease = null, lease_ends = null, due_at = now()")
+				if got, err := q.Refresh(t.Context(), claim(t, q, 1, 1, time.Minute, map[uuid.UUID]int{later[0].Endpoint: 1})); err != nil || len(got) != 0 {
+					t.Fatalf("the earlier one is sent to its old URL: %+v, %v", got, err)
+				}
+			}
+			rig.DB.Exec(t, "update attendee_relay.pending set due_at = now()")
+			proven(rig, t)
+			first := claim(t, q, 10, 8, time.Minute, nil)
+			if len(first) != 1 || first[0].Row != 1 || first[0].URL != "https://example.org/b" {
+				t.Fatalf("the earlier one is not next: %+v", first)
+			}
+			settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: first[0], Outcome: outbox.Delivered(attempt)})
+			if second := claim(t, q, 10, 8, time.Minute, nil); len(second) != 1 || second[0].Row == 1 {
+				t.Errorf("then comes %+v", second)
+			}
+		})
 	}
 }

@@ -83,10 +83,14 @@ WITH RECURSIVE ours AS (
     UPDATE attendee_relay.pending p
        SET lease = $6::uuid, lease_ends = now() + $2::text::interval
      WHERE p.ctid = ANY (ARRAY(SELECT place FROM locked))
-    RETURNING p.id, p.endpoint, p.attempts, p.step
+    RETURNING p.id, p.endpoint, p.lane, p.attempts, p.step
 )
 SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), coalesce(m.payload, ''), l.attempts, l.step,
-       m.committed_at, e.trial, coalesce(e.recovering, -1), e.places
+       m.committed_at, e.trial, coalesce(e.recovering, -1), e.places,
+       EXISTS (SELECT FROM attendee_relay.pending older
+                WHERE older.lane = l.lane AND older.id < l.id
+                  AND (older.attempts > 0 OR EXISTS (SELECT FROM attendee_relay.endpoint o
+                                                      WHERE o.id = older.endpoint AND o.state <> 'active')))
   FROM leased l
   JOIN endpoint e ON e.endpoint = l.endpoint
  CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.payload, m.committed_at

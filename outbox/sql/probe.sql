@@ -38,7 +38,7 @@ WITH due AS MATERIALIZED (
     RETURNING p.id, p.endpoint, p.attempts, p.step
 )
 SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), coalesce(m.payload, ''), l.attempts, l.step,
-       m.committed_at, true, -1::float8, 1
+       m.committed_at, true, -1::float8, 1, false
   FROM leased l
  CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.payload, m.committed_at
                        FROM attendee_relay.message m

@@ -240,7 +240,7 @@ func TestFirstAttemptsGoBeforeRetries(t *testing.T) {
 	for _, m := range failed {
 		settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: m, Outcome: outbox.RetryIn(0, attempt)})
 	}
-	proven(rig, t)
+	proven(t, rig)
 	for _, m := range claim(t, q, 6, 8, time.Minute, nil) {
 		if m.Attempts != 0 {
 			t.Errorf("message %d is tried again before others were tried once", m.Row)
@@ -264,7 +264,7 @@ func TestWhatComesAfterAWaitingMessageIsNotLookedAt(t *testing.T) {
 		t.Errorf("due while the first waits: %s", got)
 	}
 	rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() where retry")
-	proven(rig, t)
+	proven(t, rig)
 	for _, want := range []string{"true false", "true", ""} {
 		m := claim(t, q, 10, 8, time.Minute, nil)
 		if len(m) != 1 {

@@ -12,7 +12,8 @@ type Lookup func(ctx context.Context, keys []string) (map[string][]payload, erro
 
 // Lookup is one over the Resolver's connection, which it waits for. It works on a standby as well.
 func (v *Resolver) Lookup(ctx context.Context, keys []string) (map[string][]payload, error) {
-	defer v.alone()()
+	v.reader.mu.Lock()
+	defer v.reader.mu.Unlock()
 	found := map[string][]payload{}
 	return found, v.lookupInto(ctx, keys, found)
 }

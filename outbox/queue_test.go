@@ -27,12 +27,12 @@ func newQueue(t *testing.T, endpoints int, attendees ...int) (*capturetest.Rig, 
 	}
 	rig.CaughtUp(t)
 	rig.Stop(t)
-	proven(rig, t)
+	proven(t, rig)
 	return rig, outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, nil)
 }
 
 // proven makes all endpoints ones that have answered before.
-func proven(rig *capturetest.Rig, t *testing.T) {
+func proven(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
 	rig.DB.Exec(t, `insert into attendee_relay.endpoint (id, webhook_url, proven) select distinct endpoint, webhook_url, true
 		from attendee_relay.message where endpoint is not null on conflict (id) do update set proven = true, failures = 0, state = 'active'`)
@@ -133,7 +133,7 @@ func TestClaimersNeverShare(t *testing.T) {
 	rig.DB.Exec(t, "insert into people select i, 'Accepted' from generate_series(1, 1500) as i")
 	awaitCount(t, rig, 1500)
 	rig.Stop(t)
-	proven(rig, t)
+	proven(t, rig)
 	q := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, nil)
 	var mu sync.Mutex
 	seen := map[int64]int{}

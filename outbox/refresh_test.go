@@ -34,7 +34,7 @@ func failedOnce(t *testing.T, hooks string) (*capturetest.Rig, *outbox.Queue) {
 	for _, m := range claim(t, q, 100, 8, time.Minute, nil) {
 		settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: m, Outcome: outbox.RetryIn(0, attempt)})
 	}
-	proven(rig, t)
+	proven(t, rig)
 	return rig, q
 }
 
@@ -96,7 +96,7 @@ func TestARetryGoesWhereItsRowSaysNow(t *testing.T) {
 			} else if sent := refreshed(t, q); !slices.Equal(sent, c.sent) {
 				t.Errorf("sent at once: %q, want %q", sent, c.sent)
 			}
-			proven(rig, t)
+			proven(t, rig)
 			if then := refreshed(t, q); !slices.Equal(then, c.then) {
 				t.Errorf("sent elsewhere: %q, want %q", then, c.then)
 			}
@@ -199,7 +199,7 @@ func TestALaterAcceptanceDoesNotOvertakeOneThatFollowsItsURL(t *testing.T) {
 			rig.DB.Exec(t, "update people set status = 'Cancelled'")
 			rig.DB.Exec(t, "update people set status = 'Accepted'")
 			rig.Settled(t)
-			proven(rig, t)
+			proven(t, rig)
 			later := claim(t, q, 10, 8, time.Minute, nil)
 			if len(later) != 1 || !later[0].Stale() || later[0].URL != "https://example.org/b" {
 				t.Fatalf("claimed %+v", later)
@@ -214,7 +214,7 @@ func TestALaterAcceptanceDoesNotOvertakeOneThatFollowsItsURL(t *testing.T) {
 				}
 			}
 			rig.DB.Exec(t, "update attendee_relay.pending set due_at = now()")
-			proven(rig, t)
+			proven(t, rig)
 			first := claim(t, q, 10, 8, time.Minute, nil)
 			if len(first) != 1 || first[0].Row != 1 || first[0].URL != "https://example.org/b" {
 				t.Fatalf("the earlier one is not next: %+v", first)

@@ -82,14 +82,9 @@ func (v *Resolver) Run(ctx context.Context) error {
 
 // Close closes the Resolver's connection.
 func (v *Resolver) Close(ctx context.Context) {
-	defer v.alone()()
-	v.reader.close(ctx)
-}
-
-// alone keeps the connection from Lookup, which other stages call, until the function that it returns is called.
-func (v *Resolver) alone() func() {
 	v.reader.mu.Lock()
-	return v.reader.mu.Unlock
+	defer v.reader.mu.Unlock()
+	v.reader.close(ctx)
 }
 
 // resolveDue evaluates all that is due and returns how long it is until the next.
@@ -208,12 +203,14 @@ func bounded(ctx context.Context, besides time.Duration) (context.Context, conte
 }
 
 func (v *Resolver) connect(ctx context.Context) error {
-	defer v.alone()()
+	v.reader.mu.Lock()
+	defer v.reader.mu.Unlock()
 	return v.reader.connect(ctx)
 }
 
 func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload, error) {
-	defer v.alone()()
+	v.reader.mu.Lock()
+	defer v.reader.mu.Unlock()
 	ctx, cancel := bounded(ctx, v.recorder.config.QueryTimeout)
 	defer cancel()
 	var rows map[string][]payload

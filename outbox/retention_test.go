@@ -13,10 +13,10 @@ import (
 	"attendee-relay/outbox"
 )
 
-// clean runs Retention until the database says that it is done.
-func clean(t *testing.T, rig *capturetest.Rig, payload, rows time.Duration, done string) {
+// clean runs Retention, with bodies kept for an hour, until the database says that it is done.
+func clean(t *testing.T, rig *capturetest.Rig, rows time.Duration, done string) {
 	t.Helper()
-	c := outbox.Config{PayloadRetention: payload, Retention: rows}
+	c := outbox.Config{PayloadRetention: time.Hour, Retention: rows}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -49,7 +49,7 @@ func TestBodiesSecretsAndAnswersAreErased(t *testing.T) {
 	const shown = `select format('%s %s %s %s %s', o.attendee_id, o.state, o.payload is null, m.secret is null, (select bool_or(response is not null) from attendee_relay.exchange e where e.message = m.id))
 		from attendee_relay.outbox o join attendee_relay.message m using (message_id) order by 1`
 	// The third is in flight: its end is waited for.
-	clean(t, rig, time.Hour, 3*time.Hour, "select count(*) = 2 from attendee_relay.message where payload is null")
+	clean(t, rig, 3*time.Hour, "select count(*) = 2 from attendee_relay.message where payload is null")
 	if got := pgtest.Values[string](t, rig.DB, shown); !slices.Equal(got, []string{"1 delivered t t f", "2 dead t t f", "3 pending f f ", "4 delivered f f t"}) {
 		t.Errorf("%q", got)
 	}
@@ -57,7 +57,7 @@ func TestBodiesSecretsAndAnswersAreErased(t *testing.T) {
 		t.Errorf("it does not say why: %s", why)
 	}
 	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: four[2], Outcome: outbox.Delivered(attempt)})
-	clean(t, rig, time.Hour, 3*time.Hour, "select count(*) = 3 from attendee_relay.message where payload is null")
+	clean(t, rig, 3*time.Hour, "select count(*) = 3 from attendee_relay.message where payload is null")
 	if state := pgtest.Value[string](t, rig.DB, "select state from attendee_relay.outbox where attendee_id = '3'"); state != "delivered" {
 		t.Errorf("what was in flight is %s", state)
 	}
@@ -78,8 +78,8 @@ func TestOldRowsAreDeletedAndTheLedgerStays(t *testing.T) {
 	rig.DB.Exec(t, `insert into attendee_relay.acceptance (identity, row_identity, commit_lsn, state, next_evaluation_at, created_at)
 		select i, i, '0/1', case when i < 3 then 'empty' else 'waiting' end, now(), now() - case i when 1 then interval '2 hours' else interval '0' end from generate_series(1, 3) as i`)
 	rig.DB.Exec(t, "insert into attendee_relay.endpoint (id, webhook_url, state, since) select gen_random_uuid(), s, s, now() - interval '1 day' from unnest(array['active', 'disabled', 'paused']) s")
-	clean(t, rig, time.Hour, time.Hour, "select count(*) = 100 from attendee_relay.message")
-	clean(t, rig, time.Hour, time.Hour, "select not exists (select from attendee_relay.endpoint where webhook_url = 'active') and count(*) = 2 from attendee_relay.acceptance")
+	clean(t, rig, time.Hour, "select count(*) = 100 from attendee_relay.message")
+	clean(t, rig, time.Hour, "select not exists (select from attendee_relay.endpoint where webhook_url = 'active') and count(*) = 2 from attendee_relay.acceptance")
 	for table, want := range map[string]int{"pending": 100, "settled": 0, "exchange": 0, "ledger": 10, "endpoint": 3} {
 		if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay."+table); n != want {
 			t.Errorf("%d rows in %s, want %d", n, table, want)

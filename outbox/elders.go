@@ -1,0 +1,70 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/postgres"
+)
+
+var (
+	//go:embed sql/elders.sql
+	eldersSQL string
+	//go:embed sql/give_way.sql
+	giveWaySQL string
+)
+
+// elders finds the older messages of the same attendees that wait at other endpoints, by the younger message.
+func (q *Queue) elders(ctx context.Context, messages []Message) (map[int64][]int64, error) {
+	var ids []int64
+	for i := range messages {
+		if messages[i].Elders {
+			ids = append(ids, messages[i].Row)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	elders := map[int64][]int64{}
+	_, err := collect(ctx, q.pool, func(row pgx.CollectableRow) (bool, error) {
+		var younger, elder int64
+		err := row.Scan(&younger, &elder)
+		elders[younger] = append(elders[younger], elder)
+		return true, err
+	}, statement{eldersSQL, []any{ids}})
+	if err != nil {
+		return nil, fmt.Errorf("reading which messages of the same attendees wait: %w", postgres.Safe(err))
+	}
+	return elders, nil
+}
+
+// rowsOf lists messages and their elders, each once.
+func rowsOf(messages []Message, elders map[int64][]int64) []int64 {
+	var ids []int64
+	for i := range messages {
+		ids = append(append(ids, messages[i].Row), elders[messages[i].Row]...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// giveWay ends the leases of messages that older ones go before.
+func (q *Queue) giveWay(ctx context.Context, messages []Message, yielding map[int64]bool) error {
+	if len(yielding) == 0 {
+		return nil
+	}
+	var ids []int64
+	var endpoints, leases []uuid.UUID
+	for i := range messages {
+		if m := &messages[i]; yielding[m.Row] {
+			ids, endpoints, leases = append(ids, m.Row), append(endpoints, m.Endpoint), append(leases, m.Token)
+		}
+	}
+	_, err := collect(ctx, q.pool, pgx.RowTo[int], statement{giveWaySQL, []any{ids, endpoints, leases}})
+	return postgres.Safe(err)
+}

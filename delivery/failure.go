@@ -28,6 +28,11 @@ func failedAt(reached step) func(ending) bool {
 
 func refused(e ending) bool { return refusal(e) != nil }
 
+// refusedFor matches refusals for what is in the message.
+func refusedFor(reasons ...*Refusal) func(ending) bool {
+	return func(e ending) bool { return slices.Contains(reasons, refusal(e)) }
+}
+
 func refusal(e ending) *Refusal {
 	r, _ := errors.AsType[*Refusal](e.err)
 	return r

@@ -68,11 +68,11 @@ func (g *gate) room(now time.Time) (free, trial, trialMore int, busy map[uuid.UU
 	return free, trial, trialMore, busy
 }
 
-// vacant returns how many requests may start, and nothing else.
+// vacant returns how many probes may start: their endpoints are on trial.
 func (g *gate) vacant() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.total - g.flying
+	return max(0, min(g.total-g.flying, (g.total+1)/2-g.trials))
 }
 
 // take occupies a place, if there is one.

@@ -33,6 +33,9 @@ func (p policy) outcome(m *outbox.Message, x Exchange, now time.Time) outbox.Out
 		return outbox.Gone(x.Attempt)
 	case x.fate == undone:
 		return outbox.Interrupted(p.spread(p.schedule[0]), x.Attempt)
+	case x.fate == unsent:
+		x.fate = retried
+		return p.outcome(m, x, now).Blameless()
 	case m.Standing.Probe:
 		return outbox.Waits(x.Attempt)
 	case m.Step >= len(p.schedule):

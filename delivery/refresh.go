@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"attendee-relay/outbox"
 )
 
@@ -56,16 +58,20 @@ func (r *refresher) gather(batch []outbox.Message) []outbox.Message {
 }
 
 func (r *refresher) refresh(ctx context.Context, batch []outbox.Message, send, drop func(outbox.Message)) {
-	places := make(map[int64]outbox.Message, len(batch))
+	type place struct {
+		row   int64
+		token uuid.UUID
+	}
+	places := make(map[place]outbox.Message, len(batch))
 	for _, m := range batch {
-		places[m.Row] = m
+		places[place{m.Row, m.Token}] = m
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
 	defer cancel()
 	left, err := r.store.Refresh(ctx, batch)
 	r.note(err)
 	for _, m := range left {
-		delete(places, m.Row)
+		delete(places, place{m.Row, m.Token})
 		send(m)
 	}
 	for _, m := range places {

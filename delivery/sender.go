@@ -90,6 +90,9 @@ func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time)
 // request builds the request by hand: http.NewRequest would set GetBody, with which the transport sends a POST again by
 // itself after HTTP/2's GOAWAY and REFUSED_STREAM. For the same reason there is no Idempotency-Key header.
 func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) (*http.Request, error) {
+	if len(m.Payload) == 0 {
+		return nil, errErased
+	}
 	u, err := target(m.URL, s.allowHTTP)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,9 @@ const secretPrefix = "whsec_"
 // errSecret keeps the secret, and what is wrong at which place of it, to itself.
 var errSecret = &Refusal{reason: "the signing secret is not whsec_ and base64"}
 
+// errErased: a message whose body is gone must not be sent empty.
+var errErased = &Refusal{reason: "the body was erased"}
+
 // signingKey returns the bytes that a secret signs with.
 func signingKey(s secret.String) ([]byte, error) {
 	encoded, marked := strings.CutPrefix(s.Reveal(), secretPrefix)

@@ -21,6 +21,8 @@ const (
 	retried fate = "retried"
 	// held: kept until the endpoint, which is disabled by it, is enabled or has another URL.
 	held fate = "held"
+	// unsent: tried again by the schedule; it says nothing of the endpoint, for there was no request.
+	unsent fate = "unsent"
 	// undone: tried again as if it had not been; it says nothing of the endpoint.
 	undone fate = "undone"
 )
@@ -59,7 +61,8 @@ var verdicts = []struct {
 	// 101, the one 1xx that ends an exchange, and numbers that HTTP has no meaning for.
 	{"unexpected", "this is no answer to a webhook", retried, statusIn(1, 999)},
 
-	// A refusal is a sentence already; it comes from the URL, the secret, or the socket.
+	// A refusal is a sentence already; it comes from the message, the URL, or the socket.
+	{reasonRefused, "", unsent, refusedFor(errSecret, errErased)},
 	{reasonRefused, "", retried, refused},
 	{reasonInterrupted, "the relay was stopped before an answer came", undone, interrupted},
 

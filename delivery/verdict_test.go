@@ -57,6 +57,8 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 		want string
 	}{
 		{dial(errNotPublic), stepConnect, "refused: address is not public"},
+		{errSecret, stepConnect, "refused: the signing secret is not whsec_ and base64"},
+		{errErased, stepConnect, "refused: the body was erased"},
 		{errURLScheme, stepConnect, "refused: the URL must begin with https://"},
 		{errInterrupted, stepConnect, "interrupted: the relay was stopped before an answer came"},
 		{context.Canceled, stepAnswer, "interrupted: the relay was stopped before an answer came"},
@@ -95,7 +97,9 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 			if text != c.want || !strings.HasPrefix(text, string(reason)+": ") {
 				t.Errorf("%v: %s %q, want %q", err, reason, text, c.want)
 			}
-			if (became == undone) != (reason == reasonInterrupted) || became != undone && became != retried {
+			if (became == undone) != (reason == reasonInterrupted) ||
+				(became == unsent) != (errors.Is(err, errSecret) || errors.Is(err, errErased)) ||
+				became != undone && became != unsent && became != retried {
 				t.Errorf("%v: %s", err, became)
 			}
 			seen[text] = true

@@ -51,7 +51,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 // processes only one gets it.
 func (q *Queue) Probe(ctx context.Context, limit int, lease time.Duration) ([]Message, error) {
 	messages, err := q.lease(ctx, "looking for endpoints to probe", lease, func(token uuid.UUID) statement {
-		return statement{probeSQL, []any{limit, interval(lease), token, q.deployment}}
+		return statement{probeSQL, []any{limit, interval(lease), token, q.deployment, interval(RecoveryTime)}}
 	})
 	for i := range messages {
 		messages[i].Standing.Probe = true

@@ -34,8 +34,8 @@ type due struct {
 
 // listDue returns the ids of due acceptances, oldest first.
 func (v *Resolver) listDue(ctx context.Context) ([]int64, error) {
-	v.reader.mu.Lock()
-	defer v.reader.mu.Unlock()
+	v.reader.turn <- struct{}{}
+	defer func() { <-v.reader.turn }()
 	ctx, cancel := bounded(ctx, 0)
 	defer cancel()
 	rows, err := v.reader.conn.Query(ctx, resolveListSQL, resolveList)
@@ -51,8 +51,8 @@ func (v *Resolver) listDue(ctx context.Context) ([]int64, error) {
 
 // readDue reads those of the listed acceptances that are due still.
 func (v *Resolver) readDue(ctx context.Context, ids []int64) ([]*due, error) {
-	v.reader.mu.Lock()
-	defer v.reader.mu.Unlock()
+	v.reader.turn <- struct{}{}
+	defer func() { <-v.reader.turn }()
 	ctx, cancel := bounded(ctx, 0)
 	defer cancel()
 	rows, err := v.reader.conn.Query(ctx, resolveDueSQL, ids, interval(v.recorder.config.Patience))
@@ -83,8 +83,8 @@ func (v *Resolver) readDue(ctx context.Context, ids []int64) ([]*due, error) {
 
 // untilNext returns how long it is until another acceptance is due.
 func (v *Resolver) untilNext(ctx context.Context) (time.Duration, error) {
-	v.reader.mu.Lock()
-	defer v.reader.mu.Unlock()
+	v.reader.turn <- struct{}{}
+	defer func() { <-v.reader.turn }()
 	ctx, cancel := bounded(ctx, 0)
 	defer cancel()
 	var seconds *float64

@@ -168,10 +168,18 @@ func TestRecoveryIsSlowAndEndsWithTimeOrAFailure(t *testing.T) {
 		t.Errorf("a failure while it recovers: %s", row)
 	}
 	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q), Outcome: outbox.Delivered(attempt)})
-	rig.DB.Exec(t, "update attendee_relay.endpoint set since = now() - interval '61 s'")
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: more[1], Outcome: outbox.Delivered(attempt)})
+	rig.DB.Exec(t, "update attendee_relay.endpoint set since = now() - interval '61 s', probe_wait = interval '15 minutes'")
+	// Over a minute later it counts as well; one failure does not pause it again.
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: more[1], Outcome: outbox.RetryIn(time.Hour, attempt)})
+	if row := endpointRow(t, rig); row != "active 1 " {
+		t.Errorf("a failure after a minute: %s", row)
+	}
+	rig.DB.Exec(t, "update attendee_relay.endpoint set state = 'recovering', failures = 0, since = now() - interval '61 s'")
+	if _, err := q.Probe(t.Context(), 1, time.Minute); err != nil {
+		t.Fatal(err)
+	}
 	if row := endpointRow(t, rig); row != "active 0 " {
-		t.Errorf("after a minute: %s", row)
+		t.Errorf("after a minute without a failure: %s", row)
 	}
 	if got := claim(t, q, 100, 8, time.Minute, nil); len(got) != 8 || got[0].Standing.Trial {
 		t.Errorf("%d are claimed of an endpoint that is well again", len(got))

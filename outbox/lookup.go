@@ -12,8 +12,12 @@ type Lookup func(ctx context.Context, keys []string) (map[string][]payload, erro
 
 // Lookup is one over the Resolver's connection, which it waits for. It works on a standby as well.
 func (v *Resolver) Lookup(ctx context.Context, keys []string) (map[string][]payload, error) {
-	v.reader.mu.Lock()
-	defer v.reader.mu.Unlock()
+	select {
+	case v.reader.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	defer func() { <-v.reader.turn }()
 	found := map[string][]payload{}
 	return found, v.lookupInto(ctx, keys, found)
 }

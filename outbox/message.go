@@ -132,6 +132,12 @@ func Interrupted(wait time.Duration, a Attempt) Outcome {
 	return Outcome{state: StatePending, attempt: a, wait: wait}
 }
 
+// Blameless is the same outcome, which says nothing of the endpoint: no request was made.
+func (o Outcome) Blameless() Outcome {
+	o.effect = effectNone
+	return o
+}
+
 // State returns the state the message goes to.
 func (o Outcome) State() State { return o.state }
 

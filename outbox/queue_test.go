@@ -179,3 +179,37 @@ func awaitCount(t *testing.T, rig *capturetest.Rig, n int) {
 		return got == n, fmt.Sprint(got)
 	})
 }
+
+// Two messages of an attendee can be in flight to one endpoint where one followed a URL that was changed. What one failure does to
+// those behind it must not undo what is told of the other.
+func TestTwoOfALaneAreSettledTogether(t *testing.T) {
+	t.Parallel()
+	rig, q := newQueue(t, 2, 1)
+	both := claim(t, q, 10, 8, time.Minute, nil)
+	rig.DB.Exec(t, "update attendee_relay.pending set endpoint = $1; ", both[0].Endpoint)
+	rig.DB.Exec(t, "update attendee_relay.message set endpoint = $1", both[0].Endpoint)
+	settle(t, q, outbox.Settled{Applied: 2}, outbox.Settlement{Message: both[0], Outcome: outbox.RetryIn(time.Hour, attempt)},
+		outbox.Settlement{Message: both[1], Outcome: outbox.RetryIn(time.Minute, attempt)})
+	if rows := pgtest.Values[string](t, rig.DB, "select format('%s %s %s', attempts, lease is null, round(extract(epoch from due_at - now()) / 60)) from attendee_relay.pending order by id"); !slices.Equal(rows,
+		[]string{"1 t 60", "1 t 1"}) {
+		t.Errorf("%q", rows)
+	}
+}
+
+// An outcome that the database cannot take keeps no other from being recorded.
+func TestOneBadOutcomeDoesNotStopTheOthers(t *testing.T) {
+	t.Parallel()
+	rig, q := newQueue(t, 1, people(5)...)
+	var batch []outbox.Settlement
+	for i, m := range claim(t, q, 10, 8, time.Minute, nil) {
+		a := attempt
+		if i == 2 {
+			a.Response = "no text of Postgres holds a \x00"
+		}
+		batch = append(batch, outbox.Settlement{Message: m, Outcome: outbox.Delivered(a)})
+	}
+	settle(t, q, outbox.Settled{Applied: 4, Refused: 1}, batch...)
+	if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.outbox where state = 'delivered'"); n != 4 {
+		t.Errorf("%d are delivered", n)
+	}
+}

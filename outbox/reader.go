@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,9 +20,9 @@ import (
 const genericKeys = 10
 
 // reader runs the payload query, each time in a fresh read-only snapshot on a connection of its own. It is used by one
-// goroutine at a time; two that share it hold mu.
+// goroutine at a time; those that share it take turns.
 type reader struct {
-	mu    sync.Mutex
+	turn  chan struct{}
 	url   secret.String
 	name  string
 	query *query

@@ -39,7 +39,7 @@ type Resolver struct {
 func NewResolver(r *Recorder, leading func() bool) *Resolver {
 	return &Resolver{
 		recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"),
-		reader: &reader{url: r.reader.url, name: "attendee-relay/" + r.deployment + " resolver", query: r.reader.query},
+		reader: &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment + " resolver", query: r.reader.query},
 	}
 }
 
@@ -82,8 +82,8 @@ func (v *Resolver) Run(ctx context.Context) error {
 
 // Close closes the Resolver's connection.
 func (v *Resolver) Close(ctx context.Context) {
-	v.reader.mu.Lock()
-	defer v.reader.mu.Unlock()
+	v.reader.turn <- struct{}{}
+	defer func() { <-v.reader.turn }()
 	v.reader.close(ctx)
 }
 
@@ -203,14 +203,14 @@ func bounded(ctx context.Context, besides time.Duration) (context.Context, conte
 }
 
 func (v *Resolver) connect(ctx context.Context) error {
-	v.reader.mu.Lock()
-	defer v.reader.mu.Unlock()
+	v.reader.turn <- struct{}{}
+	defer func() { <-v.reader.turn }()
 	return v.reader.connect(ctx)
 }
 
 func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload, error) {
-	v.reader.mu.Lock()
-	defer v.reader.mu.Unlock()
+	v.reader.turn <- struct{}{}
+	defer func() { <-v.reader.turn }()
 	ctx, cancel := bounded(ctx, v.recorder.config.QueryTimeout)
 	defer cancel()
 	var rows map[string][]payload

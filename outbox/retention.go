@@ -47,14 +47,7 @@ func NewRetention(pool *pgxpool.Pool, c Config, leading func() bool, log *zap.Lo
 // Run cleans up until the context ends.
 func (r *Retention) Run(ctx context.Context) error {
 	every := min(max(r.config.PayloadRetention/10, time.Second), retentionEvery)
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	for wait := time.Second; waited(ctx, wait); wait = every {
 		if !r.leading() {
 			continue
 		}
@@ -62,6 +55,7 @@ func (r *Retention) Run(ctx context.Context) error {
 			r.log.Warn("erasing what is old failed and is tried again", zap.Error(err))
 		}
 	}
+	return nil
 }
 
 // clean goes on until nothing is too old.

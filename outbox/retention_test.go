@@ -86,3 +86,26 @@ func TestOldRowsAreDeletedAndTheLedgerStays(t *testing.T) {
 		}
 	}
 }
+
+// What somebody claims or moves at the same moment is not erased under their hands.
+func TestRetentionWaitsForWhoHoldsAMessage(t *testing.T) {
+	t.Parallel()
+	rig, _ := newQueue(t, 1, 1, 2)
+	grow(t, rig, "2 hours", "1", "2")
+	holder, err := rig.DB.Pool(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Rollback(t.Context()) }()
+	if _, err := holder.Exec(t.Context(), "select from attendee_relay.pending where id = 2 for update"); err != nil {
+		t.Fatal(err)
+	}
+	clean(t, rig, time.Hour, "select count(*) = 1 from attendee_relay.settled")
+	if row := pgtest.Value[string](t, rig.DB, "select format('%s %s', state, payload is null) from attendee_relay.outbox where attendee_id = '2'"); row != "pending f" {
+		t.Errorf("the message that is held: %s", row)
+	}
+	if err := holder.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	clean(t, rig, time.Hour, "select count(*) = 0 from attendee_relay.message")
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +26,34 @@ type Settled struct {
 // Settle records attempts, moves their messages on and judges their endpoints, in one transaction. An outcome that comes
 // after its lease was lost is refused and counted, unless it is a 2xx and the message is still pending.
 func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, error) {
+	settled, err := q.settle(ctx, settlements)
+	if !badData(err) || len(settlements) == 1 {
+		return settled, err
+	}
+	// One that the database cannot take must not keep the others from being recorded.
+	settled = Settled{}
+	for _, s := range settlements {
+		one, err := q.settle(ctx, []Settlement{s})
+		switch {
+		case badData(err):
+			settled.Refused++
+		case err != nil:
+			return settled, err
+		default:
+			settled.Applied, settled.Refused = settled.Applied+one.Applied, settled.Refused+one.Refused
+		}
+	}
+	return settled, nil
+}
+
+// badData reports whether an error is about what was to be written: a value that cannot be, or a constraint (SQLSTATE classes 22 and
+// 23).
+func badData(err error) bool {
+	code := postgres.Code(err)
+	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23")
+}
+
+func (q *Queue) settle(ctx context.Context, settlements []Settlement) (Settled, error) {
 	ctx, cancel := q.bounded(ctx)
 	defer cancel()
 	judged := q.judge(settlements)

@@ -1,3 +1,6 @@
+-- A backlog of millions takes longer than a session's statements otherwise may.
+SET LOCAL statement_timeout = 0;
+
 -- What is known of an endpoint beyond its messages. An endpoint without a row has not answered yet. A row is written only
 -- when something changes, so that of a healthy endpoint nothing is written, however many messages it gets.
 CREATE TABLE attendee_relay.endpoint (
@@ -20,6 +23,7 @@ CREATE TABLE attendee_relay.endpoint (
     last_error   text
 );
 CREATE INDEX endpoint_probe ON attendee_relay.endpoint (probe_at) WHERE state = 'paused';
+CREATE INDEX endpoint_recovering ON attendee_relay.endpoint (since) WHERE state = 'recovering';
 CREATE INDEX endpoint_look ON attendee_relay.endpoint (look_at) WHERE state IN ('paused', 'disabled');
 
 -- A lease is kept apart from when a message is due: taking one then changes nothing that is in an index, and with half of each page
@@ -33,14 +37,13 @@ ALTER TABLE attendee_relay.pending
     ADD COLUMN step int NOT NULL DEFAULT 0,
     -- First attempts go before retries.
     ADD COLUMN retry boolean NOT NULL DEFAULT false;
-UPDATE attendee_relay.pending SET step = attempts, retry = attempts > 0 WHERE attempts > 0;
-ALTER TABLE attendee_relay.pending ADD PRIMARY KEY (endpoint, id);
-CREATE INDEX pending_due ON attendee_relay.pending (endpoint, retry, due_at, id);
--- The messages of one attendee, whatever their endpoint.
+-- A lane is now the messages of one attendee, whatever their endpoint.
 UPDATE attendee_relay.pending p
-   SET lane = hashtextextended(m.attendee_id, 0)
+   SET step = p.attempts, retry = p.attempts > 0, lane = hashtextextended(m.attendee_id, 0)
   FROM attendee_relay.message m
  WHERE m.id = p.id;
+ALTER TABLE attendee_relay.pending ADD PRIMARY KEY (endpoint, id);
+CREATE INDEX pending_due ON attendee_relay.pending (endpoint, retry, due_at, id);
 CREATE INDEX pending_lane ON attendee_relay.pending (lane, id);
 ALTER TABLE attendee_relay.pending SET (fillfactor = 50);
 

@@ -9,6 +9,8 @@
 -- First attempts go before retries, and every endpoint's first message before anybody's second. Of an attendee's messages to
 -- one endpoint only the oldest is taken, so that they keep their order.
 --
+-- Where there are many more endpoints than places, one message of each is enough to choose from.
+--
 -- Each step is a loop over an index, whatever the statistics say: they are older than the backlog that has to be claimed.
 WITH RECURSIVE ours AS (
     SELECT FROM attendee_relay.checkpoint c
@@ -42,7 +44,8 @@ WITH RECURSIVE ours AS (
 ), open AS MATERIALIZED (
     SELECT e.*, r.room
       FROM endpoint e
-     CROSS JOIN LATERAL (SELECT least(e.places - e.held, $1::int, CASE WHEN e.trial THEN $10::int + (e.held = 0)::int END) AS room) r
+     CROSS JOIN LATERAL (SELECT least(e.places - e.held, $1::int, CASE WHEN e.trial THEN $10::int + (e.held = 0)::int END,
+                                CASE WHEN (SELECT count(*) FROM endpoint) >= 2 * $1::int THEN 1 END) AS room) r
      WHERE r.room > 0
 ), candidate AS MATERIALIZED (
     SELECT e.trial, c.place, c.retry, c.due_at, c.id,

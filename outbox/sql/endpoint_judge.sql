@@ -26,16 +26,17 @@ UPDATE attendee_relay.endpoint e
               CASE WHEN n.state = e.state THEN e.look_at
                    WHEN n.state IN ('paused', 'disabled') THEN now() + $8::text::interval END,
               coalesce(t.error, e.last_error)
-         FROM (SELECT t.failures + CASE WHEN t.answered THEN 0 ELSE e.failures END AS failures) f
+         FROM (SELECT t.failures + CASE WHEN t.answered THEN 0 ELSE e.failures END AS failures,
+                      CASE WHEN e.state = 'recovering' AND e.since <= now() - $9::text::interval THEN 'active' ELSE e.state END AS state) f
         CROSS JOIN LATERAL (
-              SELECT CASE WHEN t.gone OR e.state = 'disabled' THEN 'disabled'
-                          WHEN e.state = 'paused' AND t.answered AND t.failures = 0 THEN 'recovering'
-                          WHEN e.state = 'paused' OR e.state = 'recovering' AND t.failures > 0 OR f.failures >= $7::int THEN 'paused'
-                          WHEN e.state = 'recovering' AND e.since > now() - $9::text::interval THEN 'recovering'
-                          ELSE 'active' END AS state) n
+              SELECT CASE WHEN t.gone OR f.state = 'disabled' THEN 'disabled'
+                          WHEN f.state = 'paused' AND t.answered AND t.failures = 0 THEN 'recovering'
+                          WHEN f.state = 'paused' OR f.state = 'recovering' AND t.failures > 0 OR f.failures >= $7::int THEN 'paused'
+                          ELSE f.state END AS state) n
         CROSS JOIN LATERAL (
               SELECT CASE WHEN n.state IN ('active', 'disabled') THEN NULL
                           WHEN n.state = 'paused' AND e.state = 'paused' AND t.probed THEN least(2 * e.probe_wait, greatest($8::text::interval, interval '15 minutes'))
+                          WHEN f.state = 'active' THEN $8::text::interval
                           ELSE coalesce(e.probe_wait, $8::text::interval) END AS probe_wait) w)
   FROM told t
   JOIN locked l ON l.id = t.id

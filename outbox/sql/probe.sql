@@ -1,7 +1,14 @@
 -- Takes the oldest message of each paused endpoint whose probe is due, under a fresh lease; $1 endpoints at most, and of
 -- all relays only one takes it. Where the oldest is in flight still, the probe waits a little. The deployment and the WAL are
--- looked at as in a claim.
-WITH due AS MATERIALIZED (
+-- looked at as in a claim. Endpoints that have recovered for $5 are active again.
+WITH recovered AS (
+    -- Of an endpoint that is well nobody writes anything any more.
+    UPDATE attendee_relay.endpoint
+       SET state = 'active', since = now(), probe_wait = NULL
+     WHERE id = ANY (ARRAY(SELECT e.id FROM attendee_relay.endpoint e
+                            WHERE e.state = 'recovering' AND e.since <= now() - $5::text::interval
+                            ORDER BY e.since LIMIT 100 FOR UPDATE SKIP LOCKED))
+), due AS MATERIALIZED (
     SELECT e.id
       FROM attendee_relay.endpoint e
      WHERE e.state = 'paused' AND e.probe_at <= now()

@@ -6,14 +6,15 @@ WITH told AS (
       FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[])
            AS t (id, lease, fate, webhook_url, target, secret)
      ORDER BY t.id
-), held AS MATERIALIZED (
-    SELECT t.id, t.webhook_url, t.target, t.secret, m.endpoint, p.lane, p.attempts, p.last_status,
+), obtained AS MATERIALIZED (
+    SELECT t.id, t.webhook_url, t.target, t.secret, m.endpoint, p.lane, p.attempts, p.last_status, m.attendee_id, m.commit_lsn, m.identity,
+           m.delivery_key,
            CASE WHEN t.fate = 'move' AND t.target = m.endpoint THEN 'secret'
                 WHEN t.fate = 'move' AND EXISTS (
                      SELECT FROM attendee_relay.message other
                       WHERE other.attendee_id = m.attendee_id AND other.commit_lsn = m.commit_lsn AND other.identity = m.identity
                         AND other.delivery_key = m.delivery_key AND other.endpoint = t.target AND other.id <> m.id) THEN 'removed'
-                ELSE t.fate END AS fate
+                ELSE t.fate END AS wanted
       FROM told t
      CROSS JOIN LATERAL (SELECT m.id, m.endpoint, m.attendee_id, m.commit_lsn, m.identity, m.delivery_key
                            FROM attendee_relay.message m WHERE m.id = t.id ORDER BY m.id LIMIT 1) m
@@ -22,6 +23,12 @@ WITH told AS (
                           WHERE p.endpoint = m.endpoint AND p.id = m.id
                             AND CASE WHEN t.lease IS NULL THEN (p.lease_ends <= now()) IS NOT FALSE ELSE p.lease = t.lease END
                             FOR UPDATE) p
+), held AS MATERIALIZED (
+    SELECT o.*,
+           CASE WHEN o.wanted = 'move' AND row_number() OVER (PARTITION BY o.wanted, o.attendee_id, o.commit_lsn, o.identity, o.delivery_key, o.target
+                                                               ORDER BY o.id) > 1 THEN 'removed'
+                ELSE o.wanted END AS fate
+      FROM obtained o
 ), rewritten AS (
     UPDATE attendee_relay.message m
        SET webhook_url = h.webhook_url, endpoint = h.target, secret = coalesce(h.secret, m.secret)
@@ -29,7 +36,10 @@ WITH told AS (
      WHERE m.id = h.id AND h.fate IN ('move', 'secret')
 ), moved AS (
     UPDATE attendee_relay.pending p
-       SET endpoint = h.target, due_at = now(), lease = NULL, lease_ends = NULL
+       SET endpoint = h.target, lease = NULL, lease_ends = NULL,
+           -- What is in flight to the new endpoint of the same attendee is waited for.
+           due_at = greatest(now(), (SELECT max(o.lease_ends) FROM attendee_relay.pending o
+                                      WHERE o.lane = h.lane AND o.endpoint = h.target))
       FROM held h
      WHERE p.endpoint = h.endpoint AND p.id = h.id AND h.fate = 'move'
 ), ended AS (

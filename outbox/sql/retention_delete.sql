@@ -1,6 +1,6 @@
 -- Deletes the next $2 messages that are older than $1, with all that is known of them. Their bodies are erased already.
 WITH place AS MATERIALIZED (
-    SELECT r.deleted, r.erased FROM attendee_relay.retention r FOR UPDATE SKIP LOCKED
+    SELECT r.deleted, r.erased FROM attendee_relay.retention r LIMIT 1 FOR UPDATE SKIP LOCKED
 ), next AS MATERIALIZED (
     SELECT m.id, m.created_at < now() - $1::text::interval AS over
       FROM place

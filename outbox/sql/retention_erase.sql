@@ -1,18 +1,27 @@
 -- Erases what is personal or secret of the next $2 messages that are older than $1: bodies, secrets and what receivers
 -- answered. One that is still pending ends with it; one in flight is waited for. Only one process does this at a time.
 WITH place AS MATERIALIZED (
-    SELECT r.erased FROM attendee_relay.retention r FOR UPDATE SKIP LOCKED
-), next AS MATERIALIZED (
-    SELECT m.id, m.endpoint,
-           m.created_at < now() - $1::text::interval
-           AND NOT EXISTS (SELECT FROM attendee_relay.pending p
-                            WHERE p.endpoint = m.endpoint AND p.id = m.id AND p.lease_ends > now()) AS over
+    SELECT r.erased FROM attendee_relay.retention r LIMIT 1 FOR UPDATE SKIP LOCKED
+), old AS MATERIALIZED (
+    SELECT m.id, m.endpoint, m.created_at < now() - $1::text::interval AS over
       FROM place
      CROSS JOIN LATERAL (SELECT m.id, m.endpoint, m.created_at
                            FROM attendee_relay.message m
                           WHERE m.id > place.erased
                           ORDER BY m.id
                           LIMIT $2::int) m
+), waiting AS MATERIALIZED (
+    -- Locked, so that nobody claims or moves one meanwhile; one that somebody has locked is waited for like one in flight.
+    SELECT o.id, p.id IS NOT NULL AS free
+      FROM old o
+     CROSS JOIN LATERAL (SELECT p.id FROM attendee_relay.pending p WHERE p.endpoint = o.endpoint AND p.id = o.id LIMIT 1) there
+      LEFT JOIN LATERAL (SELECT p.id FROM attendee_relay.pending p
+                          WHERE p.endpoint = o.endpoint AND p.id = o.id AND (p.lease_ends <= now()) IS NOT FALSE
+                            FOR UPDATE SKIP LOCKED) p ON true
+     WHERE o.over
+), next AS MATERIALIZED (
+    SELECT o.id, o.endpoint, o.over AND NOT EXISTS (SELECT FROM waiting w WHERE w.id = o.id AND NOT w.free) AS over
+      FROM old o
 ), batch AS MATERIALIZED (
     SELECT n.id, n.endpoint
       FROM next n
@@ -20,7 +29,7 @@ WITH place AS MATERIALIZED (
 ), expired AS (
     DELETE FROM attendee_relay.pending p
      USING batch b
-     WHERE p.endpoint = b.endpoint AND p.id = b.id
+     WHERE p.endpoint = b.endpoint AND p.id = b.id AND b.id = ANY (ARRAY(SELECT id FROM waiting))
     RETURNING p.id, p.attempts, p.last_status
 ), noted AS (
     INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_status, last_error)

@@ -25,11 +25,13 @@ WITH told AS (
       FROM held h
      WHERE p.endpoint = h.endpoint AND p.id = h.id AND h.state = 'pending'
 ), held_up AS (
-    -- Those that come after a message of the same attendee are not looked at before it is due again.
+    -- Those that come after a message of the same attendee are not looked at before it is due again. Of a row that two parts of a
+    -- statement change, one change is lost: those told of themselves are left out.
     UPDATE attendee_relay.pending p
        SET due_at = h.due_at
       FROM held h
      WHERE h.state = 'pending' AND p.lane = h.lane AND p.endpoint = h.endpoint AND p.id > h.id AND NOT p.retry AND p.due_at < h.due_at
+       AND p.id <> ALL (ARRAY(SELECT id FROM held))
 ), ended AS (
     DELETE FROM attendee_relay.pending p
      USING held h
@@ -43,14 +45,17 @@ WITH told AS (
                           WHERE n.lane = h.lane AND n.id > h.id AND n.endpoint = h.endpoint
                           ORDER BY n.lane, n.id LIMIT 1) next
      WHERE h.state <> 'pending' AND p.endpoint = h.endpoint AND p.id = next.id AND NOT p.retry AND p.due_at > now()
+       AND p.id <> ALL (ARRAY(SELECT id FROM held))
 ), noted AS (
     INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_status, last_error)
     SELECT id, state, now(), number, status, error
       FROM held
      WHERE state <> 'pending'
+    ON CONFLICT (id) DO NOTHING
 ), logged AS (
     INSERT INTO attendee_relay.exchange (message, number, started_at, duration_ms, status, error, response)
     SELECT id, number, started_at, duration_ms, status, error, response
       FROM held
+    ON CONFLICT (message, number) DO NOTHING
 )
 SELECT count(*) FROM held

@@ -162,3 +162,36 @@ func TestEndpointsAreFoundByIDAndByURL(t *testing.T) {
 		t.Errorf("an active endpoint is enabled: %t, %v", done, err)
 	}
 }
+
+// A recovery ends with its time, also when nothing was sent in it: what comes then is judged as of any other endpoint.
+func TestARecoveryWithoutMessagesEnds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, want string
+		outcome    outbox.Outcome
+	}{
+		{"with a success", "active 0 ", outbox.Delivered(attempt)},
+		{"with a failure", "active 1 ", outbox.RetryIn(time.Hour, attempt)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			rig, q := newQueue(t, 1, people(9)...)
+			conn := operatorConn(t, rig.DB)
+			fail(t, q, 9)
+			rig.DB.Exec(t, "update attendee_relay.endpoint set state = 'paused'")
+			enable(t, rig, conn, onlyEndpoint(t, conn).ID)
+			rig.DB.Exec(t, "update attendee_relay.endpoint set since = now() - interval '1 day'")
+			rig.DB.Exec(t, "update attendee_relay.pending set due_at = now()")
+			// A relay that was started meanwhile, and has no failure of the endpoint in mind.
+			other := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, nil)
+			got := claim(t, other, 100, 8, time.Minute, nil)
+			if len(got) != 8 {
+				t.Errorf("%d are claimed", len(got))
+			}
+			settle(t, other, outbox.Settled{Applied: 1}, outbox.Settlement{Message: got[0], Outcome: c.outcome})
+			if row := endpointRow(t, rig); row != c.want {
+				t.Errorf("a day later: %s, want %s", row, c.want)
+			}
+		})
+	}
+}

@@ -60,7 +60,7 @@ type Standing struct {
 	Trial bool
 	// Places is how many messages of the endpoint the claimer may hold in all.
 	Places int
-	// Recovering: it came back after a pause, Recovered ago.
+	// Recovering: it came back after a pause, Recovered ago. It is said until an outcome has been told after RecoveryTime.
 	Recovering bool
 	Recovered  time.Duration
 	// Probe: it is paused, and this message finds out whether it is back.

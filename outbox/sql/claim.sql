@@ -4,8 +4,9 @@
 -- Endpoint by endpoint, each for itself: it looks at no more of an endpoint's messages than the endpoint has places for, so
 -- that the backlog of one neither hides the others nor is read again and again. An endpoint has $3 places, less what is in
 -- flight already ($5), and one if its last attempt failed, or if it comes back after a pause and the claimer does not say what
--- is in flight; where it does, it knows of the slower pace that the endpoint has for $9. Those without a 2xx since their last
--- failure, or ever, are on trial: all together have $8 places, and more than one each only in the first $10 of them.
+-- is in flight; where it does, it knows of the slower pace that the endpoint has for $9. After that it is recovering in name only,
+-- until the next outcome is told. Those without a 2xx since their last failure, or ever, are on trial: all together have $8 places,
+-- and more than one each only in the first $10 of them.
 -- First attempts go before retries, and every endpoint's first message before anybody's second. Of an attendee's messages to
 -- one endpoint only the oldest is taken, so that they keep their order.
 --
@@ -34,7 +35,7 @@ WITH RECURSIVE ours AS (
            SELECT coalesce(bool_and(e.state IN ('active', 'recovering')), true) AS open,
                   coalesce(bool_and(e.proven AND e.failures = 0), false) AS proven,
                   coalesce(bool_or(e.failures > 0 OR r.recovering AND b.held IS NULL), false) AS failing,
-                  max(extract(epoch FROM now() - e.since)::float8) FILTER (WHERE r.recovering) AS recovering
+                  max(extract(epoch FROM now() - e.since)::float8) FILTER (WHERE e.state = 'recovering') AS recovering
              FROM attendee_relay.endpoint e
             CROSS JOIN LATERAL (SELECT e.state = 'recovering' AND e.since > now() - $9::text::interval AS recovering) r
             WHERE e.id = w.endpoint) k

@@ -27,11 +27,12 @@ UPDATE attendee_relay.endpoint e
                    WHEN n.state IN ('paused', 'disabled') THEN now() + $8::text::interval END,
               coalesce(t.error, e.last_error)
          FROM (SELECT t.failures + CASE WHEN t.answered THEN 0 ELSE e.failures END AS failures) f
+        CROSS JOIN LATERAL (SELECT e.state = 'recovering' AND e.since > now() - $9::text::interval AS recovers) r
         CROSS JOIN LATERAL (
               SELECT CASE WHEN t.gone OR e.state = 'disabled' THEN 'disabled'
                           WHEN e.state = 'paused' AND t.answered AND t.failures = 0 THEN 'recovering'
-                          WHEN e.state = 'paused' OR e.state = 'recovering' AND t.failures > 0 OR f.failures >= $7::int THEN 'paused'
-                          WHEN e.state = 'recovering' AND e.since > now() - $9::text::interval THEN 'recovering'
+                          WHEN e.state = 'paused' OR r.recovers AND t.failures > 0 OR f.failures >= $7::int THEN 'paused'
+                          WHEN r.recovers THEN 'recovering'
                           ELSE 'active' END AS state) n
         CROSS JOIN LATERAL (
               SELECT CASE WHEN n.state IN ('active', 'disabled') THEN NULL

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	_ "embed"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -33,10 +34,11 @@ type judgements map[uuid.UUID]*judgement
 func (q *Queue) judge(settlements []Settlement) judgements {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := judgements{}
+	all, now := judgements{}, time.Now()
 	for i := range settlements {
 		message, outcome := &settlements[i].Message, &settlements[i].Outcome
-		if outcome.effect == effectNone {
+		// A failure that is told after the lease is that of a relay which slept, more likely than the endpoint's.
+		if outcome.effect == effectNone || outcome.effect == effectFailed && now.After(message.LeaseEnds) {
 			continue
 		}
 		j := all[message.Endpoint]

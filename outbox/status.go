@@ -18,8 +18,6 @@ var (
 	statusCountSQL string
 	//go:embed sql/status_estimate.sql
 	statusEstimateSQL string
-	//go:embed sql/status_endpoints.sql
-	statusEndpointsSQL string
 )
 
 const (
@@ -88,16 +86,10 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 		return nil, fmt.Errorf("counting the outbox: %w", err)
 	}
 	err = within(ctx, conn, limit, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, statusEndpointsSQL, endpointLimit)
-		if err != nil {
-			return err
+		list, err := readEndpoints(ctx, tx, endpointLimit)
+		for _, e := range list {
+			s.Endpoints = append(s.Endpoints, EndpointStatus{URL: e.URL, State: e.State, Failures: e.Failures, Pending: e.Pending})
 		}
-		s.Endpoints, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (EndpointStatus, error) {
-			var e EndpointStatus
-			err := row.Scan(&e.URL, &e.State, &e.Failures, &e.Pending)
-			e.URL = publicURL(e.URL)
-			return e, err
-		})
 		return err
 	})
 	if postgres.Code(err) == "57014" {

@@ -26,6 +26,7 @@ func newRoot(p *program) *cobra.Command {
 		newTeardownCommand(p),
 		newStatusCommand(p),
 		newAdoptCommand(p),
+		newEndpointsCommand(p),
 		newDemoCommand(p),
 		newListenCommand(p),
 		newSecretCommand(p),

@@ -1,0 +1,129 @@
+package outbox
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/postgres"
+)
+
+var (
+	//go:embed sql/endpoints_read.sql
+	endpointsReadSQL string
+	//go:embed sql/endpoint_find.sql
+	endpointFindSQL string
+	//go:embed sql/endpoint_enable.sql
+	endpointEnableSQL string
+)
+
+// endpointsTimeout is how long counting the messages that wait for endpoints may take where an operator asked for just that.
+const endpointsTimeout = time.Minute
+
+var (
+	errUnknownEndpoint = errors.New("no endpoint with this id or exact URL is known: endpoints list shows those that messages wait " +
+		"for or that get none; it leaves out a URL's password and query, so name one that has them by its id")
+	errNoEndpoints = errors.New("there is no bookkeeping of endpoints in this database: run makes it")
+)
+
+// Endpoint is how an endpoint stands. State and counts are those of EndpointStatus.
+type Endpoint struct {
+	// ID names it in the logs and in attendee_relay.endpoint.
+	ID    uuid.UUID `json:"id"`
+	URL   string    `json:"url"`
+	State string    `json:"state"`
+	// Since when it is in this state; nil: it has not answered yet.
+	Since    *time.Time `json:"since"`
+	Failures int64      `json:"failures"`
+	Pending  int64      `json:"pending"`
+	// LastError says how the last attempt that failed did; nil: none has.
+	LastError *string `json:"last_error"`
+}
+
+// Stopped reports whether it gets no messages, until it answers a probe, has another URL or is enabled.
+func (e *Endpoint) Stopped() bool { return e.State == "paused" || e.State == "disabled" }
+
+// ReadEndpoints reads all endpoints that messages wait for or that are not active. Where there is no outbox yet, there are none.
+func ReadEndpoints(ctx context.Context, conn *pgx.Conn) ([]Endpoint, error) {
+	list := []Endpoint{}
+	err := within(ctx, conn, endpointsTimeout, func(tx pgx.Tx) (err error) {
+		list, err = readEndpoints(ctx, tx, nil)
+		return err
+	})
+	if noOutbox(err) {
+		return []Endpoint{}, nil
+	}
+	return list, counted("reading the endpoints", err)
+}
+
+// FindEndpoint reads the endpoint with this id or this exact URL. Its error shows neither.
+func FindEndpoint(ctx context.Context, conn *pgx.Conn, name string) (*Endpoint, error) {
+	name = strings.TrimSpace(name)
+	id, err := uuid.Parse(name)
+	if err != nil {
+		id = endpointID(name)
+	}
+	var found Endpoint
+	err = within(ctx, conn, endpointsTimeout, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, endpointFindSQL, id)
+		if err != nil {
+			return err
+		}
+		found, err = pgx.CollectExactlyOneRow(rows, scanEndpoint)
+		return err
+	})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, errUnknownEndpoint
+	case noOutbox(err):
+		return nil, errNoEndpoints
+	case err != nil:
+		return nil, counted("looking for the endpoint", err)
+	}
+	return &found, nil
+}
+
+// EnableEndpoint gives an endpoint that is paused or disabled its messages again, slowly at first. It reports false when the endpoint
+// was neither.
+func EnableEndpoint(ctx context.Context, conn *pgx.Conn, id uuid.UUID) (bool, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v", queueTimeout))
+	defer cancel()
+	done, err := conn.Exec(ctx, endpointEnableSQL, id)
+	if err != nil {
+		return false, fmt.Errorf("enabling endpoint %s: %w", id, postgres.Safe(err))
+	}
+	return done.RowsAffected() == 1, nil
+}
+
+// readEndpoints reads at most limit endpoints; nil: all.
+func readEndpoints(ctx context.Context, tx pgx.Tx, limit any) ([]Endpoint, error) {
+	rows, err := tx.Query(ctx, endpointsReadSQL, limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanEndpoint)
+}
+
+func scanEndpoint(row pgx.CollectableRow) (Endpoint, error) {
+	var e Endpoint
+	err := row.Scan(&e.ID, &e.URL, &e.State, &e.Since, &e.Failures, &e.Pending, &e.LastError)
+	e.URL = publicURL(e.URL)
+	return e, err
+}
+
+// counted says of an error what was being done.
+func counted(doing string, err error) error {
+	if postgres.Code(err) == "57014" {
+		return fmt.Errorf("%s: counting the messages that wait took longer than %v; try again when the database is less busy", doing, endpointsTimeout)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, postgres.Safe(err))
+	}
+	return nil
+}

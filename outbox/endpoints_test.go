@@ -189,6 +189,10 @@ func TestARecoveryWithoutMessagesEnds(t *testing.T) {
 				t.Errorf("%d are claimed", len(got))
 			}
 			settle(t, other, outbox.Settled{Applied: 1}, outbox.Settlement{Message: got[0], Outcome: c.outcome})
+			// Who looks for probes ends what nobody else does.
+			if _, err := other.Probe(t.Context(), 1, time.Minute); err != nil {
+				t.Fatal(err)
+			}
 			if row := endpointRow(t, rig); row != c.want {
 				t.Errorf("a day later: %s, want %s", row, c.want)
 			}

@@ -37,15 +37,19 @@ func (p policy) outcome(m *outbox.Message, x Exchange, now time.Time) outbox.Out
 		x.fate = retried
 		return p.outcome(m, x, now).Blameless()
 	case m.Standing.Probe:
-		return outbox.Waits(x.Attempt)
+		return outbox.Waits(p.asked(x, now), x.Attempt)
 	case m.Step >= len(p.schedule):
 		return outbox.Dead(x.Attempt)
 	}
-	wait := p.spread(p.schedule[m.Step])
+	return outbox.RetryIn(max(p.spread(p.schedule[m.Step]), p.asked(x, now)), x.Attempt)
+}
+
+// asked is how long the receiver asks to be left alone, which only a 429 or a 503 can.
+func (p policy) asked(x Exchange, now time.Time) time.Duration {
 	if x.Attempt.Status == http.StatusTooManyRequests || x.Attempt.Status == http.StatusServiceUnavailable {
-		wait = max(wait, retryAfter(x.RetryAfter, now))
+		return retryAfter(x.RetryAfter, now)
 	}
-	return outbox.RetryIn(wait, x.Attempt)
+	return 0
 }
 
 func (p policy) spread(step time.Duration) time.Duration {

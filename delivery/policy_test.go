@@ -52,6 +52,23 @@ func TestAnAttemptThatTheRelayCutShortIsNeverTheLast(t *testing.T) {
 	}
 }
 
+func TestAProbeUsesUpNoStepAndWaitsAsLongAsItIsAsked(t *testing.T) {
+	t.Parallel()
+	p := policy{schedule: []time.Duration{time.Second}, random: fixed(0.5)}
+	m := &outbox.Message{Step: 1, Standing: outbox.Standing{Probe: true}}
+	x := answer(503)
+	x.RetryAfter = "3600"
+	if o := p.outcome(m, x, noon); o.State() != outbox.StatePending || o.Wait() != time.Hour {
+		t.Errorf("%s after %v", o.State(), o.Wait())
+	}
+	if o := p.outcome(m, answer(500), noon); o.State() != outbox.StatePending || o.Wait() != 0 {
+		t.Errorf("%s after %v", o.State(), o.Wait())
+	}
+	if o := p.outcome(m, answer(200), noon); o.State() != outbox.StateDelivered {
+		t.Errorf("answered: %s", o.State())
+	}
+}
+
 func TestWaitStaysWithinItsJitter(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

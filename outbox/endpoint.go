@@ -21,6 +21,8 @@ type judgement struct {
 	// failures since the last 2xx of the batch.
 	failures     int32
 	gone, probed bool
+	// wait is how long the receiver of a probe wants to be left alone.
+	wait time.Duration
 	// well: it was well when the messages were claimed, and nothing has been told to its disadvantage since.
 	well  bool
 	error string
@@ -47,7 +49,9 @@ func (q *Queue) judge(settlements []Settlement) judgements {
 			all[message.Endpoint] = j
 		}
 		j.well = j.well && message.Standing.well()
-		j.probed = j.probed || message.Standing.Probe
+		if message.Standing.Probe {
+			j.probed, j.wait = true, max(j.wait, outcome.wait)
+		}
 		switch outcome.effect {
 		case effectAnswered:
 			j.answered, j.failures = true, 0
@@ -90,13 +94,15 @@ func (all judgements) statements(breaker Breaker) []statement {
 	var answered, gone, probed []bool
 	var failures []int32
 	var reasons []*string
+	var waits []string
 	for endpoint, j := range all {
 		ids, urls = append(ids, endpoint), append(urls, j.url)
 		answered, gone, probed = append(answered, j.answered), append(gone, j.gone), append(probed, j.probed)
 		failures, reasons = append(failures, j.failures), append(reasons, optional(j.error))
+		waits = append(waits, interval(j.wait))
 	}
 	return []statement{
 		{endpointAddSQL, []any{ids, urls}},
-		{endpointJudgeSQL, []any{ids, answered, failures, gone, probed, reasons, breaker.Failures, interval(breaker.Probe), interval(RecoveryTime)}},
+		{endpointJudgeSQL, []any{ids, answered, failures, gone, probed, reasons, breaker.Failures, interval(breaker.Probe), interval(RecoveryTime), waits}},
 	}
 }

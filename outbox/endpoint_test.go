@@ -125,11 +125,16 @@ func TestProbes(t *testing.T) {
 		if m.Step != 1 || m.Attempts != i+1 {
 			t.Errorf("probe %d finds %d steps used up and %d attempts", i+1, m.Step, m.Attempts)
 		}
-		settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *m, Outcome: outbox.Waits(attempt)})
+		settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *m, Outcome: outbox.Waits(0, attempt)})
 		if row := endpointRow(t, rig); row != fmt.Sprintf("paused %d %d", 11+i, wait) {
 			t.Errorf("after probe %d: %s", i+1, row)
 		}
 	}
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q), Outcome: outbox.Waits(5*time.Hour, attempt)})
+	if asked := pgtest.Value[bool](t, rig.DB, "select probe_at > now() + interval '4 hours' from attendee_relay.endpoint"); !asked {
+		t.Error("a receiver that asks for more time is probed before")
+	}
+	rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() where id = 1")
 	if used := pgtest.Value[string](t, rig.DB, "select format('%s %s', sum(step), max(step)) from attendee_relay.pending"); used != "10 1" {
 		t.Errorf("steps used up while paused: %s", used)
 	}

@@ -119,9 +119,10 @@ func RetryIn(wait time.Duration, a Attempt) Outcome {
 // Dead gives a message up.
 func Dead(a Attempt) Outcome { return Outcome{state: StateDead, attempt: a, effect: effectFailed} }
 
-// Waits keeps a message pending without using up a step of the schedule: its endpoint is paused, and the attempt was a probe.
-func Waits(a Attempt) Outcome {
-	return Outcome{state: StatePending, attempt: a, effect: effectFailed}
+// Waits keeps a message pending without using up a step of the schedule: its endpoint is paused, and the attempt was a probe. The
+// next probe is not before wait is over.
+func Waits(wait time.Duration, a Attempt) Outcome {
+	return Outcome{state: StatePending, attempt: a, wait: wait, effect: effectFailed}
 }
 
 // Gone keeps a message pending and disables its endpoint: the attempt was answered 410.

@@ -1,11 +1,11 @@
 -- What attempts say of their endpoints: whether one was answered with a 2xx, how many failed after the last of those, whether
--- one was answered 410, and whether the probe of a pause was among them. After $7 failures in a row an endpoint is paused; the
+-- one was answered 410, and whether the probe of a pause was among them, and how long its receiver wants to be left alone. After $7 failures in a row an endpoint is paused; the
 -- first wait before a probe is $8, and each further one is twice as long, up to 15 minutes, ± 20 %. An answered probe ends the
 -- pause; for $9 the endpoint then recovers, and a failure pauses it again. Rows are locked in one order.
 WITH told AS MATERIALIZED (
     SELECT t.*
-      FROM unnest($1::uuid[], $2::boolean[], $3::int[], $4::boolean[], $5::boolean[], $6::text[])
-           AS t (id, answered, failures, gone, probed, error)
+      FROM unnest($1::uuid[], $2::boolean[], $3::int[], $4::boolean[], $5::boolean[], $6::text[], $10::text[])
+           AS t (id, answered, failures, gone, probed, error, wait)
 ), locked AS MATERIALIZED (
     SELECT e.id
       FROM attendee_relay.endpoint e
@@ -21,7 +21,7 @@ UPDATE attendee_relay.endpoint e
               e.proven OR t.answered,
               w.probe_wait,
               CASE WHEN n.state <> 'paused' THEN NULL
-                   WHEN e.state <> 'paused' OR t.probed THEN now() + w.probe_wait * (0.8 + 0.4 * random())
+                   WHEN e.state <> 'paused' OR t.probed THEN now() + greatest(w.probe_wait * (0.8 + 0.4 * random()), t.wait::interval)
                    ELSE e.probe_at END,
               CASE WHEN n.state = e.state THEN e.look_at
                    WHEN n.state IN ('paused', 'disabled') THEN now() + $8::text::interval END,

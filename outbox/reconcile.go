@@ -151,6 +151,8 @@ func (r *Recorder) Reconcile(ctx context.Context, number int64) (done bool, err 
 	if err != nil {
 		return false, err
 	}
+	// Another look may have begun meanwhile, and seen what this one has just mended.
+	r.name(append(gone, came.identities...), false)
 	r.acceptances.Add(float64(len(waiting)))
 	r.signal(false, len(waiting) > 0)
 	r.log.Warn("ledger and table differed without a word in the stream (a partition was truncated, attached or detached): mended",

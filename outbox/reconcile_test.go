@@ -3,12 +3,16 @@ package outbox_test
 import (
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"attendee-relay/internal/capturetest"
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/internal/postgres"
 	"attendee-relay/internal/secret"
 	"attendee-relay/outbox"
+	"attendee-relay/replication"
 )
 
 // A look at the table that begins while an earlier one's differences are being recorded sees them as well.
@@ -19,8 +23,18 @@ func TestWhatOneLookFoundIsNotRecordedByTheNext(t *testing.T) {
 		insert into mid values (1001, 'Accepted')`)
 	var recorder *outbox.Recorder
 	rig.Recorder = func(r *outbox.Recorder) { recorder = r }
+	// The relay's own look at the start is over before there is anything to see, and there is no other.
+	registry := prometheus.NewRegistry()
+	rig.Capture = func(c *replication.Capture) {
+		c.WatchEvery = time.Hour
+		c.Register(registry)
+	}
 	rig.Start(t)
 	rig.AwaitLeading(t)
+	pgtest.WaitUntil(t, capturetest.Patience, "the first look is over", func() (bool, string) {
+		return metric(t, registry, "attendee_relay_slot_retained_wal_bytes") > 0 &&
+			pgtest.Value[bool](t, rig.DB, "select not exists (select from pg_stat_activity where datname = current_database() and application_name like '%watch')"), ""
+	})
 	rig.DB.Exec(t, "alter table people attach partition mid for values from (1000) to (2000)")
 	conn, err := postgres.Direct(t.Context(), secret.New(rig.DB.URL()), "test")
 	if err != nil {
@@ -59,4 +73,19 @@ func TestWhatOneLookFoundIsNotRecordedByTheNext(t *testing.T) {
 	if keys := rig.Keys(t); !slices.Equal(keys, []string{"1001"}) {
 		t.Errorf("announced %q", keys)
 	}
+}
+
+func metric(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }

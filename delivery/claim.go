@@ -17,6 +17,8 @@ const (
 	// idleInterval is how often endpoints in trouble are looked for where nothing has failed for trouble.
 	idleInterval = 5 * time.Second
 	trouble      = 30 * time.Minute
+	// recording is the end of a lease, in which no request is in flight any more.
+	recording = 2 * time.Second
 	// linger is how long a free place waits for others, so that a backlog is claimed in batches and not one by one.
 	linger = 5 * time.Millisecond
 )
@@ -120,10 +122,10 @@ func (d *Dispatcher) begin(messages []outbox.Message, start func(outbox.Message)
 	d.late(left)
 }
 
-// timely: a request must end before its lease does, or somebody else sends the message meanwhile: without a whole timeout left it is
-// not begun.
+// timely: a request must end, and be recorded, before its lease ends, or somebody else sends the message meanwhile: without a whole
+// timeout left it is not begun.
 func (d *Dispatcher) timely(m *outbox.Message, now time.Time) bool {
-	return m.LeaseEnds.Sub(now) >= d.timeout
+	return m.LeaseEnds.Sub(now) >= d.timeout+recording
 }
 
 // inTime sends a message that has its place, unless it is too late.

@@ -54,7 +54,7 @@ func (g *gate) room(now time.Time) (free, trial, trialMore int, busy map[uuid.UU
 	defer g.mu.Unlock()
 	g.freed = 0
 	free = g.total - g.flying
-	trial, trialMore = max(0, (g.total+1)/2-g.trials), max(0, (g.total+3)/4-g.trials)
+	trial, trialMore = max(0, (g.total+1)/2-g.probes()-g.trials), max(0, (g.total+3)/4-g.trials)
 	g.starved, g.trialStarved = free == 0, trialMore == 0
 	scarce := g.flying > g.total/2
 	busy = make(map[uuid.UUID]int, len(g.lanes))
@@ -66,6 +66,14 @@ func (g *gate) room(now time.Time) (free, trial, trialMore int, busy map[uuid.UU
 		l.capped = busy[endpoint] >= g.perEndpoint
 	}
 	return free, trial, trialMore, busy
+}
+
+// probes is how many of the places of endpoints on trial are kept for probes.
+func (g *gate) probes() int {
+	if g.total < 4 {
+		return 0
+	}
+	return max(1, g.total/16)
 }
 
 // vacant returns how many probes may start: their endpoints are on trial.

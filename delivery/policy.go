@@ -34,14 +34,18 @@ func (p policy) outcome(m *outbox.Message, x Exchange, now time.Time) outbox.Out
 	case x.fate == undone:
 		return outbox.Interrupted(p.spread(p.schedule[0]), x.Attempt)
 	case x.fate == unsent:
+		// Also of a probe it uses up a step, so that the next message becomes the probe one day.
 		x.fate = retried
-		return p.outcome(m, x, now).Blameless()
+		plain := *m
+		plain.Standing.Probe = false
+		return p.outcome(&plain, x, now).Blameless()
 	case m.Standing.Probe:
 		return outbox.Waits(p.asked(x, now), x.Attempt)
 	case m.Step >= len(p.schedule):
 		return outbox.Dead(x.Attempt)
 	}
-	return outbox.RetryIn(max(p.spread(p.schedule[m.Step]), p.asked(x, now)), x.Attempt)
+	asked := p.asked(x, now)
+	return outbox.RetryIn(max(p.spread(p.schedule[m.Step]), asked), x.Attempt).Asking(asked)
 }
 
 // asked is how long the receiver asks to be left alone, which only a 429 or a 503 can.

@@ -72,7 +72,7 @@ func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration, ta
 		var committed *time.Time
 		var recovering float64
 		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.Payload, &m.Attempts, &m.Step, &committed,
-			&m.Standing.Trial, &recovering, &m.Standing.Places, &m.Elders)
+			&m.Retry, &m.Standing.Trial, &recovering, &m.Standing.Places, &m.Elders)
 		m.Secret = secret.New(key)
 		if committed != nil {
 			m.CommittedAt = *committed

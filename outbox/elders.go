@@ -19,8 +19,14 @@ var (
 	giveWaySQL string
 )
 
-// elders finds the older messages of the same attendees that wait at other endpoints, by the younger message.
-func (q *Queue) elders(ctx context.Context, messages []Message) (map[int64][]int64, error) {
+// elder is an older message of the same attendee that waits; here: at the same endpoint.
+type elder struct {
+	row  int64
+	here bool
+}
+
+// elders finds the older messages of the same attendees that wait, by the younger message.
+func (q *Queue) elders(ctx context.Context, messages []Message) (map[int64][]elder, error) {
 	var ids []int64
 	for i := range messages {
 		if messages[i].Elders {
@@ -30,11 +36,12 @@ func (q *Queue) elders(ctx context.Context, messages []Message) (map[int64][]int
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	elders := map[int64][]int64{}
+	elders := map[int64][]elder{}
 	_, err := collect(ctx, q.pool, func(row pgx.CollectableRow) (bool, error) {
-		var younger, elder int64
-		err := row.Scan(&younger, &elder)
-		elders[younger] = append(elders[younger], elder)
+		var younger int64
+		var e elder
+		err := row.Scan(&younger, &e.row, &e.here)
+		elders[younger] = append(elders[younger], e)
 		return true, err
 	}, statement{eldersSQL, []any{ids}})
 	if err != nil {
@@ -44,10 +51,13 @@ func (q *Queue) elders(ctx context.Context, messages []Message) (map[int64][]int
 }
 
 // rowsOf lists messages and their elders, each once.
-func rowsOf(messages []Message, elders map[int64][]int64) []int64 {
+func rowsOf(messages []Message, elders map[int64][]elder) []int64 {
 	var ids []int64
 	for i := range messages {
-		ids = append(append(ids, messages[i].Row), elders[messages[i].Row]...)
+		ids = append(ids, messages[i].Row)
+		for _, e := range elders[messages[i].Row] {
+			ids = append(ids, e.row)
+		}
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)

@@ -21,7 +21,7 @@ type judgement struct {
 	// failures since the last 2xx of the batch.
 	failures     int32
 	gone, probed bool
-	// wait is how long the receiver of a probe wants to be left alone.
+	// wait is how long the receiver asks to be left alone.
 	wait time.Duration
 	// well: it was well when the messages were claimed, and nothing has been told to its disadvantage since.
 	well  bool
@@ -49,9 +49,7 @@ func (q *Queue) judge(settlements []Settlement) judgements {
 			all[message.Endpoint] = j
 		}
 		j.well = j.well && message.Standing.well()
-		if message.Standing.Probe {
-			j.probed, j.wait = true, max(j.wait, outcome.wait)
-		}
+		j.probed, j.wait = j.probed || message.Standing.Probe, max(j.wait, outcome.asked)
 		switch outcome.effect {
 		case effectAnswered:
 			j.answered, j.failures = true, 0

@@ -83,6 +83,38 @@ func TestFailuresInARowPauseAnEndpoint(t *testing.T) {
 	}
 }
 
+// Who asks for an hour is not probed before, also when it was paused by that very answer.
+func TestAPauseLastsAsLongAsItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	rig, q := newQueue(t, 1, people(10)...)
+	fail(t, q, 9)
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0], Outcome: outbox.RetryIn(time.Hour, attempt).Asking(time.Hour)})
+	if left := pgtest.Value[bool](t, rig.DB, "select state = 'paused' and probe_at > now() + interval '50 minutes' from attendee_relay.endpoint"); !left {
+		t.Error("it is probed before")
+	}
+}
+
+// Endpoints that have nothing due are no crowd, whatever waits for them.
+func TestWaitingEndpointsDoNotCrowdOutOne(t *testing.T) {
+	t.Parallel()
+	rig, q := newQueue(t, 1, people(20)...)
+	rig.DB.Exec(t, `with made as (insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url)
+			select 'w' || i, i, i, '0/1', -i, '1', gen_random_uuid(), 'x' from generate_series(1, 100) as i returning id, endpoint)
+		insert into attendee_relay.pending (id, endpoint, lane, due_at, retry) select id, endpoint, id, now() + interval '2 hours', true from made`)
+	if got := claim(t, q, 20, 8, time.Minute, nil); len(got) != 8 {
+		t.Errorf("%d are claimed beside a hundred endpoints that wait", len(got))
+	}
+	// With a crowd that has something due, each gets one.
+	rig.DB.Exec(t, "update attendee_relay.pending set due_at = now(), retry = false, lease = null, lease_ends = null")
+	proven(t, rig)
+	most := map[uuid.UUID]int{}
+	for _, m := range claim(t, q, 20, 8, time.Minute, nil) {
+		if most[m.Endpoint]++; most[m.Endpoint] > 1 {
+			t.Errorf("endpoint %s gets %d of 20 places while a hundred wait", m.Endpoint, most[m.Endpoint])
+		}
+	}
+}
+
 func TestASuccessBetweenFailuresStartsTheCountAgain(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, people(40)...)

@@ -46,6 +46,8 @@ type Message struct {
 	// LeaseEnds is when the lease ends, by this process's monotonic clock, read before the claim was sent: it never
 	// ends later than the database says.
 	LeaseEnds time.Time
+	// Retry: it was tried in vain or moved from another URL.
+	Retry bool
 	// Elders: older messages of the same attendee wait after failures, maybe at another endpoint.
 	Elders bool
 	// Standing is how its endpoint stood when the message was claimed.
@@ -55,7 +57,11 @@ type Message struct {
 // Stale reports whether to ask for URL and secret of now before it is sent: it was tried before, or its endpoint was paused, or an
 // older message of the attendee may have to go first to where this one goes.
 func (m *Message) Stale() bool {
-	return m.Attempts > 0 || m.Elders || m.Standing.Probe || m.Standing.Recovering
+	return m.mayHaveMoved() || m.Elders
+}
+
+func (m *Message) mayHaveMoved() bool {
+	return m.Attempts > 0 || m.Retry || m.Standing.Probe || m.Standing.Recovering
 }
 
 // Standing is how an endpoint stands.
@@ -94,6 +100,8 @@ type Outcome struct {
 	// stepped: it uses up a step of the retry schedule.
 	stepped bool
 	effect  effect
+	// asked is how long the receiver asked to be left alone.
+	asked time.Duration
 }
 
 // effect is what an attempt says of its endpoint.
@@ -122,7 +130,7 @@ func Dead(a Attempt) Outcome { return Outcome{state: StateDead, attempt: a, effe
 // Waits keeps a message pending without using up a step of the schedule: its endpoint is paused, and the attempt was a probe. The
 // next probe is not before wait is over.
 func Waits(wait time.Duration, a Attempt) Outcome {
-	return Outcome{state: StatePending, attempt: a, wait: wait, effect: effectFailed}
+	return Outcome{state: StatePending, attempt: a, wait: wait, asked: wait, effect: effectFailed}
 }
 
 // Gone keeps a message pending and disables its endpoint: the attempt was answered 410.
@@ -136,6 +144,12 @@ func Interrupted(wait time.Duration, a Attempt) Outcome {
 // Blameless is the same outcome, which says nothing of the endpoint: no request was made.
 func (o Outcome) Blameless() Outcome {
 	o.effect = effectNone
+	return o
+}
+
+// Asking is the same outcome of an attempt whose receiver asked to be left alone for that long.
+func (o Outcome) Asking(wait time.Duration) Outcome {
+	o.asked = wait
 	return o
 }
 

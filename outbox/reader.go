@@ -31,9 +31,11 @@ type reader struct {
 
 // connect makes sure that there is a connection.
 func (r *reader) connect(ctx context.Context) error {
-	if r.conn != nil && !r.conn.IsClosed() {
+	// A connection that was left inside a transaction would answer from an old snapshot, or not at all.
+	if r.conn != nil && !r.conn.IsClosed() && r.conn.PgConn().TxStatus() == 'I' {
 		return nil
 	}
+	r.close(ctx)
 	conn, err := postgres.Direct(ctx, r.url, r.name)
 	if err != nil {
 		return fmt.Errorf("connecting for the payload query: %w", err)
@@ -65,12 +67,21 @@ func (r *reader) in(ctx context.Context, read func(snapshot) error) error {
 	if err = errors.Join(err, results.Close()); err != nil {
 		return fmt.Errorf("taking a snapshot: %w", err)
 	}
-	defer func() { _, _ = r.conn.Exec(ctx, "ROLLBACK") }()
+	defer r.rollBack(ctx)
 	taken, err := parseSnapshot(text)
 	if err != nil {
 		return err
 	}
 	return read(taken)
+}
+
+// rollBack ends the transaction, also when ctx has ended: pgx would not even try then, and leave the connection as it is.
+func (r *reader) rollBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgres.ConnectTimeout)
+	defer cancel()
+	if _, err := r.conn.Exec(ctx, "ROLLBACK"); err != nil {
+		r.close(ctx)
+	}
 }
 
 // payloads runs the payload query for keys, for timeout at most, in the snapshot that is open and returns the rows by key. Two rows of a key
@@ -138,7 +149,7 @@ func (r *reader) describe(ctx context.Context) error {
 
 func (r *reader) forget(ctx context.Context) {
 	delete(r.conn.PgConn().CustomData(), statementName)
-	_, _ = r.conn.Exec(ctx, "ROLLBACK")
+	r.rollBack(ctx)
 	_ = r.conn.PgConn().Deallocate(ctx, statementName)
 }
 

@@ -33,15 +33,34 @@ func (q *Queue) Refresh(ctx context.Context, messages []Message) ([]Message, err
 	if err != nil {
 		return messages, err
 	}
+	asking, sure := messages[:0:0], messages[:0:0]
+	for _, m := range messages {
+		if m.mayHaveMoved() || len(elders[m.Row]) > 0 {
+			asking = append(asking, m)
+		} else {
+			sure = append(sure, m)
+		}
+	}
+	if len(asking) == 0 {
+		return sure, nil
+	}
+	left, err := q.refresh(ctx, asking, elders)
+	return append(sure, left...), err
+}
+
+// refresh is Refresh for messages that may go elsewhere, or have elders that may.
+func (q *Queue) refresh(ctx context.Context, messages []Message, elders map[int64][]elder) ([]Message, error) {
 	stored, rows, err := q.now(ctx, rowsOf(messages, elders))
 	if stored == nil {
 		return messages, err
 	}
 	p := planRefresh(messages, elders, stored, rows)
-	fates, failed := q.redirect(ctx, &p.changes)
-	if failed == nil {
-		failed = q.giveWay(ctx, messages, p.yielding)
+	// First these, for an elder that comes to their endpoint waits for what is in flight there.
+	failed := q.giveWay(ctx, messages, p.yielding)
+	if failed != nil {
+		err = failed
 	}
+	fates, failed := q.redirect(ctx, &p.changes)
 	if failed != nil {
 		err = failed
 	}
@@ -57,7 +76,7 @@ type refreshPlan struct {
 	yielding map[int64]bool
 }
 
-func planRefresh(messages []Message, elders map[int64][]int64, stored map[int64]*storedMessage, rows map[string][]payload) *refreshPlan {
+func planRefresh(messages []Message, elders map[int64][]elder, stored map[int64]*storedMessage, rows map[string][]payload) *refreshPlan {
 	p := &refreshPlan{stored: stored, rows: rows, changing: map[int64]bool{}, yielding: map[int64]bool{}}
 	for i := range messages {
 		m := &messages[i]
@@ -65,10 +84,14 @@ func planRefresh(messages []Message, elders map[int64][]int64, stored map[int64]
 	}
 	for i := range messages {
 		m := &messages[i]
-		for _, elder := range elders[m.Row] {
-			if fate, to := redirect(stored[elder], rows); fate == move && endpointID(to.url) == m.Endpoint {
+		for _, e := range elders[m.Row] {
+			fate, to := redirect(stored[e.row], rows)
+			switch {
+			case e.here:
 				p.yielding[m.Row] = true
-				p.change(elder, nil)
+			case fate == move && endpointID(to.url) == m.Endpoint:
+				p.yielding[m.Row] = true
+				p.change(e.row, nil)
 			}
 		}
 	}

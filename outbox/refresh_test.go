@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -225,5 +226,44 @@ func TestALaterAcceptanceDoesNotOvertakeOneThatFollowsItsURL(t *testing.T) {
 				t.Errorf("then comes %+v", second)
 			}
 		})
+	}
+}
+
+// The earlier one may come to the endpoint between the claim of the later and the question where it goes.
+func TestALaterAcceptanceGivesWayToOneThatHasJustCome(t *testing.T) {
+	t.Parallel()
+	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null)")
+	earlier := claim(t, q, 1, 8, time.Minute, nil)
+	rig.DB.Exec(t, "update hooks set url = 'https://example.org/b'")
+	rig.DB.Exec(t, "update people set status = 'Cancelled'")
+	rig.DB.Exec(t, "update people set status = 'Accepted'")
+	rig.Settled(t)
+	proven(t, rig)
+	later := claim(t, q, 10, 8, time.Minute, nil)
+	if left, err := q.Refresh(t.Context(), earlier); err != nil || len(left) != 0 || len(later) != 1 {
+		t.Fatalf("%d are sent to the old URL, %v; %d claimed", len(left), err, len(later))
+	}
+	if left, err := q.Refresh(t.Context(), later); err != nil || len(left) != 0 {
+		t.Errorf("%d are sent before the earlier one, %v", len(left), err)
+	}
+}
+
+// A payload query that runs into its caller's deadline leaves the connection as the next one needs it.
+func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
+	t.Parallel()
+	rig, _ := failedOnce(t, "(1, 'k', 'https://example.org/a', null)")
+	rig.DB.Exec(t, "update hooks set price = 'none'")
+	lookup := rig.Resolver().Lookup
+	for i := range 200 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i*20)*time.Microsecond)
+		_, _ = lookup(ctx, []string{"1", "2", "3"})
+		cancel()
+	}
+	rig.DB.Exec(t, "update hooks set price = '1'")
+	if rows, err := lookup(t.Context(), []string{"1"}); err != nil || len(rows) != 1 {
+		t.Errorf("%d rows, %v", len(rows), err)
+	}
+	if open := pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_stat_activity where datname = current_database() and state like 'idle in transaction%' and application_name like '%resolver'"); open != 0 {
+		t.Errorf("%d transactions are left open", open)
 	}
 }

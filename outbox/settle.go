@@ -34,6 +34,11 @@ func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, 
 	settled = Settled{}
 	for _, s := range settlements {
 		one, err := q.settle(ctx, []Settlement{s})
+		if badData(err) {
+			// What the receiver said is worth less than that it was told.
+			s.Outcome.attempt.Error, s.Outcome.attempt.Response = "", ""
+			one, err = q.settle(ctx, []Settlement{s})
+		}
 		switch {
 		case badData(err):
 			settled.Refused++

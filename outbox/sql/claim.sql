@@ -9,7 +9,7 @@
 -- First attempts go before retries, and every endpoint's first message before anybody's second. Of an attendee's messages to
 -- one endpoint only the oldest is taken, so that they keep their order.
 --
--- Where there are many more endpoints than places, one message of each is enough to choose from.
+-- Where many more endpoints than there are places have something due, one message of each is enough to choose from.
 --
 -- Each step is a loop over an index, whatever the statistics say: they are older than the backlog that has to be claimed.
 WITH RECURSIVE ours AS (
@@ -44,13 +44,26 @@ WITH RECURSIVE ours AS (
 ), open AS MATERIALIZED (
     SELECT e.*, r.room
       FROM endpoint e
-     CROSS JOIN LATERAL (SELECT least(e.places - e.held, $1::int, CASE WHEN e.trial THEN $10::int + (e.held = 0)::int END,
-                                CASE WHEN (SELECT count(*) FROM endpoint) >= 2 * $1::int THEN 1 END) AS room) r
+     CROSS JOIN LATERAL (SELECT least(e.places - e.held, $1::int, CASE WHEN e.trial THEN $10::int + (e.held = 0)::int END) AS room) r
      WHERE r.room > 0
+), crowded AS MATERIALIZED (
+    SELECT CASE WHEN (SELECT count(*) FROM open) < 2 * $1::int THEN false
+                ELSE (SELECT count(*)
+                        FROM (SELECT FROM open o
+                               WHERE NOT o.trial
+                                 AND (EXISTS (SELECT FROM attendee_relay.pending p
+                                               WHERE p.endpoint = o.endpoint AND NOT p.retry AND p.due_at <= now()
+                                                 AND (p.lease_ends <= now()) IS NOT FALSE)
+                                      OR EXISTS (SELECT FROM attendee_relay.pending p
+                                                  WHERE p.endpoint = o.endpoint AND p.retry AND p.due_at <= now()
+                                                    AND (p.lease_ends <= now()) IS NOT FALSE))
+                               LIMIT 2 * $1::int) due) >= 2 * $1::int END AS crowded
 ), candidate AS MATERIALIZED (
     SELECT e.trial, c.place, c.retry, c.due_at, c.id,
            e.held + row_number() OVER (PARTITION BY e.endpoint ORDER BY c.retry, c.due_at, c.id) AS turn
-      FROM open e
+      FROM (SELECT o.endpoint, o.trial, o.held, CASE WHEN c.crowded AND NOT o.trial THEN 1 ELSE o.room END AS room
+              FROM open o
+             CROSS JOIN crowded c) e
      CROSS JOIN LATERAL (
            (SELECT p.ctid AS place, p.retry, p.due_at, p.id
               FROM attendee_relay.pending p
@@ -86,10 +99,10 @@ WITH RECURSIVE ours AS (
     UPDATE attendee_relay.pending p
        SET lease = $6::uuid, lease_ends = now() + $2::text::interval
      WHERE p.ctid = ANY (ARRAY(SELECT place FROM locked))
-    RETURNING p.id, p.endpoint, p.lane, p.attempts, p.step
+    RETURNING p.id, p.endpoint, p.lane, p.attempts, p.step, p.retry
 )
 SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), coalesce(m.payload, ''), l.attempts, l.step,
-       m.committed_at, e.trial, coalesce(e.recovering, -1), e.places,
+       m.committed_at, l.retry, e.trial, coalesce(e.recovering, -1), e.places,
        EXISTS (SELECT FROM attendee_relay.pending older
                 WHERE older.lane = l.lane AND older.id < l.id
                   AND (older.attempts > 0 OR EXISTS (SELECT FROM attendee_relay.endpoint o

@@ -42,10 +42,11 @@ WITH recovered AS (
     UPDATE attendee_relay.pending p
        SET lease = $3::uuid, lease_ends = now() + $2::text::interval
      WHERE p.ctid = ANY (ARRAY(SELECT place FROM locked))
-    RETURNING p.id, p.endpoint, p.attempts, p.step
+    RETURNING p.id, p.endpoint, p.lane, p.attempts, p.step, p.retry
 )
 SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), coalesce(m.payload, ''), l.attempts, l.step,
-       m.committed_at, true, -1::float8, 1, false
+       m.committed_at, l.retry, true, -1::float8, 1,
+       EXISTS (SELECT FROM attendee_relay.pending older WHERE older.lane = l.lane AND older.id < l.id)
   FROM leased l
  CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.payload, m.committed_at
                        FROM attendee_relay.message m

@@ -37,6 +37,8 @@ WITH told AS (
 ), moved AS (
     UPDATE attendee_relay.pending p
        SET endpoint = h.target, lease = NULL, lease_ends = NULL,
+           -- Its secret is looked at once more before it is sent.
+           retry = true,
            -- What is in flight to the new endpoint of the same attendee is waited for.
            due_at = greatest(now(), (SELECT max(o.lease_ends) FROM attendee_relay.pending o
                                       WHERE o.lane = h.lane AND o.endpoint = h.target))
@@ -52,6 +54,7 @@ WITH told AS (
            CASE fate WHEN 'blank' THEN 'the webhook_url was taken away' ELSE 'the endpoint was removed' END
       FROM held
      WHERE fate IN ('blank', 'removed')
+    ON CONFLICT (id) DO NOTHING
 ), let_go AS (
     UPDATE attendee_relay.pending p
        SET due_at = now()
@@ -61,6 +64,6 @@ WITH told AS (
                           WHERE n.lane = h.lane AND n.id > h.id AND n.endpoint = h.endpoint
                           ORDER BY n.lane, n.id LIMIT 1) next
      WHERE h.fate <> 'secret' AND p.endpoint = h.endpoint AND p.id = next.id AND NOT p.retry AND p.due_at > now()
-       AND NOT EXISTS (SELECT FROM held other WHERE other.id = next.id)
+       AND NOT EXISTS (SELECT FROM held other WHERE other.id = next.id AND other.fate <> 'secret')
 )
 SELECT id, fate FROM held

@@ -35,6 +35,7 @@ WITH place AS MATERIALIZED (
     INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_status, last_error)
     SELECT id, 'dead', now(), attempts, last_status, 'expired: it was not delivered within OUTBOX_PAYLOAD_RETENTION'
       FROM expired
+    ON CONFLICT (id) DO NOTHING
 ), erased AS (
     UPDATE attendee_relay.message m
        SET payload = NULL, secret = NULL

@@ -48,7 +48,7 @@ func (d *duplicates) explain(m *message, first, second *request) string {
 		return "sender woke up"
 	// What may hinder the record for as long as the lease lasts.
 	case touching(first.relay(), first.at, recorded, "crash", "restart", "terminate", "cut", "stall", "full pending",
-		"full settled", "full exchange", "lock pending", "lock settled", "lock exchange") != nil:
+		"full settled", "full exchange", "full endpoint", "lock pending", "lock settled", "lock exchange", "lock endpoint") != nil:
 		return "lease ended"
 	}
 	return ""

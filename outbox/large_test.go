@@ -42,6 +42,9 @@ func heapPeak() (stop func() uint64) {
 
 // It measures the heap, so it runs before the parallel tests.
 func TestMemoryOfALargeTransaction(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes long, and the version of Postgres does not matter to it")
+	}
 	rig := peopleRig(t, peopleTable)
 	rig.Start(t)
 	rig.CaughtUp(t)

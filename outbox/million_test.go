@@ -19,6 +19,9 @@ import (
 // read; what fails here is a claim that reads the backlog.
 func TestClaimsBesideDeadEndpoints(t *testing.T) {
 	t.Parallel()
+	if testing.Short() || relaytest.Racing() {
+		t.Skip("it measures")
+	}
 	rows := 20_000
 	if text := os.Getenv("OUTBOX_ROWS"); text != "" {
 		n, err := strconv.Atoi(text)

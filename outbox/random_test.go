@@ -16,13 +16,14 @@ import (
 
 	"attendee-relay/internal/capturetest"
 	"attendee-relay/internal/pgtest"
+	"attendee-relay/internal/relaytest"
 	"attendee-relay/outbox"
 	"attendee-relay/replication"
 )
 
 var (
 	seedFlag         = flag.Uint64("seed", 0, "seed of the random transactions; 0: another one each time")
-	transactionsFlag = flag.Int("transactions", 50, "random transactions of each kind of table")
+	transactionsFlag = flag.Int("transactions", 0, "random transactions of each kind of table; 0: 40, or 12 with -short and under the race detector")
 )
 
 // shape is a kind of watched table.
@@ -202,6 +203,17 @@ func newWalk(t *testing.T, s *shape, partSize int, random *rand.Rand) *walk {
 	return w
 }
 
+func transactions() int {
+	switch {
+	case *transactionsFlag > 0:
+		return *transactionsFlag
+	case testing.Short() || relaytest.Racing():
+		return 12
+	default:
+		return 40
+	}
+}
+
 func (w *walk) run(t *testing.T) {
 	// Some rows are accepted before the first start: they are in the ledger and not announced.
 	w.transaction(t)
@@ -209,7 +221,7 @@ func (w *walk) run(t *testing.T) {
 	w.rig.Start(t)
 	w.rig.AwaitLeading(t)
 	w.ends = append(w.ends, pgtest.Value[string](t, w.rig.DB, "select pg_current_wal_insert_lsn()::text"))
-	for range *transactionsFlag {
+	for range transactions() {
 		switch n := w.random.IntN(100); {
 		case n < 3:
 			w.rig.Stop(t)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -58,6 +59,9 @@ func (s *Server) create(ctx context.Context, o Options) error {
 }
 
 func (s *Server) initdb(ctx context.Context, passwordFile, locale string) error {
+	// As in spawn: this thread's end, for example with another server's, would end initdb.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, filepath.Join(s.binaries, "initdb"),
 		"--pgdata="+s.DataDir(), "--username="+superuser, "--pwfile="+passwordFile, "--auth=scram-sha-256",
 		"--encoding=UTF8", "--locale="+locale, "--no-sync", "--no-instructions")

@@ -23,7 +23,7 @@ import (
 
 var (
 	seedFlag         = flag.Uint64("seed", 0, "seed of the random transactions; 0: another one each time")
-	transactionsFlag = flag.Int("transactions", 0, "random transactions of each kind of table; 0: 40, or 12 with -short and under the race detector")
+	transactionsFlag = flag.Int("transactions", 0, "random transactions of each kind of table; 0: 25, or 12 with -short and under the race detector")
 )
 
 // shape is a kind of watched table.
@@ -210,7 +210,7 @@ func transactions() int {
 	case testing.Short() || relaytest.Racing():
 		return 12
 	default:
-		return 40
+		return 25
 	}
 }
 

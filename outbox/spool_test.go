@@ -53,6 +53,9 @@ func TestWaitingAcceptancesFollowTheirRows(t *testing.T) {
 		{"rows exchange their identities, and the table is emptied and loaded", "update people set id = 9 where id = 1; update people set id = 1 where id = 2; update people set id = 2 where id = 9; truncate people; insert into people values (5, 'a', 'Accepted'), (6, 'b', 'Accepted'), (7, 'c', 'Accepted')", "1>5=a 2>6=b 3>7=c"},
 	}
 	for _, partSize := range []int{replication.PartSize, 2} {
+		if partSize == replication.PartSize && testing.Short() {
+			continue // what a version of Postgres may do otherwise is in the spool's SQL
+		}
 		for _, c := range cases {
 			name := c.name
 			if partSize != replication.PartSize {
@@ -94,6 +97,9 @@ func TestInsertionBringsBackTheRowDeletedLast(t *testing.T) {
 		{"between two", "update people set note = 'x' where id = 2; update people set note = 'x' where id = 1; truncate people; insert into people values (2, 'b', 'Pending'); update people set id = 1 where id = 2; delete from people where id = 1; insert into people values (7, 'y', 'Pending'), (8, 'z', 'Pending'); truncate people"},
 	}
 	for _, partSize := range []int{replication.PartSize, 2} {
+		if partSize == replication.PartSize && testing.Short() {
+			continue // what a version of Postgres may do otherwise is in the spool's SQL
+		}
 		for _, c := range cases {
 			t.Run(fmt.Sprintf("%s, in parts of %d", c.name, partSize), func(t *testing.T) {
 				t.Parallel()

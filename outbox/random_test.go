@@ -141,6 +141,9 @@ func TestRandomTransactions(t *testing.T) {
 	}
 	for i := range shapes {
 		for _, partSize := range []int{replication.PartSize, 2} {
+			if partSize == replication.PartSize && testing.Short() {
+				continue // what a version of Postgres may do otherwise is in the spool's SQL
+			}
 			name := shapes[i].name
 			if partSize != replication.PartSize {
 				name += ", by way of the spool"

@@ -54,7 +54,7 @@ func TestWaitingAcceptancesFollowTheirRows(t *testing.T) {
 	}
 	for _, partSize := range []int{replication.PartSize, 2} {
 		if partSize == replication.PartSize && testing.Short() {
-			continue // what a version of Postgres may do otherwise is in the spool's SQL
+			continue // as with the random transactions
 		}
 		for _, c := range cases {
 			name := c.name
@@ -98,7 +98,7 @@ func TestInsertionBringsBackTheRowDeletedLast(t *testing.T) {
 	}
 	for _, partSize := range []int{replication.PartSize, 2} {
 		if partSize == replication.PartSize && testing.Short() {
-			continue // what a version of Postgres may do otherwise is in the spool's SQL
+			continue // as with the random transactions
 		}
 		for _, c := range cases {
 			t.Run(fmt.Sprintf("%s, in parts of %d", c.name, partSize), func(t *testing.T) {

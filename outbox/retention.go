@@ -29,8 +29,8 @@ const (
 	retentionEvery = time.Minute
 )
 
-// Retention erases bodies, secrets and answers after OUTBOX_PAYLOAD_RETENTION, and deletes rows after OUTBOX_RETENTION, each within a
-// minute and in small steps with pauses between them, so that nobody waits for it. It works while this process leads. The
+// Retention erases bodies, secrets and answers after OUTBOX_PAYLOAD_RETENTION, and deletes rows after OUTBOX_RETENTION, soon and in
+// small steps with pauses between them, so that nobody waits for it. It works while this process leads. The
 // ledger of accepted rows stays.
 type Retention struct {
 	pool    *pgxpool.Pool

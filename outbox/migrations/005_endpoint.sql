@@ -67,3 +67,11 @@ SELECT m.message_id,
   FROM attendee_relay.message m
   LEFT JOIN attendee_relay.pending p ON p.endpoint = m.endpoint AND p.id = m.id
   LEFT JOIN attendee_relay.settled s ON s.id = m.id;
+
+-- The deployment of the books, where they are this database's and not ahead of its WAL; no row: this is a copy, which sends nothing.
+CREATE VIEW attendee_relay.own_books AS
+SELECT c.deployment
+  FROM attendee_relay.checkpoint c
+ WHERE c.database = pg_catalog.current_database()
+   AND c.system_id = (SELECT system_identifier::text FROM pg_catalog.pg_control_system())
+   AND c.lsn <= pg_catalog.pg_current_wal_insert_lsn();

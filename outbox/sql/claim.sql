@@ -13,11 +13,7 @@
 --
 -- Each step is a loop over an index, whatever the statistics say: they are older than the backlog that has to be claimed.
 WITH RECURSIVE ours AS (
-    SELECT FROM attendee_relay.checkpoint c
-     WHERE c.deployment = $7
-       AND c.database = pg_catalog.current_database()
-       AND c.system_id = (SELECT system_identifier::text FROM pg_catalog.pg_control_system())
-       AND c.lsn <= pg_catalog.pg_current_wal_insert_lsn()
+    SELECT FROM attendee_relay.own_books WHERE deployment = $7
 ), waiting AS (
     (SELECT p.endpoint FROM attendee_relay.pending p WHERE EXISTS (SELECT FROM ours) ORDER BY p.endpoint LIMIT 1)
     UNION ALL

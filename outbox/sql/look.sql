@@ -5,11 +5,7 @@ WITH turn AS MATERIALIZED (
       FROM attendee_relay.endpoint e
      WHERE e.state IN ('paused', 'disabled') AND e.look_at <= now()
        AND EXISTS (SELECT FROM attendee_relay.pending p WHERE p.endpoint = e.id)
-       AND EXISTS (SELECT FROM attendee_relay.checkpoint c
-                    WHERE c.deployment = $3
-                      AND c.database = pg_catalog.current_database()
-                      AND c.system_id = (SELECT system_identifier::text FROM pg_catalog.pg_control_system())
-                      AND c.lsn <= pg_catalog.pg_current_wal_insert_lsn())
+       AND EXISTS (SELECT FROM attendee_relay.own_books WHERE deployment = $3)
      ORDER BY e.look_at
      LIMIT 1
        FOR UPDATE SKIP LOCKED

@@ -13,11 +13,7 @@ WITH recovered AS (
       FROM attendee_relay.endpoint e
      WHERE e.state = 'paused' AND e.probe_at <= now()
        AND EXISTS (SELECT FROM attendee_relay.pending p WHERE p.endpoint = e.id)
-       AND EXISTS (SELECT FROM attendee_relay.checkpoint c
-                    WHERE c.deployment = $4
-                      AND c.database = pg_catalog.current_database()
-                      AND c.system_id = (SELECT system_identifier::text FROM pg_catalog.pg_control_system())
-                      AND c.lsn <= pg_catalog.pg_current_wal_insert_lsn())
+       AND EXISTS (SELECT FROM attendee_relay.own_books WHERE deployment = $4)
      ORDER BY e.probe_at
      LIMIT $1::int
        FOR UPDATE SKIP LOCKED

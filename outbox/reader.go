@@ -75,11 +75,12 @@ func (r *reader) in(ctx context.Context, read func(snapshot) error) error {
 	return read(taken)
 }
 
-// rollBack ends the transaction, also when ctx has ended: pgx would not even try then, and leave the connection as it is.
+// rollBack ends the transaction, or with it the connection when ctx has ended or ends meanwhile: a server that does not answer
+// must not hold up a caller who has given up waiting for it.
 func (r *reader) rollBack(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), postgres.ConnectTimeout)
+	answered, cancel := context.WithTimeout(ctx, postgres.ConnectTimeout)
 	defer cancel()
-	if _, err := r.conn.Exec(ctx, "ROLLBACK"); err != nil {
+	if _, err := r.conn.Exec(answered, "ROLLBACK"); err != nil {
 		r.close(ctx)
 	}
 }

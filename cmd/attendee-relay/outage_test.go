@@ -23,6 +23,7 @@ func resume(_ *testing.T, _ *pgserver.Server, network *cutproxy.Proxy) { network
 
 var outages = []outage{
 	{"frozen", func(t *testing.T, server *pgserver.Server, _ *cutproxy.Proxy) {
+		t.Cleanup(server.Continue) // first of all: the others would wait for it
 		if err := server.Pause(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +54,6 @@ func TestOutagesOfPostgres(t *testing.T) {
 	t.Parallel()
 	const takeover = 2 * time.Second
 	server := pgtest.Start(t, nil)
-	t.Cleanup(server.Continue)
 	db := pgtest.On(t, server)
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, db, receiver.URL)

@@ -62,6 +62,7 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 		return nil
 	}
 	now := time.Now()
+	d.handover.expire(now)
 	free, trial, trialMore, busy := d.gate.room(now)
 	if free == 0 {
 		return nil
@@ -74,7 +75,7 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	if err != nil {
 		return err
 	}
-	d.begin(messages, start)
+	d.dispatch(messages, start)
 	d.gate.claimed(req, messages)
 	return nil
 }
@@ -88,7 +89,7 @@ func (d *Dispatcher) probe(ctx context.Context, start func(outbox.Message)) erro
 	messages, err := d.ask(ctx, func(ctx context.Context) ([]outbox.Message, error) {
 		return d.store.Probe(ctx, min(free, claimBatch), d.lease)
 	})
-	d.begin(messages, start)
+	d.dispatch(messages, start)
 	return err
 }
 
@@ -99,8 +100,8 @@ func (d *Dispatcher) ask(ctx context.Context, call func(context.Context) ([]outb
 	return call(ctx)
 }
 
-// begin starts what was leased; what may have another URL by now is looked at first.
-func (d *Dispatcher) begin(messages []outbox.Message, start func(outbox.Message)) {
+// dispatch starts what was leased; what may have another URL by now is looked at first.
+func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Message)) {
 	var stale []outbox.Message
 	left := 0
 	for i := range messages {
@@ -145,7 +146,7 @@ func (d *Dispatcher) giveBack(m outbox.Message) { d.gate.release(&m, time.Now())
 
 func (d *Dispatcher) late(messages int) {
 	if messages > 0 {
-		d.log.Warn("claimed messages could not be sent within their lease and come due again with its end",
+		d.log.Warn("leased messages could not be sent within their lease and come due again with its end",
 			zap.Int("messages", messages))
 	}
 }

@@ -36,7 +36,7 @@ type exchanger interface {
 	CloseIdleConnections()
 }
 
-// Dispatcher claims messages, sends them and settles them.
+// Dispatcher claims messages, or takes them over as they are recorded, sends them and settles them.
 type Dispatcher struct {
 	store    Store
 	sender   exchanger
@@ -47,6 +47,7 @@ type Dispatcher struct {
 	shutdown time.Duration
 	policy   policy
 	gate     *gate
+	handover *handover
 	pace     *pace
 	nudged   chan struct{}
 	claims   outage
@@ -60,7 +61,7 @@ type Dispatcher struct {
 // NewDispatcher returns a Dispatcher; shutdown is how long Run may take after its context ended.
 func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender exchanger, metrics *Metrics, log *zap.Logger) *Dispatcher {
 	log = log.Named("delivery")
-	return &Dispatcher{
+	d := &Dispatcher{
 		store: store, sender: sender, metrics: metrics, log: log,
 		timeout: cfg.Timeout, lease: cfg.Lease(), shutdown: shutdown,
 		policy:  policy{schedule: cfg.RetrySchedule, random: rand.Float64},
@@ -73,6 +74,9 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 		refresh: refresher{store: store, stale: make(chan []outbox.Message, cfg.Concurrency),
 			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}},
 	}
+	// At a bounded rate an endpoint gets what the claim loop, which keeps the count, says.
+	d.handover = newHandover(d.gate, cfg.Timeout, func() bool { return cfg.EndpointRate > 0 || d.settler.outage.failing.Load() }, d.late)
+	return d
 }
 
 // Nudge says that there may be new messages. It never waits; a nudge that is lost costs no more than a poll.
@@ -82,6 +86,9 @@ func (d *Dispatcher) Nudge() {
 	default:
 	}
 }
+
+// Senders are the Dispatcher's, for those who record messages. They have places while Run runs.
+func (d *Dispatcher) Senders() outbox.Senders { return d.handover }
 
 // Run delivers until ctx ends. Then it claims no more, lets the requests in flight finish and records them, and returns
 // nil, all within the shutdown time. It may be called once.
@@ -108,7 +115,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		})
 	}
 	refreshing.Go(func() { d.refresh.run(ctx, requests, d.inTime(send), d.giveBack) })
+	d.handover.begin(d.inTime(send))
 	d.claimUntil(ctx, requests, send)
+	d.handover.end(requests)
 	close(d.refresh.stale)
 	refreshing.Wait()
 	flying.Wait()

@@ -56,17 +56,22 @@ func (g *gate) room(now time.Time) (free, trial, trialMore int, busy map[uuid.UU
 	free = g.total - g.flying
 	trial, trialMore = max(0, (g.total+1)/2-g.probes()-g.trials), max(0, (g.total+3)/4-g.trials)
 	g.starved, g.trialStarved = free == 0, trialMore == 0
-	scarce := g.flying > g.total/2
+	scarce := g.scarce()
 	busy = make(map[uuid.UUID]int, len(g.lanes))
 	for endpoint, l := range g.lanes {
 		busy[endpoint] = l.flying
-		if scarce && now.Sub(l.heard) > silence {
+		if scarce && l.silent(now) {
 			busy[endpoint] = g.perEndpoint
 		}
 		l.capped = busy[endpoint] >= g.perEndpoint
 	}
 	return free, trial, trialMore, busy
 }
+
+// scarce: places are.
+func (g *gate) scarce() bool { return g.flying > g.total/2 }
+
+func (l *lane) silent(now time.Time) bool { return now.Sub(l.heard) > silence }
 
 // probes is how many of the places of endpoints on trial are kept for probes.
 func (g *gate) probes() int {
@@ -87,19 +92,36 @@ func (g *gate) vacant() int {
 func (g *gate) take(m *outbox.Message, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lanes[m.Endpoint]
+	if !g.enter(m.Endpoint, now) {
+		return false
+	}
+	if m.Standing.Trial {
+		g.trials++
+	}
+	return true
+}
+
+// reserve occupies a place for a message to an endpoint that is not on trial, if no older one is known to wait for a place.
+func (g *gate) reserve(endpoint uuid.UUID, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if l := g.lanes[endpoint]; g.starved || l != nil && (l.capped || g.scarce() && l.silent(now)) {
+		return false
+	}
+	return g.enter(endpoint, now)
+}
+
+func (g *gate) enter(endpoint uuid.UUID, now time.Time) bool {
+	l := g.lanes[endpoint]
 	if l == nil {
 		l = &lane{heard: now}
 	}
 	if g.flying >= g.total || l.flying >= g.perEndpoint {
 		return false
 	}
-	g.lanes[m.Endpoint] = l
+	g.lanes[endpoint] = l
 	l.flying++
 	g.flying++
-	if m.Standing.Trial {
-		g.trials++
-	}
 	return true
 }
 
@@ -107,17 +129,28 @@ func (g *gate) take(m *outbox.Message, now time.Time) bool {
 func (g *gate) release(m *outbox.Message, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lanes[m.Endpoint]
-	l.flying--
-	l.heard = now
-	g.flying--
+	g.lanes[m.Endpoint].heard = now
 	if m.Standing.Trial {
 		g.trials--
 	}
+	g.leave(m.Endpoint, m.Standing.Trial)
+}
+
+// unreserve gives a place back that was reserved and is not used.
+func (g *gate) unreserve(endpoint uuid.UUID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.leave(endpoint, false)
+}
+
+func (g *gate) leave(endpoint uuid.UUID, trial bool) {
+	l := g.lanes[endpoint]
+	l.flying--
+	g.flying--
 	if l.flying == 0 {
-		delete(g.lanes, m.Endpoint)
+		delete(g.lanes, endpoint)
 	}
-	if g.starved || l.capped || g.trialStarved && m.Standing.Trial {
+	if g.starved || l.capped || g.trialStarved && trial {
 		g.free(1)
 	}
 }

@@ -120,6 +120,16 @@ func (s *memoryStore) Settle(ctx context.Context, settlements []outbox.Settlemen
 	return result, nil
 }
 
+// lease takes a message out of Claim's sight, as the transaction that wrote it does.
+func (s *memoryStore) lease(id string, lease time.Duration) outbox.Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	row := s.rows[id]
+	row.token, row.due = uuid.New(), time.Now().Add(lease)
+	row.message.Token, row.message.LeaseEnds = row.token, row.due
+	return row.message
+}
+
 func (s *memoryStore) row(id string) memoryRow {
 	s.mu.Lock()
 	defer s.mu.Unlock()

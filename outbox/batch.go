@@ -150,12 +150,11 @@ func readWaiting(ctx context.Context, q querier, identities, keys []string) ([]*
 	return waiting, nil
 }
 
-// write queues the statements that store the batch.
+// write queues the statements that store the batch, but for its messages.
 func (b *batch) write(q *pgx.Batch) {
 	b.ledger.write(q)
 	queueTouched(q, b.touched)
 	queueWaiting(q, b.waiting, b.settle)
-	b.messages.queue(q)
 }
 
 func queueTouched(q *pgx.Batch, touched []*stored) {

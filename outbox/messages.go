@@ -16,6 +16,7 @@ type messages struct {
 	ids, identities, lsns, deliveryKeys, attendees, events, payloads []string
 	keys, times, urls, secrets                                       []*string
 	endpoints                                                        []*uuid.UUID
+	committed                                                        []time.Time
 }
 
 // add renders one acceptance. It adds nothing and returns false when the payload query gave no row for its key, or one
@@ -48,7 +49,7 @@ func (m *messages) append(systemID string, a acceptance, p *payload) {
 	m.identities = append(m.identities, a.identity)
 	m.keys = append(m.keys, a.key)
 	m.lsns = append(m.lsns, a.lsn.String())
-	m.times = append(m.times, timeText(a.time))
+	m.times, m.committed = append(m.times, timeText(a.time)), append(m.committed, a.time)
 	m.deliveryKeys = append(m.deliveryKeys, p.deliveryKey)
 	m.attendees = append(m.attendees, p.attendeeID)
 	m.events = append(m.events, p.eventID)
@@ -62,12 +63,10 @@ func (m *messages) append(systemID string, a acceptance, p *payload) {
 	m.secrets = append(m.secrets, optional(p.secret))
 }
 
-func (m *messages) queue(q *pgx.Batch) {
-	if len(m.ids) == 0 {
-		return
-	}
-	q.Queue(messagesAddSQL, m.ids, m.identities, m.keys, m.deliveryKeys, m.lsns, m.times, m.attendees, m.events,
-		m.endpoints, m.urls, m.secrets, m.payloads)
+// queue adds the statement that writes the messages and leases some of them. It returns the message ids and numbers of those.
+func (m *messages) queue(q *pgx.Batch, leased []string, token uuid.UUID, lease time.Duration) *pgx.QueuedQuery {
+	return q.Queue(messagesAddSQL, m.ids, m.identities, m.keys, m.deliveryKeys, m.lsns, m.times, m.attendees, m.events,
+		m.endpoints, m.urls, m.secrets, m.payloads, leased, token, interval(lease))
 }
 
 func optional(text string) *string {

@@ -34,6 +34,8 @@ type Recorder struct {
 	board      *fault.Board
 	log        *zap.Logger
 	signals    Signals
+	// senders is nil where nobody sends without a claim.
+	senders Senders
 
 	// opened is also read by the Resolver.
 	opened atomic.Pointer[opened]
@@ -96,6 +98,10 @@ func NewRecorder(c Config, settings Settings, url secret.String, deployment stri
 	}, nil
 }
 
+// HandOver has new messages sent by s where it has places for them. It is called before anything is recorded; without it all
+// messages are claimed.
+func (r *Recorder) HandOver(s Senders) { r.senders = s }
+
 // Register adds the Recorder's metrics to reg.
 func (r *Recorder) Register(reg prometheus.Registerer) { reg.MustRegister(r.acceptances) }
 
@@ -157,12 +163,18 @@ func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit
 	if err != nil {
 		return err
 	}
-	if err := r.writer.write(ctx, commits[len(commits)-1].EndLSN, b.write); err != nil {
+	sending := r.reserve(&b.messages)
+	err = r.writer.write(ctx, commits[len(commits)-1].EndLSN, func(q *pgx.Batch) {
+		b.write(q)
+		sending.queue(q)
+	})
+	left := sending.settle(err)
+	if err != nil {
 		return err
 	}
 	r.name(b.identities, false)
 	r.acceptances.Add(float64(b.accepted))
-	r.signal(len(b.messages.ids) > 0, len(b.waiting) > 0 || len(b.touched) > 0)
+	r.signal(left, len(b.waiting) > 0 || len(b.touched) > 0)
 	return nil
 }
 

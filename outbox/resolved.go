@@ -40,6 +40,7 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), time.Minute, errors.New("storing evaluated acceptances took too long"))
 	defer cancel()
+	sending := v.recorder.reserve(&ready)
 	err := v.recorder.writer.within(ctx, 0, func(tx pgx.Tx) error {
 		if len(taken) > 0 {
 			gone, err := tx.Exec(ctx, resolveTakeSQL, taken)
@@ -51,13 +52,11 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 			}
 		}
 		q := &pgx.Batch{}
-		ready.queue(q)
 		later.queue(q)
+		sending.queue(q)
 		return tx.SendBatch(ctx, q).Close()
 	})
-	if err == nil {
-		v.recorder.signal(len(ready.ids) > 0, false)
-	}
+	v.recorder.signal(sending.settle(err), false)
 	return err
 }
 

@@ -182,7 +182,7 @@ func TestDeliveriesGoOnWhileCommitsWaitForAStandby(t *testing.T) {
 	})
 	db := pgtest.On(t, pgtest.Start(t, nil))
 	event := relaytest.AddEvent(t, db, receiver.URL)
-	relaytest.Run(t, db, "DELIVERY_RETRY_SCHEDULE="+strings.Repeat("200ms,", 100)+"200ms").AwaitRole(t, ready, "leader")
+	relaytest.Run(t, db, "DELIVERY_BREAKER_FAILURES=10000", "DELIVERY_RETRY_SCHEDULE="+strings.Repeat("200ms,", 100)+"200ms").AwaitRole(t, ready, "leader")
 	relaytest.Accept(t, db, event, n)
 	receiver.Await(t, n, ready)
 

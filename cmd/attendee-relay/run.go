@@ -102,6 +102,7 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *
 	r.retention = outbox.NewRetention(pool, cfg.Outbox, r.capture.Leading, log)
 	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures, Probe: cfg.Delivery.BreakerProbe}, r.resolver.Lookup)
 	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), queue, sender, delivery.NewMetrics(registry), log)
+	r.recorder.HandOver(r.dispatcher.Senders())
 	r.admin = admin.New(cfg.Admin, r.role, board, registry, log)
 	if _, err := r.admin.Listen(ctx); err != nil {
 		return nil, err

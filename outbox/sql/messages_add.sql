@@ -1,4 +1,8 @@
 -- New messages, in order. Those without a URL are settled at once; the others are due now.
+--
+-- Those of $13 that may be sent at once are leased ($14) for $15, and returned: where the endpoint has answered last with a 2xx,
+-- nothing older of the attendee waits, and of the attendee's messages here the endpoint gets this one first. All else is a
+-- claim's.
 WITH made AS (
     INSERT INTO attendee_relay.message (message_id, identity, source_key, delivery_key, commit_lsn, committed_at,
                                         attendee_id, event_id, endpoint, webhook_url, secret, payload)
@@ -10,14 +14,35 @@ WITH made AS (
                                      attendee_id, event_id, endpoint, webhook_url, secret, payload, place)
      ORDER BY place
     ON CONFLICT (message_id) DO NOTHING
-    RETURNING id, attendee_id, endpoint
-), queued AS (
-    INSERT INTO attendee_relay.pending (id, endpoint, lane, due_at)
-    SELECT id, endpoint, hashtextextended(attendee_id, 0), now()
+    RETURNING id, message_id, hashtextextended(attendee_id, 0) AS lane, endpoint
+), standing AS (
+    SELECT id, message_id, lane, endpoint,
+           cardinality($13::text[]) > 0
+           AND coalesce((SELECT e.state = 'active' AND e.proven AND e.failures = 0
+                           FROM attendee_relay.endpoint e
+                          WHERE e.id = made.endpoint
+                          ORDER BY e.id LIMIT 1), false)
+           AND (SELECT older.id FROM attendee_relay.pending older
+                 WHERE older.lane = made.lane
+                 ORDER BY older.lane, older.id LIMIT 1) IS NULL AS well
       FROM made
      WHERE endpoint IS NOT NULL
+), sorted AS (
+    SELECT id, message_id, lane, endpoint,
+           message_id = ANY ($13::text[])
+           AND row_number() OVER (PARTITION BY lane, endpoint ORDER BY id) = 1
+           AND bool_and(well) OVER (PARTITION BY lane ORDER BY id) AS leased
+      FROM standing
+), queued AS (
+    INSERT INTO attendee_relay.pending (id, endpoint, lane, due_at, lease, lease_ends)
+    SELECT id, endpoint, lane, now(), CASE WHEN leased THEN $14::uuid END, CASE WHEN leased THEN now() + $15::text::interval END
+      FROM sorted
+), skipped AS (
+    INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_error)
+    SELECT id, 'skipped', now(), 0, 'no webhook_url, and DELIVERY_DEFAULT_URL is not set'
+      FROM made
+     WHERE endpoint IS NULL
 )
-INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_error)
-SELECT id, 'skipped', now(), 0, 'no webhook_url, and DELIVERY_DEFAULT_URL is not set'
-  FROM made
- WHERE endpoint IS NULL
+SELECT message_id, id
+  FROM sorted
+ WHERE leased

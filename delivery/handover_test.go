@@ -1,0 +1,219 @@
+package delivery
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"attendee-relay/outbox"
+)
+
+// hand reserves places for new messages, leases those that got one and sends them; it returns how many did.
+func hand(d *Dispatcher, store *memoryStore, list ...outbox.Message) int {
+	endpoints := make([]uuid.UUID, len(list))
+	for i := range list {
+		endpoints[i] = list[i].Endpoint
+	}
+	reservation := d.Senders().Reserve(endpoints)
+	reserved, lease := reservation.Reserved()
+	var sent []outbox.Message
+	for i, ok := range reserved {
+		if ok {
+			store.add(list[i])
+			sent = append(sent, store.lease(list[i].ID, lease))
+		}
+	}
+	reservation.Send(sent)
+	return len(sent)
+}
+
+func TestWhatIsHandedOverIsSentAtOnceAndNotClaimed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemoryStore()
+		r := run(t, store, exchangeFunc(func(context.Context, outbox.Message) Exchange { return answer(200) }))
+		synctest.Wait()
+		start := time.Now()
+		if hand(r.Dispatcher, store, newMessage("https://receiver.example/hook")) != 1 {
+			t.Fatal("there is no place")
+		}
+		<-store.settled
+		if took := time.Since(start); took != 0 {
+			t.Errorf("delivered after %v", took)
+		}
+		r.stop()
+		if store.claimCalls != 1 {
+			t.Errorf("%d claims, want the one of the start", store.claimCalls)
+		}
+	})
+}
+
+// Places are kept where a claim keeps them, and for older messages that wait for one.
+func TestWhenNothingIsHandedOver(t *testing.T) {
+	t.Parallel()
+	slow := exchangeFunc(func(context.Context, outbox.Message) Exchange {
+		time.Sleep(10 * time.Second)
+		return answer(200)
+	})
+	small := func(c *Config) { c.Concurrency, c.EndpointConcurrency = 4, 2 }
+	const here, there = "https://here.example", "https://there.example"
+	cases := []struct {
+		name   string
+		change func(*Config)
+		before func(*running, *memoryStore)
+		want   int
+	}{
+		{"nothing waits", small, func(*running, *memoryStore) {}, 2},
+		{"the endpoint has its share", small, func(r *running, s *memoryStore) { hand(r.Dispatcher, s, messages(here, 2)...) }, 0},
+		{"all places are taken", small, func(r *running, s *memoryStore) {
+			hand(r.Dispatcher, s, messages(there, 2)...)
+			hand(r.Dispatcher, s, messages("https://third.example", 2)...)
+		}, 0},
+		{"older messages wait for any place", small, func(r *running, s *memoryStore) {
+			s.add(messages(here, 2)...)
+			s.add(messages(there, 5)...)
+			s.add(messages("https://third.example", 5)...)
+			r.Nudge()
+			synctest.Wait()
+		}, 0},
+		{"the endpoint is silent and half of the places are taken", small, func(r *running, s *memoryStore) {
+			hand(r.Dispatcher, s, messages(here, 1)...)
+			hand(r.Dispatcher, s, messages(there, 2)...)
+			time.Sleep(2 * time.Second)
+		}, 0},
+		{"the endpoint is silent and others have places", small, func(r *running, s *memoryStore) {
+			hand(r.Dispatcher, s, messages(here, 1)...)
+			time.Sleep(2 * time.Second)
+		}, 1},
+		{"the endpoint has a rate", func(c *Config) { c.EndpointRate = 5 }, func(*running, *memoryStore) {}, 0},
+		{"outcomes cannot be recorded", small, func(r *running, s *memoryStore) {
+			s.failSettles = 1000
+			hand(r.Dispatcher, s, messages(there, 1)...)
+			time.Sleep(11 * time.Second)
+			synctest.Wait()
+		}, 0},
+		{"the relay stops", small, func(r *running, _ *memoryStore) { r.stop() }, 0},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := newMemoryStore()
+				r := run(t, store, slow, c.change)
+				synctest.Wait()
+				c.before(r, store)
+				if got := hand(r.Dispatcher, store, messages(here, 3)...); got != c.want {
+					t.Errorf("%d messages are handed over, want %d", got, c.want)
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+// Run waits for a transaction under way, sends what it leased, and no more.
+func TestShutdownWaitsForWhatIsBeingHandedOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemoryStore()
+		r := run(t, store, exchangeFunc(func(context.Context, outbox.Message) Exchange { return answer(200) }))
+		synctest.Wait()
+		m := newMessage("https://receiver.example/hook")
+		store.add(m)
+		m = store.lease(m.ID, time.Minute)
+		reservation := r.Senders().Reserve([]uuid.UUID{m.Endpoint, m.Endpoint})
+		if reserved, _ := reservation.Reserved(); !reserved[0] || !reserved[1] {
+			t.Fatal("there is no place")
+		}
+		start := time.Now()
+		go func() {
+			time.Sleep(2 * time.Second)
+			reservation.Send([]outbox.Message{m})
+		}()
+		r.stop()
+		if took := time.Since(start); took != 2*time.Second || store.row(m.ID).state != outbox.StateDelivered {
+			t.Errorf("Run returned after %v, the message is %s", took, store.row(m.ID).state)
+		}
+	})
+}
+
+// A transaction that does not end holds up the shutdown no longer than a request may; what it leased comes due again.
+func TestShutdownDoesNotWaitForEverForAHandover(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		r := run(t, newMemoryStore(), exchangeFunc(func(context.Context, outbox.Message) Exchange { sent++; return answer(200) }))
+		synctest.Wait()
+		m := newMessage("https://receiver.example/hook")
+		reservation := r.Senders().Reserve([]uuid.UUID{m.Endpoint})
+		if reserved, _ := reservation.Reserved(); !reserved[0] {
+			t.Fatal("there is no place")
+		}
+		r.stop()
+		reservation.Send([]outbox.Message{m})
+		synctest.Wait()
+		if sent != 0 || r.gate.vacant() != r.gate.total/2 || len(r.gate.lanes) != 0 {
+			t.Errorf("%d sent after the end; lanes %v", sent, r.gate.lanes)
+		}
+	})
+}
+
+// A commit may wait for a synchronous standby: what else the endpoint has to get does not wait with it.
+func TestAReservationDoesNotHoldUpClaims(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemoryStore()
+		var inFlight flight
+		r := run(t, store, exchangeFunc(func(_ context.Context, m outbox.Message) Exchange {
+			inFlight.during(m.Endpoint, func() { time.Sleep(time.Second) })
+			return answer(200)
+		}), func(c *Config) { c.EndpointConcurrency = 2 })
+		synctest.Wait()
+		old, fresh := messages("https://receiver.example/hook", 4), newMessage("https://receiver.example/hook")
+		reservation := r.Senders().Reserve([]uuid.UUID{fresh.Endpoint, fresh.Endpoint})
+		store.add(old...)
+		store.add(fresh)
+		fresh = store.lease(fresh.ID, 20*time.Second)
+		start := time.Now()
+		r.Nudge()
+		store.await(t, 2)
+		if took := time.Since(start); took > 3*reserveTime {
+			t.Errorf("the first were delivered after %v", took)
+		}
+		synctest.Wait()
+		reservation.Send([]outbox.Message{fresh}) // now the others have both places
+		store.await(t, 2)
+		r.stop()
+		if inFlight.most > 2 || len(r.gate.lanes) != 0 || store.row(fresh.ID).state != outbox.StatePending {
+			t.Errorf("%d at once, lanes %v, the late one is %s", inFlight.most, r.gate.lanes, store.row(fresh.ID).state)
+		}
+	})
+}
+
+// A place that has just become free belongs to the older messages that the last claim left behind, of that endpoint or of any.
+func TestAFreedPlaceIsTheClaimLoops(t *testing.T) {
+	t.Parallel()
+	now, g := time.Now(), newGate(4, 2)
+	here, there := newMessage("https://here.example"), newMessage("https://there.example")
+	here.Standing.Places = 2
+	_, _, _, busy := g.room(now)
+	claimed := []outbox.Message{here, here}
+	for i := range claimed {
+		g.take(&claimed[i], now)
+	}
+	g.claimed(outbox.ClaimRequest{Limit: 4, Busy: busy}, claimed)
+	g.release(&claimed[0], now)
+	if g.reserve(here.Endpoint, now) {
+		t.Error("a place that waiting messages of the endpoint are claimed for is given away")
+	}
+	if !g.reserve(there.Endpoint, now) {
+		t.Error("another endpoint has no place")
+	}
+	g.claimed(outbox.ClaimRequest{Limit: 2, Busy: busy}, claimed)
+	if g.reserve(there.Endpoint, now) {
+		t.Error("a place that waiting messages are claimed for is given away")
+	}
+}

@@ -1,0 +1,117 @@
+package outbox
+
+import (
+	_ "embed"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/secret"
+)
+
+//go:embed sql/loops.sql
+var loopsSQL string
+
+// Senders send messages of this process as soon as they are recorded: these are leased as they are written, and neither claimed
+// nor looked for. It is safe for concurrent use and never blocks.
+type Senders interface {
+	// Reserve keeps a place for one message to each of the endpoints where it can.
+	Reserve(endpoints []uuid.UUID) Reservation
+}
+
+// Reservation is what Senders keep for the messages of one transaction.
+type Reservation interface {
+	// Reserved returns which of the endpoints have a place, and how long a message may be leased for it.
+	Reserved() (reserved []bool, lease time.Duration)
+	// Send sends messages that have been leased for reserved places and gives all other places back. It is called once, whatever
+	// became of the transaction, and does not block.
+	Send(messages []Message)
+}
+
+// handover is what becomes of the messages that one transaction writes: those that a sender of this process has a place for are
+// leased by the transaction and sent when it has committed; all others are to be claimed.
+type handover struct {
+	messages *messages
+	// reservation is nil where there are no senders.
+	reservation Reservation
+	// places are the messages, by their id, that a place is reserved for.
+	places map[string]int
+	lease  time.Duration
+	token  uuid.UUID
+	ends   time.Time
+	// leased are those that the transaction leased, by their number in the outbox.
+	leased map[int]int64
+}
+
+// reserve keeps places for messages. It is called before the transaction begins: no lease ends earlier in the database, which
+// counts from there, than here.
+func (r *Recorder) reserve(m *messages) *handover {
+	h := &handover{messages: m, places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
+	var with []int
+	var endpoints []uuid.UUID
+	for i, endpoint := range m.endpoints {
+		if endpoint != nil {
+			with, endpoints = append(with, i), append(endpoints, *endpoint)
+		}
+	}
+	if len(endpoints) == 0 || r.senders == nil {
+		return h
+	}
+	h.reservation = r.senders.Reserve(endpoints)
+	reserved, lease := h.reservation.Reserved()
+	h.lease, h.ends = lease, time.Now().Add(lease)
+	for n, ok := range reserved {
+		if ok {
+			h.places[m.ids[with[n]]] = with[n]
+		}
+	}
+	return h
+}
+
+// queue adds the statement that writes the messages.
+func (h *handover) queue(b *pgx.Batch) {
+	if len(h.messages.ids) == 0 {
+		return
+	}
+	ids := make([]string, 0, len(h.places))
+	for id := range h.places {
+		ids = append(ids, id)
+	}
+	b.Queue(loopsSQL)
+	h.messages.queue(b, ids, h.token, h.lease).Query(func(rows pgx.Rows) error {
+		var id string
+		var row int64
+		_, err := pgx.ForEachRow(rows, []any{&id, &row}, func() error {
+			h.leased[h.places[id]] = row
+			return nil
+		})
+		return err
+	})
+}
+
+// settle sends what the transaction leased, if it committed, and reports whether messages are left to be claimed. What was committed although err says otherwise comes due when its lease ends.
+func (h *handover) settle(err error) (left bool) {
+	var send []Message
+	for i := range h.messages.ids {
+		if row, leased := h.leased[i]; leased && err == nil {
+			send = append(send, h.message(i, row))
+		}
+	}
+	if h.reservation != nil {
+		h.reservation.Send(send)
+	}
+	return err == nil && len(send) < len(h.messages.ids)
+}
+
+func (h *handover) message(i int, row int64) Message {
+	m := h.messages
+	message := Message{
+		Row: row, ID: m.ids[i], Endpoint: *m.endpoints[i], URL: *m.urls[i], Payload: []byte(m.payloads[i]),
+		CommittedAt: m.committed[i], Token: h.token, LeaseEnds: h.ends,
+	}
+	if m.secrets[i] != nil {
+		message.Secret = secret.New(*m.secrets[i])
+	}
+	return message
+}

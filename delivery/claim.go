@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"go.uber.org/zap"
-
 	"attendee-relay/outbox"
 )
 
@@ -61,6 +59,7 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	if d.settler.outage.failing.Load() {
 		return nil
 	}
+	d.notSent.release(ctx)
 	now := time.Now()
 	d.handover.expire(now)
 	free, trial, trialMore, busy := d.gate.room(now)
@@ -103,11 +102,11 @@ func (d *Dispatcher) ask(ctx context.Context, call func(context.Context) ([]outb
 // dispatch starts what was leased; what may have another URL by now is looked at first.
 func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Message)) {
 	var stale []outbox.Message
-	left := 0
+	var left []outbox.Message
 	for i := range messages {
 		m, now := &messages[i], time.Now()
 		if !d.timely(m, now) || !d.gate.take(m, now) {
-			left++
+			left = append(left, *m)
 			continue
 		}
 		d.pace.spend(m, now)
@@ -120,7 +119,7 @@ func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Messa
 	if len(stale) > 0 {
 		d.refresh.stale <- stale // there is room: each message has one of the places in flight
 	}
-	d.late(left)
+	d.leave(left...)
 }
 
 // timely: a request must end, and be recorded, before its lease ends, or somebody else sends the message meanwhile: without a whole
@@ -137,17 +136,18 @@ func (d *Dispatcher) inTime(send func(outbox.Message)) func(outbox.Message) {
 			return
 		}
 		d.giveBack(m)
-		d.late(1)
+		d.leave(m)
 	}
 }
 
 // giveBack frees the place of a message that is not sent.
 func (d *Dispatcher) giveBack(m outbox.Message) { d.gate.release(&m, time.Now()) }
 
-func (d *Dispatcher) late(messages int) {
-	if messages > 0 {
-		d.log.Warn("leased messages could not be sent within their lease and come due again with its end",
-			zap.Int("messages", messages))
+// leave has leased messages given back by the next claim.
+func (d *Dispatcher) leave(messages ...outbox.Message) {
+	if len(messages) > 0 {
+		d.notSent.add(messages...)
+		d.Nudge()
 	}
 }
 

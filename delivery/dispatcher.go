@@ -25,6 +25,8 @@ type Store interface {
 	Refresh(ctx context.Context, messages []outbox.Message) ([]outbox.Message, error)
 	// Look does so for some messages of one endpoint that gets nothing, and reports whether it was some endpoint's turn.
 	Look(ctx context.Context) (bool, error)
+	// Release ends the leases of messages that are not sent.
+	Release(ctx context.Context, messages []outbox.Message) error
 	// Settle records every outcome, or none and returns an error; what comes after its lease is refused, not an error.
 	// It may get the same settlements again after an error.
 	Settle(ctx context.Context, settlements []outbox.Settlement) (outbox.Settled, error)
@@ -48,12 +50,14 @@ type Dispatcher struct {
 	policy   policy
 	gate     *gate
 	handover *handover
-	pace     *pace
-	nudged   chan struct{}
-	claims   outage
-	retry    backoff
-	settler  settler
-	refresh  refresher
+	// notSent are to be given back.
+	notSent *givenBack
+	pace    *pace
+	nudged  chan struct{}
+	claims  outage
+	retry   backoff
+	settler settler
+	refresh refresher
 	// failed is when an attempt failed last, in nanoseconds since 1970.
 	failed atomic.Int64
 }
@@ -67,6 +71,7 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 		policy:  policy{schedule: cfg.RetrySchedule, random: rand.Float64},
 		gate:    newGate(cfg.Concurrency, cfg.EndpointConcurrency),
 		pace:    newPace(cfg.EndpointRate),
+		notSent: &givenBack{store: store, log: log},
 		nudged:  make(chan struct{}, 1),
 		claims:  outage{log: log, what: "claiming messages"},
 		retry:   backoff{random: rand.Float64},
@@ -75,7 +80,7 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}},
 	}
 	// At a bounded rate an endpoint gets what the claim loop, which keeps the count, says.
-	d.handover = newHandover(d.gate, cfg.Timeout, func() bool { return cfg.EndpointRate > 0 || d.settler.outage.failing.Load() }, d.late)
+	d.handover = newHandover(d.gate, d.lease, func() bool { return cfg.EndpointRate > 0 || d.settler.outage.failing.Load() }, d.leave)
 	return d
 }
 
@@ -121,6 +126,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	close(d.refresh.stale)
 	refreshing.Wait()
 	flying.Wait()
+	d.notSent.release(records)
 	close(results)
 	settling.Wait()
 	return nil
@@ -133,6 +139,7 @@ func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) outbox.Settl
 	if x.fate != delivered {
 		d.failed.Store(time.Now().UnixNano())
 	}
+	d.handover.judge(m.Endpoint, x.fate == delivered)
 	d.metrics.observe(&m, outcome)
 	d.report(&m, x.Reason, outcome)
 	return outbox.Settlement{Message: m, Outcome: outcome}

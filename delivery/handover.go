@@ -10,13 +10,12 @@ import (
 	"attendee-relay/outbox"
 )
 
-const (
-	// handoverTime is how long the transaction that leases a message may take, so that a whole request fits into the lease.
-	handoverTime = 5 * time.Second
-	// reserveTime is how long a place is kept for a message that is being written. A commit may wait for a synchronous standby,
-	// and claims must not wait with it.
-	reserveTime = time.Second
-)
+// reserveTime is how long a place is kept for a message that is being written. A commit may wait for a synchronous standby, and
+// claims must not wait with it.
+const reserveTime = time.Second
+
+// maxAnswering bounds how many endpoints are known; more start anew.
+const maxAnswering = 100_000
 
 // handover takes messages from those who record them, under a lease from the start: they wait for no claim. It gives places away
 // while the claim loop runs and where no older message waits for one. It implements outbox.Senders.
@@ -25,8 +24,8 @@ type handover struct {
 	lease time.Duration
 	// declines reports whether nothing may be sent for now.
 	declines func() bool
-	// late notes messages that could not be sent under their lease.
-	late func(messages int)
+	// leave has leased messages given back.
+	leave func(...outbox.Message)
 
 	mu   sync.Mutex
 	open bool
@@ -35,11 +34,29 @@ type handover struct {
 	// kept are the reservations under way; idle is closed when there are none and will be none.
 	kept map[*reservation]struct{}
 	idle chan struct{}
+	// answering are the endpoints whose last attempt by this process was answered with a 2xx. The others get nothing by hand, and
+	// no place is kept for them that probes and retries need.
+	answering map[uuid.UUID]bool
 }
 
-func newHandover(gate *gate, timeout time.Duration, declines func() bool, late func(int)) *handover {
-	return &handover{gate: gate, lease: timeout + recording + handoverTime, declines: declines, late: late,
-		kept: map[*reservation]struct{}{}, idle: make(chan struct{})}
+func newHandover(gate *gate, lease time.Duration, declines func() bool, leave func(...outbox.Message)) *handover {
+	return &handover{gate: gate, lease: lease, declines: declines, leave: leave,
+		kept: map[*reservation]struct{}{}, idle: make(chan struct{}), answering: map[uuid.UUID]bool{}}
+}
+
+// judge notes how an attempt ended.
+func (h *handover) judge(endpoint uuid.UUID, answered bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case !answered:
+		delete(h.answering, endpoint)
+	case !h.answering[endpoint]:
+		if len(h.answering) >= maxAnswering {
+			clear(h.answering)
+		}
+		h.answering[endpoint] = true
+	}
 }
 
 func (h *handover) begin(start func(outbox.Message)) {
@@ -85,7 +102,7 @@ func (h *handover) Reserve(endpoints []uuid.UUID) outbox.Reservation {
 		return r
 	}
 	for i, endpoint := range endpoints {
-		if r.reserved[i] = h.gate.reserve(endpoint, r.since); r.reserved[i] {
+		if r.reserved[i] = h.answering[endpoint] && h.gate.reserve(endpoint, r.since); r.reserved[i] {
 			r.places[endpoint]++
 		}
 	}
@@ -112,18 +129,17 @@ func (r *reservation) Send(messages []outbox.Message) {
 	h := r.handover
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	late := 0
 	for i := range messages {
-		if h.start == nil || !r.take(&messages[i]) {
-			late++
+		if h.start == nil || !h.answering[messages[i].Endpoint] || !r.take(&messages[i]) {
+			h.leave(messages[i])
 			continue
 		}
 		h.start(messages[i])
 	}
-	h.late(late)
 	r.giveBack()
+	_, kept := h.kept[r]
 	delete(h.kept, r)
-	if !h.open && len(h.kept) == 0 && h.start != nil {
+	if kept && !h.open && len(h.kept) == 0 && h.start != nil {
 		close(h.idle)
 	}
 }

@@ -11,13 +11,19 @@ import (
 	"attendee-relay/outbox"
 )
 
-// hand reserves places for new messages, leases those that got one and sends them; it returns how many did.
-func hand(d *Dispatcher, store *memoryStore, list ...outbox.Message) int {
+// reserve reserves a place for each message, to endpoints that have answered.
+func reserve(d *Dispatcher, list ...outbox.Message) outbox.Reservation {
 	endpoints := make([]uuid.UUID, len(list))
 	for i := range list {
 		endpoints[i] = list[i].Endpoint
+		d.handover.judge(endpoints[i], true)
 	}
-	reservation := d.Senders().Reserve(endpoints)
+	return d.Senders().Reserve(endpoints)
+}
+
+// hand reserves places for new messages, leases those that got one and sends them; it returns how many did.
+func hand(d *Dispatcher, store *memoryStore, list ...outbox.Message) int {
+	reservation := reserve(d, list...)
 	reserved, lease := reservation.Reserved()
 	var sent []outbox.Message
 	for i, ok := range reserved {
@@ -124,7 +130,7 @@ func TestShutdownWaitsForWhatIsBeingHandedOver(t *testing.T) {
 		m := newMessage("https://receiver.example/hook")
 		store.add(m)
 		m = store.lease(m.ID, time.Minute)
-		reservation := r.Senders().Reserve([]uuid.UUID{m.Endpoint, m.Endpoint})
+		reservation := reserve(r.Dispatcher, m, m)
 		if reserved, _ := reservation.Reserved(); !reserved[0] || !reserved[1] {
 			t.Fatal("there is no place")
 		}
@@ -148,7 +154,7 @@ func TestShutdownDoesNotWaitForEverForAHandover(t *testing.T) {
 		r := run(t, newMemoryStore(), exchangeFunc(func(context.Context, outbox.Message) Exchange { sent++; return answer(200) }))
 		synctest.Wait()
 		m := newMessage("https://receiver.example/hook")
-		reservation := r.Senders().Reserve([]uuid.UUID{m.Endpoint})
+		reservation := reserve(r.Dispatcher, m)
 		if reserved, _ := reservation.Reserved(); !reserved[0] {
 			t.Fatal("there is no place")
 		}
@@ -173,7 +179,7 @@ func TestAReservationDoesNotHoldUpClaims(t *testing.T) {
 		}), func(c *Config) { c.EndpointConcurrency = 2 })
 		synctest.Wait()
 		old, fresh := messages("https://receiver.example/hook", 4), newMessage("https://receiver.example/hook")
-		reservation := r.Senders().Reserve([]uuid.UUID{fresh.Endpoint, fresh.Endpoint})
+		reservation := reserve(r.Dispatcher, fresh, fresh)
 		store.add(old...)
 		store.add(fresh)
 		fresh = store.lease(fresh.ID, 20*time.Second)
@@ -185,11 +191,58 @@ func TestAReservationDoesNotHoldUpClaims(t *testing.T) {
 		}
 		synctest.Wait()
 		reservation.Send([]outbox.Message{fresh}) // now the others have both places
-		store.await(t, 2)
+		store.await(t, 3)
 		r.stop()
-		if inFlight.most > 2 || len(r.gate.lanes) != 0 || store.row(fresh.ID).state != outbox.StatePending {
+		if inFlight.most > 2 || len(r.gate.lanes) != 0 || store.row(fresh.ID).state != outbox.StateDelivered {
 			t.Errorf("%d at once, lanes %v, the late one is %s", inFlight.most, r.gate.lanes, store.row(fresh.ID).state)
 		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("the late one was delivered after %v: it was left to its lease", took)
+		}
+	})
+}
+
+// Between the statement that leases a message and the commit the endpoint may have begun to fail.
+func TestAnEndpointThatHasFailedMeanwhileGetsNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemoryStore()
+		r := run(t, store, exchangeFunc(func(context.Context, outbox.Message) Exchange { return answer(200) }))
+		synctest.Wait()
+		m := newMessage("https://receiver.example/hook")
+		reservation := reserve(r.Dispatcher, m)
+		store.add(m)
+		m = store.lease(m.ID, time.Hour)
+		r.handover.judge(m.Endpoint, false)
+		reservation.Send([]outbox.Message{m})
+		if len(r.gate.lanes) != 0 {
+			t.Error("it is sent")
+		}
+		if reserved, _ := r.Senders().Reserve([]uuid.UUID{m.Endpoint}).Reserved(); reserved[0] {
+			t.Error("there is a place for the next one")
+		}
+		store.await(t, 1) // by a claim, which knows what the database says of the endpoint
+		r.stop()
+	})
+}
+
+// Reservations that came when places were given away no more end like all others.
+func TestReservationsThatEndWithTheRelay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, newMemoryStore(), exchangeFunc(func(context.Context, outbox.Message) Exchange { return answer(200) }))
+		synctest.Wait()
+		before := reserve(r.Dispatcher, newMessage("https://receiver.example/hook"))
+		stopped := make(chan struct{})
+		go func() {
+			r.stop()
+			close(stopped)
+		}()
+		synctest.Wait()
+		after := reserve(r.Dispatcher, newMessage("https://receiver.example/hook"))
+		before.Send(nil)
+		after.Send(nil)
+		<-stopped
 	})
 }
 

@@ -90,6 +90,17 @@ func (s *memoryStore) Refresh(_ context.Context, messages []outbox.Message) ([]o
 	return messages, nil
 }
 
+func (s *memoryStore) Release(_ context.Context, messages []outbox.Message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range messages {
+		if row := s.rows[messages[i].ID]; row.token == messages[i].Token {
+			row.token, row.due = uuid.Nil, time.Time{}
+		}
+	}
+	return nil
+}
+
 func (s *memoryStore) Look(context.Context) (bool, error) { return false, nil }
 
 func (s *memoryStore) Settle(ctx context.Context, settlements []outbox.Settlement) (outbox.Settled, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/internal/postgres"
@@ -68,13 +67,7 @@ func (q *Queue) giveWay(ctx context.Context, messages []Message, yielding map[in
 	if len(yielding) == 0 {
 		return nil
 	}
-	var ids []int64
-	var endpoints, leases []uuid.UUID
-	for i := range messages {
-		if m := &messages[i]; yielding[m.Row] {
-			ids, endpoints, leases = append(ids, m.Row), append(endpoints, m.Endpoint), append(leases, m.Token)
-		}
-	}
+	ids, endpoints, leases := leasesOf(slices.DeleteFunc(slices.Clone(messages), func(m Message) bool { return !yielding[m.Row] }))
 	_, err := collect(ctx, q.pool, pgx.RowTo[int], statement{giveWaySQL, []any{ids, endpoints, leases}})
 	return postgres.Safe(err)
 }

@@ -32,7 +32,9 @@ type Reservation interface {
 // handover is what becomes of the messages that one transaction writes: those that a sender of this process has a place for are
 // leased by the transaction and sent when it has committed; all others are to be claimed.
 type handover struct {
-	messages *messages
+	senders    Senders
+	deployment string
+	messages   *messages
 	// reservation is nil where there are no senders.
 	reservation Reservation
 	// places are the messages, by their id, that a place is reserved for.
@@ -44,29 +46,31 @@ type handover struct {
 	leased map[int]int64
 }
 
-// reserve keeps places for messages. It is called before the transaction begins: no lease ends earlier in the database, which
-// counts from there, than here.
-func (r *Recorder) reserve(m *messages) *handover {
-	h := &handover{messages: m, places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
+func (r *Recorder) handOver(m *messages) *handover {
+	return &handover{senders: r.senders, deployment: r.deployment, messages: m, places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
+}
+
+// reserve keeps places for the messages. It is called when the transaction has begun, so that nothing is kept while the transaction
+// waits for its turn, and before the statement is sent: the lease, which counts from that, never ends earlier in the database than here.
+func (h *handover) reserve() {
 	var with []int
 	var endpoints []uuid.UUID
-	for i, endpoint := range m.endpoints {
+	for i, endpoint := range h.messages.endpoints {
 		if endpoint != nil {
 			with, endpoints = append(with, i), append(endpoints, *endpoint)
 		}
 	}
-	if len(endpoints) == 0 || r.senders == nil {
-		return h
+	if len(endpoints) == 0 || h.senders == nil {
+		return
 	}
-	h.reservation = r.senders.Reserve(endpoints)
+	h.reservation = h.senders.Reserve(endpoints)
 	reserved, lease := h.reservation.Reserved()
 	h.lease, h.ends = lease, time.Now().Add(lease)
 	for n, ok := range reserved {
 		if ok {
-			h.places[m.ids[with[n]]] = with[n]
+			h.places[h.messages.ids[with[n]]] = with[n]
 		}
 	}
-	return h
 }
 
 // queue adds the statement that writes the messages.
@@ -74,12 +78,13 @@ func (h *handover) queue(b *pgx.Batch) {
 	if len(h.messages.ids) == 0 {
 		return
 	}
+	h.reserve()
 	ids := make([]string, 0, len(h.places))
 	for id := range h.places {
 		ids = append(ids, id)
 	}
 	b.Queue(loopsSQL)
-	h.messages.queue(b, ids, h.token, h.lease).Query(func(rows pgx.Rows) error {
+	h.messages.queue(b, ids, h.token, h.lease, h.deployment).Query(func(rows pgx.Rows) error {
 		var id string
 		var row int64
 		_, err := pgx.ForEachRow(rows, []any{&id, &row}, func() error {

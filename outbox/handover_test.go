@@ -42,11 +42,11 @@ func (r reservation) Reserved() (reserved []bool, lease time.Duration) {
 func (r reservation) Send(messages []outbox.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open--
+	r.senders.open--
 	if len(messages) == 0 {
-		r.unused++
+		r.senders.unused++
 	}
-	r.sent = append(r.sent, messages...)
+	r.senders.sent = append(r.senders.sent, messages...)
 }
 
 // take returns what was sent since it was called last, and fails if a reservation did not end.

@@ -64,9 +64,9 @@ func (m *messages) append(systemID string, a acceptance, p *payload) {
 }
 
 // queue adds the statement that writes the messages and leases some of them. It returns the message ids and numbers of those.
-func (m *messages) queue(q *pgx.Batch, leased []string, token uuid.UUID, lease time.Duration) *pgx.QueuedQuery {
+func (m *messages) queue(q *pgx.Batch, leased []string, token uuid.UUID, lease time.Duration, deployment string) *pgx.QueuedQuery {
 	return q.Queue(messagesAddSQL, m.ids, m.identities, m.keys, m.deliveryKeys, m.lsns, m.times, m.attendees, m.events,
-		m.endpoints, m.urls, m.secrets, m.payloads, leased, token, interval(lease))
+		m.endpoints, m.urls, m.secrets, m.payloads, leased, token, interval(lease), deployment)
 }
 
 func optional(text string) *string {

@@ -100,6 +100,28 @@ func TestLeases(t *testing.T) {
 	}
 }
 
+// Who cannot send what was leased to them gives it back; whose lease is over has nothing to give back.
+func TestReleasedMessagesAreDueAtOnce(t *testing.T) {
+	t.Parallel()
+	_, q := newQueue(t, 1, 1, 2)
+	first := claim(t, q, 2, 8, time.Hour, nil)
+	release := func(messages ...outbox.Message) {
+		t.Helper()
+		if err := q.Release(t.Context(), messages); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release(first[0])
+	again := claim(t, q, 2, 8, time.Hour, nil)
+	if len(again) != 1 || again[0].ID != first[0].ID || again[0].Attempts != 0 {
+		t.Fatalf("claimed again: %+v", again)
+	}
+	release(first[0]) // by now it is another's
+	if got := claim(t, q, 2, 8, time.Hour, nil); len(got) != 0 {
+		t.Errorf("%d messages are claimed under another's lease", len(got))
+	}
+}
+
 func TestLanesAndEndpoints(t *testing.T) {
 	t.Parallel()
 	// 7, 1007 and 2007 are one attendee: its messages keep their order.

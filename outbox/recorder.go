@@ -163,7 +163,7 @@ func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit
 	if err != nil {
 		return err
 	}
-	sending := r.reserve(&b.messages)
+	sending := r.handOver(&b.messages)
 	err = r.writer.write(ctx, commits[len(commits)-1].EndLSN, func(q *pgx.Batch) {
 		b.write(q)
 		sending.queue(q)

@@ -1,8 +1,8 @@
 -- New messages, in order. Those without a URL are settled at once; the others are due now.
 --
--- Those of $13 that may be sent at once are leased ($14) for $15, and returned: where the endpoint has answered last with a 2xx,
--- nothing older of the attendee waits, and of the attendee's messages here the endpoint gets this one first. All else is a
--- claim's.
+-- Those of $13 that may be sent at once are leased ($14) for $15, counted from this statement, and returned: where the books are
+-- this database's and deployment's ($16), as for a claim, the endpoint answered last with a 2xx, nothing older of the attendee
+-- waits, and of the attendee's messages here the endpoint gets this one first. All else is a claim's.
 WITH made AS (
     INSERT INTO attendee_relay.message (message_id, identity, source_key, delivery_key, commit_lsn, committed_at,
                                         attendee_id, event_id, endpoint, webhook_url, secret, payload)
@@ -17,7 +17,7 @@ WITH made AS (
     RETURNING id, message_id, hashtextextended(attendee_id, 0) AS lane, endpoint
 ), standing AS (
     SELECT id, message_id, lane, endpoint,
-           cardinality($13::text[]) > 0
+           cardinality($13::text[]) > 0 AND EXISTS (SELECT FROM attendee_relay.own_books WHERE deployment = $16)
            AND coalesce((SELECT e.state = 'active' AND e.proven AND e.failures = 0
                            FROM attendee_relay.endpoint e
                           WHERE e.id = made.endpoint
@@ -35,7 +35,7 @@ WITH made AS (
       FROM standing
 ), queued AS (
     INSERT INTO attendee_relay.pending (id, endpoint, lane, due_at, lease, lease_ends)
-    SELECT id, endpoint, lane, now(), CASE WHEN leased THEN $14::uuid END, CASE WHEN leased THEN now() + $15::text::interval END
+    SELECT id, endpoint, lane, now(), CASE WHEN leased THEN $14::uuid END, CASE WHEN leased THEN statement_timestamp() + $15::text::interval END
       FROM sorted
 ), skipped AS (
     INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_error)

@@ -27,7 +27,7 @@ func (s *senders) Reserve(endpoints []uuid.UUID) outbox.Reservation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open++
-	return reservation{s, len(endpoints)}
+	return &reservation{s, len(endpoints)}
 }
 
 type reservation struct {
@@ -35,18 +35,18 @@ type reservation struct {
 	places int
 }
 
-func (r reservation) Reserved() (reserved []bool, lease time.Duration) {
+func (r *reservation) Reserved() (reserved []bool, lease time.Duration) {
 	return slices.Repeat([]bool{true}, r.places), time.Minute
 }
 
-func (r reservation) Send(messages []outbox.Message) {
+func (r *reservation) Send(messages []outbox.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.senders.open--
+	r.open--
 	if len(messages) == 0 {
-		r.senders.unused++
+		r.unused++
 	}
-	r.senders.sent = append(r.senders.sent, messages...)
+	r.sent = append(r.sent, messages...)
 }
 
 // take returns what was sent since it was called last, and fails if a reservation did not end.

@@ -59,7 +59,9 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	if d.settler.outage.failing.Load() {
 		return nil
 	}
-	d.notSent.release(ctx)
+	if err := d.notSent.release(ctx); err != nil {
+		return err
+	}
 	now := time.Now()
 	d.handover.expire(now)
 	free, trial, trialMore, busy := d.gate.room(now)

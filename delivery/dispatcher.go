@@ -126,7 +126,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	close(d.refresh.stale)
 	refreshing.Wait()
 	flying.Wait()
-	d.notSent.release(records)
+	if err := d.notSent.release(records); err != nil {
+		d.log.Warn("messages that could not be sent come due with the end of their lease", zap.Error(err))
+	}
 	close(results)
 	settling.Wait()
 	return nil

@@ -155,7 +155,7 @@ func TestAMessageIsNotBegunWithoutAWholeTimeoutOnItsLease(t *testing.T) {
 		if left < testConfig().Timeout+recording {
 			t.Errorf("begun %v before the end of its lease", left)
 		}
-		if r.logs.FilterMessageSnippet("are given back").Len() != 1 || store.claimCalls < 2 {
+		if r.logs.FilterMessageSnippet("were given back").Len() != 1 || store.claimCalls < 2 {
 			t.Errorf("the message was not given back and claimed again: %d claims", store.claimCalls)
 		}
 	})

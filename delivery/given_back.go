@@ -2,7 +2,9 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -10,7 +12,7 @@ import (
 )
 
 // givenBack are messages that were leased and are not sent, because a request would not end within the lease or there was no place
-// after all. Where their leases cannot be ended, they come due with the leases' ends.
+// after all.
 type givenBack struct {
 	store Store
 	log   *zap.Logger
@@ -25,19 +27,22 @@ func (g *givenBack) add(messages ...outbox.Message) {
 	g.list = append(g.list, messages...)
 }
 
-// release ends the leases of those there are.
-func (g *givenBack) release(ctx context.Context) {
+// release ends the leases of those there are. What it cannot release it keeps for the next time.
+func (g *givenBack) release(ctx context.Context) error {
 	g.mu.Lock()
 	list := g.list
 	g.list = nil
 	g.mu.Unlock()
 	if len(list) == 0 {
-		return
+		return nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
 	defer cancel()
-	g.log.Info("leased messages could not be sent and are given back", zap.Int("messages", len(list)))
 	if err := g.store.Release(ctx, list); err != nil {
-		g.log.Warn("messages that could not be sent come due with the end of their lease", zap.Int("messages", len(list)), zap.Error(err))
+		now := time.Now()
+		g.add(slices.DeleteFunc(list, func(m outbox.Message) bool { return now.After(m.LeaseEnds) })...)
+		return err
 	}
+	g.log.Info("leased messages could not be sent and were given back", zap.Int("messages", len(list)))
+	return nil
 }

@@ -136,6 +136,20 @@ func (r *reservation) Send(messages []outbox.Message) {
 		}
 		h.start(messages[i])
 	}
+	r.end()
+}
+
+// Drop implements outbox.Reservation.
+func (r *reservation) Drop(messages []outbox.Message) {
+	h := r.handover
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.leave(messages...)
+	r.end()
+}
+
+func (r *reservation) end() {
+	h := r.handover
 	r.giveBack()
 	_, kept := h.kept[r]
 	delete(h.kept, r)

@@ -226,6 +226,28 @@ func TestAnEndpointThatHasFailedMeanwhileGetsNothing(t *testing.T) {
 	})
 }
 
+// Where the answer to a commit was lost, what it leased is due for a claim at once, or it does not exist.
+func TestADroppedReservationGivesItsMessagesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemoryStore()
+		r := run(t, store, exchangeFunc(func(context.Context, outbox.Message) Exchange { return answer(200) }))
+		synctest.Wait()
+		m := newMessage("https://receiver.example/hook")
+		reservation := reserve(r.Dispatcher, m)
+		store.add(m)
+		m = store.lease(m.ID, time.Hour)
+		store.failReleases = 2
+		start := time.Now()
+		reservation.Drop([]outbox.Message{m})
+		store.await(t, 1)
+		if took := time.Since(start); took > 10*time.Second || len(r.gate.lanes) > 1 {
+			t.Errorf("delivered after %v; lanes %v", took, r.gate.lanes)
+		}
+		r.stop()
+	})
+}
+
 // Reservations that came when places were given away no more end like all others.
 func TestReservationsThatEndWithTheRelay(t *testing.T) {
 	t.Parallel()

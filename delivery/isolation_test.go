@@ -104,7 +104,7 @@ func TestAnEndpointGetsNoMoreThanItsRate(t *testing.T) {
 				if len(sent) > most || len(sent) < c.least {
 					t.Errorf("%d requests in %d s, want %d to %d", len(sent), c.seconds, c.least, most)
 				}
-				if r.logs.FilterMessageSnippet("are given back").Len() != 0 {
+				if r.logs.FilterMessageSnippet("were given back").Len() != 0 {
 					t.Error("messages were claimed that could not be sent")
 				}
 			})

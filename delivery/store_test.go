@@ -19,9 +19,9 @@ type memoryStore struct {
 	order   []string
 	claims  []outbox.ClaimRequest
 	refused int
-	// failClaims and failSettles make so many calls fail.
-	failClaims, failSettles int
-	claimCalls, settleCalls int
+	// failClaims, failSettles and failReleases make so many calls fail.
+	failClaims, failSettles, failReleases int
+	claimCalls, settleCalls               int
 	// settled gets every id that was recorded; it is as large as a test needs.
 	settled chan string
 }
@@ -93,6 +93,10 @@ func (s *memoryStore) Refresh(_ context.Context, messages []outbox.Message) ([]o
 func (s *memoryStore) Release(_ context.Context, messages []outbox.Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.failReleases > 0 {
+		s.failReleases--
+		return errAway
+	}
 	for i := range messages {
 		if row := s.rows[messages[i].ID]; row.token == messages[i].Token {
 			row.token, row.due = uuid.Nil, time.Time{}

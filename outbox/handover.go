@@ -24,9 +24,11 @@ type Senders interface {
 type Reservation interface {
 	// Reserved returns which of the endpoints have a place, and how long a message may be leased for it.
 	Reserved() (reserved []bool, lease time.Duration)
-	// Send sends messages that have been leased for reserved places and gives all other places back. It is called once, whatever
-	// became of the transaction, and does not block.
+	// Send sends messages that have been leased for reserved places and gives all other places back. It does not block. Either Send
+	// or Drop is called, once.
 	Send(messages []Message)
+	// Drop gives all places back, and the messages that have been leased, if they exist.
+	Drop(messages []Message)
 }
 
 // handover is what becomes of the messages that one transaction writes: those that a sender of this process has a place for are
@@ -95,18 +97,23 @@ func (h *handover) queue(b *pgx.Batch) {
 	})
 }
 
-// settle sends what the transaction leased, if it committed, and reports whether messages are left to be claimed. What was committed although err says otherwise comes due when its lease ends.
+// settle sends what the transaction leased, if it committed, and reports whether messages are left to be claimed. The transaction may
+// have committed although err says otherwise: then what it leased is given back.
 func (h *handover) settle(err error) (left bool) {
-	var send []Message
+	var leased []Message
 	for i := range h.messages.ids {
-		if row, leased := h.leased[i]; leased && err == nil {
-			send = append(send, h.message(i, row))
+		if row, ok := h.leased[i]; ok {
+			leased = append(leased, h.message(i, row))
 		}
 	}
-	if h.reservation != nil {
-		h.reservation.Send(send)
+	switch {
+	case h.reservation == nil:
+	case err != nil:
+		h.reservation.Drop(leased)
+	default:
+		h.reservation.Send(leased)
 	}
-	return err == nil && len(send) < len(h.messages.ids)
+	return err == nil && len(leased) < len(h.messages.ids)
 }
 
 func (h *handover) message(i int, row int64) Message {

@@ -22,7 +22,7 @@ const (
 )
 
 // claimUntil claims and starts messages until ctx ends. A claim that is under way then may finish, bounded by requests,
-// and what it brings is sent: a message leased and dropped would wait for the end of its lease.
+// and what it brings is sent: a message leased and dropped would have to be given back.
 func (d *Dispatcher) claimUntil(ctx, requests context.Context, start func(outbox.Message)) {
 	var probed time.Time
 	for ctx.Err() == nil {

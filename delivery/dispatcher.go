@@ -99,8 +99,8 @@ func (d *Dispatcher) Senders() outbox.Senders { return d.handover }
 // nil, all within the shutdown time. It may be called once.
 //
 // Three contexts follow each other: ctx ends the claiming; requests ends, a little before the time is up, what is still
-// in flight then; records ends, when it is up, the attempts to record. A message that was claimed and not sent comes due
-// again with the end of its lease.
+// in flight then; records ends, when it is up, the attempts to record. A message that was claimed and not sent is given
+// back, or comes due again with the end of its lease.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	requests, endRequests := outlive(ctx, d.shutdown-recordTime(d.shutdown), errInterrupted)
 	defer endRequests()
@@ -125,6 +125,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.handover.end(requests)
 	close(d.refresh.stale)
 	refreshing.Wait()
+	_ = d.notSent.release(requests) // others may send them meanwhile; it is tried again
 	flying.Wait()
 	if err := d.notSent.release(records); err != nil {
 		d.log.Warn("messages that could not be sent come due with the end of their lease", zap.Error(err))

@@ -26,14 +26,17 @@ type gate struct {
 	lanes  map[uuid.UUID]*lane
 	// starved: the last claim took as much as there was room for in all; trialStarved: for endpoints on trial.
 	starved, trialStarved bool
+	// promised: it was starved before the claim that is under way, which may bring what waited.
+	promised bool
 	// freed counts the places worth a claim that became free since the last one.
 	freed int
 }
 
-// lane is one endpoint's share; capped: the last claim took, or found taken, all of it.
+// lane is one endpoint's share; capped: the last claim took, or found taken, all of it; promised: so did the one before the claim that
+// is under way.
 type lane struct {
-	flying int
-	capped bool
+	flying           int
+	capped, promised bool
 	// heard is when its last request ended, or its first began.
 	heard time.Time
 }
@@ -55,6 +58,7 @@ func (g *gate) room(now time.Time) (free, trial, trialMore int, busy map[uuid.UU
 	g.freed = 0
 	free = g.total - g.flying
 	trial, trialMore = max(0, (g.total+1)/2-g.probes()-g.trials), max(0, (g.total+3)/4-g.trials)
+	g.promised = g.starved
 	g.starved, g.trialStarved = free == 0, trialMore == 0
 	scarce := g.scarce()
 	busy = make(map[uuid.UUID]int, len(g.lanes))
@@ -63,7 +67,7 @@ func (g *gate) room(now time.Time) (free, trial, trialMore int, busy map[uuid.UU
 		if scarce && l.silent(now) {
 			busy[endpoint] = g.perEndpoint
 		}
-		l.capped = busy[endpoint] >= g.perEndpoint
+		l.promised, l.capped = l.capped, busy[endpoint] >= g.perEndpoint
 	}
 	return free, trial, trialMore, busy
 }
@@ -105,7 +109,8 @@ func (g *gate) take(m *outbox.Message, now time.Time) bool {
 func (g *gate) reserve(endpoint uuid.UUID, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if l := g.lanes[endpoint]; g.starved || l != nil && (l.capped || g.scarce() && l.silent(now)) {
+	l := g.lanes[endpoint]
+	if g.starved || g.promised || l != nil && (l.capped || l.promised || g.scarce() && l.silent(now)) {
 		return false
 	}
 	return g.enter(endpoint, now)
@@ -170,6 +175,10 @@ func (g *gate) claimed(req outbox.ClaimRequest, messages []outbox.Message) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.promised = false
+	for _, l := range g.lanes {
+		l.promised = false
+	}
 	if len(messages) >= req.Limit {
 		g.starved = true
 		g.free(g.total - g.flying)

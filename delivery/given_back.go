@@ -43,6 +43,6 @@ func (g *givenBack) release(ctx context.Context) error {
 		g.add(slices.DeleteFunc(list, func(m outbox.Message) bool { return now.After(m.LeaseEnds) })...)
 		return err
 	}
-	g.log.Info("leased messages could not be sent and were given back", zap.Int("messages", len(list)))
+	g.log.Info("leased messages that could not be sent, or whose transaction may not have committed, were given back", zap.Int("messages", len(list)))
 	return nil
 }

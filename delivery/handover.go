@@ -158,13 +158,13 @@ func (r *reservation) end() {
 	}
 }
 
-// take gives a message a place that is reserved, or any other.
+// take gives a message a place that is reserved, or any other that nobody waits for.
 func (r *reservation) take(m *outbox.Message) bool {
 	if r.places[m.Endpoint] > 0 {
 		r.places[m.Endpoint]--
 		return true
 	}
-	return r.handover.gate.take(m, time.Now())
+	return r.handover.gate.reserve(m.Endpoint, time.Now())
 }
 
 func (r *reservation) giveBack() {

@@ -43,7 +43,7 @@ type Message struct {
 	CommittedAt time.Time
 	// Token is the lease's; Settle is guarded by it.
 	Token uuid.UUID
-	// LeaseEnds is when the lease ends, by this process's monotonic clock, read before the claim was sent: it never
+	// LeaseEnds is when the lease ends, by this process's monotonic clock, read before the claim was sent, or the statement that wrote it: it never
 	// ends later than the database says.
 	LeaseEnds time.Time
 	// Retry: it was tried in vain or moved from another URL.

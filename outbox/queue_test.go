@@ -103,7 +103,7 @@ func TestLeases(t *testing.T) {
 // Who cannot send what was leased to them gives it back; whose lease is over has nothing to give back.
 func TestReleasedMessagesAreDueAtOnce(t *testing.T) {
 	t.Parallel()
-	_, q := newQueue(t, 1, 1, 2)
+	rig, q := newQueue(t, 1, 1, 2)
 	first := claim(t, q, 2, 8, time.Hour, nil)
 	release := func(messages ...outbox.Message) {
 		t.Helper()
@@ -119,6 +119,36 @@ func TestReleasedMessagesAreDueAtOnce(t *testing.T) {
 	release(first[0]) // by now it is another's
 	if got := claim(t, q, 2, 8, time.Hour, nil); len(got) != 0 {
 		t.Errorf("%d messages are claimed under another's lease", len(got))
+	}
+	// What somebody holds is left alone and waited for by nobody.
+	holder, err := rig.DB.Pool(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Rollback(t.Context()) }()
+	if _, err := holder.Exec(t.Context(), "select from attendee_relay.pending where id = $1 for update", first[1].Row); err != nil {
+		t.Fatal(err)
+	}
+	release(again[0], first[1])
+	if got := claim(t, q, 2, 8, time.Hour, nil); len(got) != 1 || got[0].ID != first[0].ID {
+		t.Errorf("claimed beside one that is held: %+v", got)
+	}
+}
+
+// A probe that finds no place is not put off as far as one that was sent.
+func TestAReleasedProbeIsDueSoon(t *testing.T) {
+	t.Parallel()
+	rig, q := newQueue(t, 1, 1)
+	rig.DB.Exec(t, "update attendee_relay.endpoint set state = 'paused', failures = 10, probe_at = now(), probe_wait = '1 min'")
+	m := probe(t, rig, q)
+	if m == nil {
+		t.Fatal("there is no probe")
+	}
+	if err := q.Release(t.Context(), []outbox.Message{*m}); err != nil {
+		t.Fatal(err)
+	}
+	if !pgtest.Value[bool](t, rig.DB, "select probe_at <= now() + interval '1 second' from attendee_relay.endpoint") {
+		t.Error("the next probe is as far off as if this one had been sent")
 	}
 }
 

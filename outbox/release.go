@@ -14,13 +14,17 @@ import (
 //go:embed sql/release.sql
 var releaseSQL string
 
-// Release ends the leases of messages that are not sent, so that they are due at once. A lease that has been lost meanwhile is left
-// alone.
+// Release ends the leases of messages that are not sent, so that they are due at once, a probe in a second. A lease that has been lost
+// meanwhile is left alone, and one whose row somebody holds.
 func (q *Queue) Release(ctx context.Context, messages []Message) error {
 	ctx, cancel := q.bounded(ctx)
 	defer cancel()
 	rows, endpoints, leases := leasesOf(messages)
-	if _, err := collect(ctx, q.pool, pgx.RowTo[int], statement{releaseSQL, []any{rows, endpoints, leases}}); err != nil {
+	_, err := collect(ctx, q.pool, pgx.RowTo[int], statement{releaseSQL, []any{rows, endpoints, leases}})
+	if noOutbox(err) {
+		return nil
+	}
+	if err != nil {
 		q.suspect(err)
 		return fmt.Errorf("giving messages back: %w", postgres.Safe(err))
 	}

@@ -170,7 +170,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 		for _, want := range []string{"GRANT pg_read_all_stats TO", "ALTER SYSTEM SET synchronous_standby_names"} {
 			found := inspect(t, i)
 			at := slices.IndexFunc(found.Findings, func(f fault.Finding) bool { return f.Level == fault.Warn })
-			if list := unmet(found); !slices.Equal(list, []string{"warn synchronous_standby"}) || !strings.HasPrefix(found.Findings[at].Fix, want) {
+			if list := unmet(found); at < 0 || !slices.Equal(list, []string{"warn synchronous_standby"}) || !strings.HasPrefix(found.Findings[at].Fix, want) {
 				t.Fatalf("not ok: %q:\n%s", list, describe(found))
 			}
 			if fix := found.Findings[at].Fix; strings.HasPrefix(fix, "GRANT") {

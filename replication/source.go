@@ -130,6 +130,9 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 	}
 	for _, number := range identityColumns {
 		at := slices.IndexFunc(columns, func(c Column) bool { return c.Number == number })
+		if at < 0 { // two statements see two catalogs
+			return nil, fmt.Errorf("reading the columns of %s from the catalog: the table was altered or dropped meanwhile", s.Name())
+		}
 		s.Identity = append(s.Identity, columns[at])
 	}
 	if s.Key, err = findColumn(columns, "SOURCE_KEY", c.Key, s.Name()); err != nil {

@@ -128,12 +128,8 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 	if err != nil {
 		return nil, err
 	}
-	for _, number := range identityColumns {
-		at := slices.IndexFunc(columns, func(c Column) bool { return c.Number == number })
-		if at < 0 { // two statements see two catalogs
-			return nil, fmt.Errorf("reading the columns of %s from the catalog: the table was altered or dropped meanwhile", s.Name())
-		}
-		s.Identity = append(s.Identity, columns[at])
+	if s.Identity, err = numbered(columns, identityColumns, s.Name()); err != nil {
+		return nil, err
 	}
 	if s.Key, err = findColumn(columns, "SOURCE_KEY", c.Key, s.Name()); err != nil {
 		return nil, err
@@ -206,6 +202,19 @@ func readColumns(ctx context.Context, conn *pgx.Conn, oid uint32) ([]Column, err
 		return nil, fmt.Errorf("reading the watched table's columns: %w", err)
 	}
 	return columns, nil
+}
+
+// numbered picks columns by their numbers, which another statement read: the two may have seen two catalogs.
+func numbered(columns []Column, numbers []int16, table string) ([]Column, error) {
+	var picked []Column
+	for _, number := range numbers {
+		at := slices.IndexFunc(columns, func(c Column) bool { return c.Number == number })
+		if at < 0 {
+			return nil, fmt.Errorf("reading the columns of %s from the catalog: the table was altered or dropped meanwhile", table)
+		}
+		picked = append(picked, columns[at])
+	}
+	return picked, nil
 }
 
 func findColumn(columns []Column, variable, name, table string) (Column, error) {

@@ -61,7 +61,7 @@ func TestWhatIsHandedOverIsSentAtOnceAndNotClaimed(t *testing.T) {
 func TestWhenNothingIsHandedOver(t *testing.T) {
 	t.Parallel()
 	slow := exchangeFunc(func(context.Context, outbox.Message) Exchange {
-		time.Sleep(10 * time.Second)
+		time.Sleep(10 * time.Second) // all here is of the bubble's clock
 		return answer(200)
 	})
 	small := func(c *Config) { c.Concurrency, c.EndpointConcurrency = 4, 2 }

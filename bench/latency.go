@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// latencyEvery is the time between two acceptances.
+	latencyEvery = 20 * time.Millisecond
+	latencyCount = 1500
+)
+
+var (
+	latencyP50    = &figure{"latency at 50/s: p50, commit to receipt", "ms", "<= 2"}
+	latencyP95    = &figure{"latency at 50/s: p95", "ms", ""}
+	latencyP99    = &figure{"latency at 50/s: p99", "ms", "<= 8"}
+	latencyAnswer = &figure{"latency at 50/s: p50 of the application's own commits", "ms", ""}
+	latencyCPU    = &figure{"latency at 50/s: relay's CPU", "% of a core", ""}
+	latencyServer = &figure{"latency at 50/s: Postgres's CPU", "% of a core", ""}
+)
+
+// latency accepts 50 attendees a second for 30 s, with durable commits.
+func latency(ctx context.Context, b *bench) (samples []sample, err error) {
+	d, err := b.create(ctx, "latency")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, d.drop(context.WithoutCancel(ctx))) }()
+	r, err := d.startRelay(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.failed(err)) }()
+	if err := d.awaitStreaming(ctx); err != nil {
+		return nil, err
+	}
+	// The first message to each endpoint after a start is claimed: all have had one.
+	const warm = 200
+	if err := d.acceptSteadily(ctx, 1, warm, nil); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(d.awaitSettled(ctx, time.Minute), b.receiver.reset(ctx)); err != nil {
+		return nil, err
+	}
+	relayBefore, err := cpuOf(r.pid())
+	if err != nil {
+		return nil, err
+	}
+	serverBefore, err := cpuOfPostgres(b.server.DataDir())
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	var answered []float64
+	n := b.size(latencyCount)
+	if err := d.acceptSteadily(ctx, warm+1, n, &answered); err != nil {
+		return nil, err
+	}
+	seconds := time.Since(began).Seconds()
+	relayAfter, err := cpuOf(r.pid())
+	if err != nil {
+		return nil, err
+	}
+	serverAfter, err := cpuOfPostgres(b.server.DataDir())
+	if err != nil {
+		return nil, err
+	}
+	took, err := d.receipts(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(answered)
+	return []sample{
+		{latencyP50, quantile(took, .5)}, {latencyP95, quantile(took, .95)}, {latencyP99, quantile(took, .99)},
+		{latencyAnswer, quantile(answered, .5)},
+		{latencyCPU, 100 * (relayAfter - relayBefore) / seconds}, {latencyServer, 100 * (serverAfter - serverBefore) / seconds},
+	}, nil
+}
+
+// acceptSteadily accepts n attendees, each at its time, whatever the one before took, and notes how many ms each commit took.
+func (d *database) acceptSteadily(ctx context.Context, first, n int, answered *[]float64) error {
+	began := time.Now()
+	for i := range n {
+		if wait := time.Until(began.Add(time.Duration(i) * latencyEvery)); wait > 0 {
+			time.Sleep(wait)
+		}
+		at := time.Now()
+		if err := d.exec(ctx, "update attendees set "+accepted+" where id = $1", first+i); err != nil {
+			return err
+		}
+		if answered != nil {
+			*answered = append(*answered, milliseconds(time.Since(at)))
+		}
+	}
+	return nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// receipts returns, sorted, how many ms passed from each commit to its webhook's receipt. Both are this machine's clock; Postgres
+// reads it before the commit is flushed to the disk.
+func (d *database) receipts(ctx context.Context, n int) ([]float64, error) {
+	if err := d.b.receiver.await(ctx, n, time.Minute); err != nil {
+		return nil, err
+	}
+	if err := d.checkOnce(ctx, n); err != nil {
+		return nil, err
+	}
+	received, err := d.b.receiver.times(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := d.conn.Query(ctx, "select message_id, committed_at from attendee_relay.message order by id desc limit $1", n)
+	if err != nil {
+		return nil, fmt.Errorf("reading when the acceptances were committed: %w", err)
+	}
+	took := make([]float64, 0, n)
+	var id string
+	var committed time.Time
+	_, err = pgx.ForEachRow(rows, []any{&id, &committed}, func() error {
+		took = append(took, milliseconds(received[id].Sub(committed)))
+		return nil
+	})
+	slices.Sort(took)
+	return took, err
+}

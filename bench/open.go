@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"attendee-relay/demo"
+	"attendee-relay/internal/pgserver"
+)
+
+//go:embed reference.sql
+var reference string
+
+// template is the database that the others are copied from.
+const template = "reference"
+
+// attendees wait in the template to be accepted.
+const attendees = 60_000
+
+// serverSettings are those of a small production server, durable commits and all.
+var serverSettings = map[string]string{
+	"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "wal_compression": "on",
+	"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track_planning": "on",
+	"pg_stat_statements.track_utility": "on",
+}
+
+// bench is what the scenarios share: a Postgres, the relay's binary, a receiver.
+type bench struct {
+	options  options
+	dir      string
+	binary   string
+	self     string
+	server   *pgserver.Server
+	receiver *receiver
+	// grown is the database of the growth scenario, which is filled once.
+	grown *database
+}
+
+// open makes all that the scenarios share; close takes it away.
+func open(ctx context.Context, o options) (b *bench, err error) {
+	b = &bench{options: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if b.dir, err = scratch(); err != nil {
+		return b, err
+	}
+	if b.self, err = os.Executable(); err != nil {
+		return b, fmt.Errorf("finding the bench's own program: %w", err)
+	}
+	if err := b.build(ctx); err != nil {
+		return b, err
+	}
+	if b.receiver, err = b.startReceiver(ctx); err != nil {
+		return b, err
+	}
+	if b.server, err = pgserver.Start(ctx, pgserver.Options{Settings: serverSettings}); err != nil {
+		return b, fmt.Errorf("starting a Postgres: %w", err)
+	}
+	return b, b.makeTemplate(ctx)
+}
+
+func (b *bench) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var failed []error
+	if b.receiver != nil {
+		failed = append(failed, b.receiver.stop())
+	}
+	if b.server != nil {
+		failed = append(failed, b.server.Stop(ctx))
+	}
+	if b.dir != "" {
+		failed = append(failed, os.RemoveAll(b.dir))
+	}
+	return errors.Join(failed...)
+}
+
+// build makes the relay's binary of the sources here.
+func (b *bench) build(ctx context.Context) error {
+	b.binary = filepath.Join(b.dir, "attendee-relay")
+	arguments := []string{"build", "-buildvcs=false", "-o", b.binary}
+	if b.options.profile != "" {
+		arguments = append(arguments, "-tags", "profile")
+	}
+	output, err := exec.CommandContext(ctx, "go", append(arguments, "attendee-relay/cmd/attendee-relay")...).CombinedOutput() //nolint:gosec // constant but for our own path
+	if err != nil {
+		return fmt.Errorf("building the relay: %w: %s", err, output)
+	}
+	return nil
+}
+
+func (b *bench) makeTemplate(ctx context.Context) error {
+	if err := execute(ctx, b.server.URL("postgres"), "create database "+template); err != nil {
+		return err
+	}
+	settings := fmt.Sprintf("set bench.url = '%s/0s'; set bench.attendees = %d;", b.receiver.url, b.size(attendees))
+	return execute(ctx, b.server.URL(template), settings+demo.Schema+reference+"create extension pg_stat_statements; analyze;")
+}

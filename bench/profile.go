@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// profileSeconds is how long a CPU profile is taken.
+const profileSeconds = 5
+
+// profileAddr is where a relay built with the tag profile shows its profiles.
+const profileAddr = "127.0.0.1:6363"
+
+const statementsSQL = `select format('%s calls  %s ms executing  %s ms planning  %s rows  %s bytes of WAL  %s',
+		calls, round(total_exec_time::numeric, 1), round(total_plan_time::numeric, 1), rows, wal_bytes, regexp_replace(query, '\s+', ' ', 'g'))
+	from pg_stat_statements
+	where dbid = (select oid from pg_database where datname = current_database())
+	order by total_exec_time + total_plan_time desc
+	limit 40`
+
+// writeStatements writes down what Postgres did in this database, where the command line asks for profiles.
+func (d *database) writeStatements(ctx context.Context) error {
+	if d.b.options.profile == "" {
+		return nil
+	}
+	rows, err := d.conn.Query(ctx, statementsSQL)
+	if err != nil {
+		return fmt.Errorf("reading pg_stat_statements: %w", err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("reading pg_stat_statements: %w", err)
+	}
+	return os.WriteFile(filepath.Join(d.b.options.profile, "statements-"+d.name), []byte(strings.Join(lines, "\n")+"\n"), 0o600)
+}
+
+// profileRelay begins to write a CPU profile of the relay, where the command line asks for it.
+func (b *bench) profileRelay(ctx context.Context, r *relay) {
+	if b.options.profile == "" {
+		return
+	}
+	go func() {
+		time.Sleep(500 * time.Millisecond) // its start is not what is looked for
+		if err := b.fetchProfile(ctx, filepath.Join(b.options.profile, fmt.Sprintf("relay-%d.pprof", r.pid()))); err != nil {
+			fmt.Fprintln(os.Stderr, "  no profile:", err)
+		}
+	}()
+}
+
+func (b *bench) fetchProfile(ctx context.Context, path string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
+		fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", profileAddr, profileSeconds), nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	profile, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, profile, 0o600)
+}

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	_ "embed"
-	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -38,20 +37,37 @@ type stored struct {
 	*place
 }
 
+// prior is what the bookkeeping says of the rows that a run of commits names.
+type prior struct {
+	identities, keys []string
+	ledger           *ledger
+	waiting          []*stored
+}
+
+func newPrior(commits []replication.Commit) *prior {
+	k := &prior{}
+	k.identities, k.keys = mentioned(commits)
+	return k
+}
+
+// ask queues the questions; what was answered before is forgotten.
+func (k *prior) ask(q *pgx.Batch) {
+	q.Queue(ledgerReadSQL, k.identities).Query(func(rows pgx.Rows) (err error) {
+		k.ledger, err = collectLedger(rows, len(k.identities))
+		return err
+	})
+	q.Queue(waitingReadSQL, k.identities, k.keys).Query(func(rows pgx.Rows) (err error) {
+		k.waiting, err = pgx.CollectRows(rows, scanStored)
+		return err
+	})
+}
+
 // evaluate finds the commits' acceptances and renders them, inside the reader's snapshot.
-func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit) (*batch, error) {
-	identities, keys := mentioned(commits)
-	l, err := readLedger(ctx, r.reader.conn, identities)
-	if err != nil {
-		return nil, err
-	}
-	waiting, err := readWaiting(ctx, r.reader.conn, identities, keys)
-	if err != nil {
-		return nil, err
-	}
-	b := &batch{identities: identities, ledger: l, settle: interval(r.config.Settle)}
+func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit, k *prior) (*batch, error) {
+	waiting := k.waiting
+	b := &batch{identities: k.identities, ledger: k.ledger, settle: interval(r.config.Settle)}
 	fresh := slices.DeleteFunc(slices.Clone(commits), func(c replication.Commit) bool { return r.inBaseline(&c) })
-	accepted := decideAll(fresh, l, waiting)
+	accepted := decideAll(fresh, k.ledger, waiting)
 	b.accepted = len(accepted)
 	found, queued := queueBehind(waiting, accepted)
 	ready, late, err := r.render(ctx, found)
@@ -70,9 +86,9 @@ func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit) (
 // decideAll applies the commits to the ledger and returns their acceptances in order. These, and those that wait already, are
 // then where the last of the commits has left their rows.
 func decideAll(commits []replication.Commit, l *ledger, waiting []*stored) (accepted []acceptance) {
-	var places []*place
+	places := whereabouts{}
 	for _, w := range waiting {
-		places = append(places, w.place)
+		places.add(w.place)
 	}
 	for i := range commits {
 		n := newNet()
@@ -80,9 +96,9 @@ func decideAll(commits []replication.Commit, l *ledger, waiting []*stored) (acce
 			n.apply(change)
 		}
 		decided := l.decide(&commits[i], n)
-		follow(places, n)
+		places.follow(n)
 		for _, a := range decided {
-			places = append(places, a.place)
+			places.add(a.place)
 		}
 		accepted = append(accepted, decided...)
 	}
@@ -135,19 +151,9 @@ func mentioned(commits []replication.Commit) (identities, keys []string) {
 	return identities, keys
 }
 
-func readWaiting(ctx context.Context, q querier, identities, keys []string) ([]*stored, error) {
-	rows, err := q.Query(ctx, waitingReadSQL, identities, keys)
-	if err != nil {
-		return nil, fmt.Errorf("reading the waiting acceptances: %w", err)
-	}
-	waiting, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*stored, error) {
-		s := &stored{place: &place{}}
-		return s, row.Scan(&s.id, &s.row, &s.key)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the waiting acceptances: %w", err)
-	}
-	return waiting, nil
+func scanStored(row pgx.CollectableRow) (*stored, error) {
+	s := &stored{place: &place{}}
+	return s, row.Scan(&s.id, &s.row, &s.key)
 }
 
 // write queues the statements that store the batch, but for its messages.

@@ -47,20 +47,33 @@ type place struct {
 	touched bool
 }
 
+// whereabouts finds places by the row that is there now.
+type whereabouts map[string][]*place
+
+func (w whereabouts) add(p *place) { w[p.row] = append(w[p.row], p) }
+
 // follow moves places along with their rows' changes in one transaction.
-func follow(places []*place, n *net) {
-	for _, p := range places {
-		r := n.origins[p.row]
-		if r == nil {
+func (w whereabouts) follow(n *net) {
+	var moved []*place
+	for origin, r := range n.origins {
+		places := w[origin]
+		if len(places) == 0 {
 			continue
 		}
+		delete(w, origin)
 		if r.successor != nil {
 			r = r.successor
 		}
-		p.row, p.touched = r.identity, true
-		if key := r.keyAfter(); key != nil {
-			p.key = key
+		for _, p := range places {
+			p.row, p.touched = r.identity, true
+			if key := r.keyAfter(); key != nil {
+				p.key = key
+			}
 		}
+		moved = append(moved, places...)
+	}
+	for _, p := range moved { // only now: rows may have changed places with each other
+		w.add(p)
 	}
 }
 
@@ -78,14 +91,18 @@ type querier interface {
 }
 
 func readLedger(ctx context.Context, q querier, identities []string) (*ledger, error) {
-	l := &ledger{loaded: make(map[string]entry, len(identities)), current: make(map[string]entry, len(identities))}
 	rows, err := q.Query(ctx, ledgerReadSQL, identities)
 	if err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
+	return collectLedger(rows, len(identities))
+}
+
+func collectLedger(rows pgx.Rows, most int) (*ledger, error) {
+	l := &ledger{loaded: make(map[string]entry, most), current: make(map[string]entry, most)}
 	var identity string
 	var key, lsn *string
-	_, err = pgx.ForEachRow(rows, []any{&identity, &key, &lsn}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&identity, &key, &lsn}, func() error {
 		at, err := parseOptionalLSN(lsn)
 		if err != nil {
 			return err

@@ -26,7 +26,7 @@ func (v *Resolver) Lookup(ctx context.Context, keys []string) (map[string][]payl
 func (v *Resolver) lookupInto(ctx context.Context, keys []string, found map[string][]payload) error {
 	var rows map[string][]payload
 	config := v.recorder.config
-	err := v.reader.in(ctx, func(snapshot) (err error) {
+	err := v.reader.in(ctx, nil, func(snapshot) (err error) {
 		rows, err = v.reader.payloads(ctx, keys, config.QueryTimeout, config.DefaultURL)
 		return err
 	})

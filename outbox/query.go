@@ -113,16 +113,35 @@ func invalid(format string, args ...any) *fault.Fault {
 		WithFix("correct SOURCE_QUERY_FILE or SOURCE_QUERY")
 }
 
-// run executes the query for these keys inside conn's open transaction. Everything comes back as text, so that no value
-// passes through another form on its way.
-func (q *query) run(ctx context.Context, conn *pgx.Conn, keys []string) ([]payload, error) {
-	result := conn.PgConn().ExecPrepared(ctx, statementName, [][]byte{arrayLiteral(keys)}, nil, nil)
-	columns := newColumns(result.FieldDescriptions())
-	var payloads []payload
-	for result.NextRow() {
-		payloads = append(payloads, columns.payload(result.Values()))
+// run executes the query for these keys inside conn's open transaction, under these settings, and rolls that back: all in one round
+// trip. After an error the transaction is still to be rolled back. Everything comes back as text, so that no value passes through
+// another form on its way.
+func (q *query) run(ctx context.Context, conn *pgx.Conn, settings [][]byte, keys []string) (payloads []payload, err error) {
+	pipeline := conn.PgConn().StartPipeline(ctx)
+	pipeline.SendQueryParams(payloadSettingsSQL, settings, nil, nil, nil)
+	pipeline.SendQueryPrepared(statementName, [][]byte{arrayLiteral(keys)}, nil, nil)
+	pipeline.SendQueryParams("ROLLBACK", nil, nil, nil, nil)
+	err = pipeline.Sync()
+	for answer := 0; err == nil; answer++ {
+		var results any
+		if results, err = pipeline.GetResults(); err != nil || results == nil {
+			break
+		}
+		result, isResult := results.(*pgconn.ResultReader)
+		if !isResult {
+			continue // the end of the trip
+		}
+		if answer == 1 {
+			columns := newColumns(result.FieldDescriptions())
+			for result.NextRow() {
+				payloads = append(payloads, columns.payload(result.Values()))
+			}
+		}
+		_, err = result.Close()
 	}
-	_, err := result.Close()
+	if closed := pipeline.Close(); err == nil {
+		err = closed
+	}
 	return payloads, err
 }
 

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"strconv"
@@ -12,6 +13,13 @@ import (
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
 	"attendee-relay/internal/secret"
+)
+
+var (
+	//go:embed sql/snapshot.sql
+	snapshotSQL string
+	//go:embed sql/payload_settings.sql
+	payloadSettingsSQL string
 )
 
 // genericKeys is how many keys a plan made once serves well: for an array that it does not know, Postgres plans with ten
@@ -50,24 +58,22 @@ func (r *reader) close(ctx context.Context) {
 	}
 }
 
-// in calls read inside one read-only snapshot.
-func (r *reader) in(ctx context.Context, read func(snapshot) error) error {
+// in takes one read-only snapshot, asks the questions that ask queues in the same round trip, and calls read inside it. ask may be nil.
+func (r *reader) in(ctx context.Context, ask func(*pgx.Batch), read func(snapshot) error) error {
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
+	var text string
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-	batch.Queue("SELECT pg_catalog.pg_current_snapshot()::text")
-	results := r.conn.SendBatch(ctx, batch)
-	_, err := results.Exec()
-	var text string
-	if err == nil {
-		err = results.QueryRow().Scan(&text)
-	}
-	if err = errors.Join(err, results.Close()); err != nil {
-		return fmt.Errorf("taking a snapshot: %w", err)
+	batch.Queue(snapshotSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&text, nil, nil, nil) })
+	if ask != nil {
+		ask(batch)
 	}
 	defer r.rollBack(ctx)
+	if err := r.conn.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("taking a snapshot and reading the bookkeeping in it: %w", err)
+	}
 	taken, err := parseSnapshot(text)
 	if err != nil {
 		return err
@@ -75,9 +81,12 @@ func (r *reader) in(ctx context.Context, read func(snapshot) error) error {
 	return read(taken)
 }
 
-// rollBack ends the transaction, or with it the connection when ctx has ended or ends meanwhile: a server that does not answer
-// must not hold up a caller who has given up waiting for it.
+// rollBack ends the transaction, if it is open still, or with it the connection when ctx has ended or ends meanwhile: a server that
+// does not answer must not hold up a caller who has given up waiting for it.
 func (r *reader) rollBack(ctx context.Context) {
+	if r.conn.IsClosed() || r.conn.PgConn().TxStatus() == 'I' {
+		return
+	}
 	answered, cancel := context.WithTimeout(ctx, postgres.ConnectTimeout)
 	defer cancel()
 	if _, err := r.conn.Exec(answered, "ROLLBACK"); err != nil {
@@ -85,8 +94,8 @@ func (r *reader) rollBack(ctx context.Context) {
 	}
 }
 
-// payloads runs the payload query for keys, for timeout at most, in the snapshot that is open and returns the rows by key. Two rows of a key
-// for the same delivery_key and URL are an error for that key.
+// payloads runs the payload query for keys, for timeout at most, in the snapshot that is open and returns the rows by key. It is the last
+// question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and URL are an error for that key.
 func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Duration, defaultURL string) (map[string][]payload, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -122,12 +131,8 @@ func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Du
 	if len(keys) > genericKeys {
 		plan = "force_custom_plan"
 	}
-	_, err := r.conn.Exec(ctx, "SELECT set_config('statement_timeout', $1, true), set_config('plan_cache_mode', $2, true)",
-		strconv.FormatInt(timeout.Milliseconds(), 10), plan)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := r.query.run(ctx, r.conn, keys)
+	settings := [][]byte{strconv.AppendInt(nil, timeout.Milliseconds(), 10), []byte(plan)}
+	rows, err := r.query.run(ctx, r.conn, settings, keys)
 	switch postgres.Code(err) {
 	case "0A000", "26000":
 		r.forget(ctx)

@@ -20,7 +20,7 @@ func TestReadingEndsWithItsContext(t *testing.T) {
 	for range 2 { // the second time it has to connect again
 		ctx, cancel := context.WithCancel(t.Context())
 		var stalled time.Time
-		err := r.in(ctx, func(snapshot) error {
+		err := r.in(ctx, nil, func(snapshot) error {
 			network.Stall(true, true)
 			stalled = time.Now()
 			time.AfterFunc(50*time.Millisecond, cancel)

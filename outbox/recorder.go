@@ -155,9 +155,10 @@ func (r *Recorder) Advance(ctx context.Context, to pglogrepl.LSN) error {
 // recordBatch records commits that fit into memory in one transaction.
 func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit) error {
 	var b *batch
-	err := r.whenVisible(ctx, commits, func() error {
+	prior := newPrior(commits)
+	err := r.whenVisible(ctx, commits, prior.ask, func() error {
 		var err error
-		b, err = r.evaluate(ctx, commits)
+		b, err = r.evaluate(ctx, commits, prior)
 		return err
 	})
 	if err != nil {
@@ -187,13 +188,13 @@ func (r *Recorder) signal(messages, waiting bool) {
 	}
 }
 
-// whenVisible calls read in a snapshot that shows all of the commits. The stream runs ahead of what other sessions see,
+// whenVisible calls read in a snapshot that shows all of the commits, and in which ask has asked. The stream runs ahead of what other sessions see,
 // for as long as a synchronous standby lags: until then nothing is recorded and nothing is confirmed.
-func (r *Recorder) whenVisible(ctx context.Context, commits []replication.Commit, read func() error) error {
+func (r *Recorder) whenVisible(ctx context.Context, commits []replication.Commit, ask func(*pgx.Batch), read func() error) error {
 	wait, started := time.Millisecond, time.Now()
 	for {
 		visible := false
-		err := r.reader.in(ctx, func(taken snapshot) error {
+		err := r.reader.in(ctx, ask, func(taken snapshot) error {
 			for i := range commits {
 				if !taken.sees(commits[i].XID) {
 					return nil

@@ -214,7 +214,7 @@ func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload
 	ctx, cancel := bounded(ctx, v.recorder.config.QueryTimeout)
 	defer cancel()
 	var rows map[string][]payload
-	err := v.reader.in(ctx, func(snapshot) error {
+	err := v.reader.in(ctx, nil, func(snapshot) error {
 		if err := v.readKeys(ctx, list); err != nil {
 			return err
 		}

@@ -148,7 +148,7 @@ func (r *Recorder) finishSpool(ctx context.Context, commit *replication.Commit) 
 		truncated = &truncates[len(truncates)-1]
 	}
 	r.spooling = nil
-	if err := r.whenVisible(ctx, []replication.Commit{*commit}, func() error { return nil }); err != nil {
+	if err := r.whenVisible(ctx, []replication.Commit{*commit}, nil, func() error { return nil }); err != nil {
 		return err
 	}
 	return r.writer.write(ctx, commit.EndLSN, func(q *pgx.Batch) {

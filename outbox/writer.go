@@ -109,16 +109,45 @@ func (w *writer) lead(ctx context.Context) (phase, lsn string, settings []byte, 
 	return phase, lsn, settings, nil
 }
 
-// write runs the statements that fill queues in one transaction, behind the fence. A checkpoint above 0 is moved there.
+// write runs the statements that fill queues in one transaction, behind the fence, and in one round trip. A checkpoint above 0 is
+// moved there.
 func (w *writer) write(ctx context.Context, checkpoint pglogrepl.LSN, fill func(*pgx.Batch)) error {
-	return w.within(ctx, checkpoint, func(tx pgx.Tx) error {
-		batch := &pgx.Batch{}
-		fill(batch)
-		if batch.Len() == 0 {
-			return nil
-		}
-		return tx.SendBatch(ctx, batch).Close()
-	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("the database did not answer within %v", writeTimeout))
+	defer cancel()
+	conn, err := w.connect(ctx)
+	if err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	batch.Queue("BEGIN")
+	batch.Queue(fenceSQL, w.epoch, checkpoint.String())
+	fill(batch)
+	batch.Queue("COMMIT")
+	if err := fenced(conn.SendBatch(ctx, batch).Close()); err != nil {
+		rollBack(ctx, conn)
+		return fmt.Errorf("recording: %w", err)
+	}
+	return nil
+}
+
+// fenced names the fence's error.
+func fenced(err error) error {
+	if postgres.Code(err) == "22012" {
+		return errFenced
+	}
+	return err
+}
+
+// rollBack ends a transaction that failed, or with it the connection.
+func rollBack(ctx context.Context, conn *pgx.Conn) {
+	if conn.PgConn().TxStatus() == 'I' {
+		return
+	}
+	if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
+		_ = conn.Close(ctx)
+	}
 }
 
 // within runs do in one transaction, behind the fence.
@@ -136,12 +165,8 @@ func (w *writer) within(ctx context.Context, checkpoint pglogrepl.LSN, do func(p
 		return fmt.Errorf("beginning to record: %w", err)
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	fenced, err := tx.Exec(ctx, fenceSQL, w.epoch, checkpoint.String())
-	if err != nil {
-		return fmt.Errorf("passing the fence: %w", err)
-	}
-	if fenced.RowsAffected() == 0 {
-		return errFenced
+	if _, err := tx.Exec(ctx, fenceSQL, w.epoch, checkpoint.String()); err != nil {
+		return fmt.Errorf("passing the fence: %w", fenced(err))
 	}
 	if err := do(tx); err != nil {
 		return fmt.Errorf("recording: %w", err)

@@ -42,10 +42,8 @@ func latency(ctx context.Context, b *bench) (samples []sample, err error) {
 	}
 	// The first message to each endpoint after a start is claimed: all have had one.
 	const warm = 200
-	if err := d.acceptSteadily(ctx, 1, warm, nil); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(d.awaitSettled(ctx, time.Minute), b.receiver.reset(ctx)); err != nil {
+	if err := errors.Join(b.receiver.reset(ctx), d.acceptSteadily(ctx, 1, warm, nil), b.receiver.await(ctx, warm, time.Minute),
+		d.awaitSettled(ctx, time.Minute), b.receiver.reset(ctx)); err != nil {
 		return nil, err
 	}
 	relayBefore, err := cpuOf(r.pid())

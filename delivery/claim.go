@@ -9,7 +9,7 @@ import (
 
 const (
 	// claimBatch is the most messages one claim asks for.
-	claimBatch = 200
+	claimBatch = 500
 	// pollInterval finds what no nudge told of: messages that came due again, and those of another process.
 	pollInterval = time.Second
 	// idleInterval is how often endpoints in trouble are looked for where nothing has failed for trouble.
@@ -17,8 +17,10 @@ const (
 	trouble      = 30 * time.Minute
 	// recording is the end of a lease, in which no request is in flight any more.
 	recording = 2 * time.Second
-	// linger is how long a free place waits for others, so that a backlog is claimed in batches and not one by one.
-	linger = 5 * time.Millisecond
+	// linger is how long a free place waits for others, so that a backlog is claimed in batches and not one by one, lingerInLine how
+	// long while messages wait in line.
+	linger       = 5 * time.Millisecond
+	lingerInLine = 20 * time.Millisecond
 )
 
 // claimUntil claims and starts messages until ctx ends. A claim that is under way then may finish, bounded by requests,
@@ -64,14 +66,14 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	}
 	now := time.Now()
 	d.handover.expire(now)
-	free, trial, trialMore, busy := d.gate.room(now)
-	if free == 0 {
+	room := d.gate.room(now)
+	if room.all == 0 {
 		return nil
 	}
 	perEndpoint := d.pace.bound(d.gate.perEndpoint)
-	d.pace.hold(busy, perEndpoint, now)
-	req := outbox.ClaimRequest{Limit: min(free, claimBatch), Lease: d.lease, PerEndpoint: perEndpoint, Busy: busy,
-		Trial: trial, TrialMore: trialMore}
+	d.pace.hold(room.busy, room.ahead, perEndpoint, now)
+	req := outbox.ClaimRequest{Limit: min(room.all, claimBatch), Free: room.free, Lease: d.lease,
+		PerEndpoint: perEndpoint, Busy: room.busy, Ahead: room.ahead, Trial: room.trial, TrialMore: room.trialMore}
 	messages, err := d.ask(ctx, func(ctx context.Context) ([]outbox.Message, error) { return d.store.Claim(ctx, req) })
 	if err != nil {
 		return err
@@ -107,16 +109,21 @@ func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Messa
 	var left []outbox.Message
 	for i := range messages {
 		m, now := &messages[i], time.Now()
-		if !d.timely(m, now) || !d.gate.take(m, now) {
+		if !d.timely(m, now) {
+			left = append(left, *m)
+			continue
+		}
+		started, waits := d.gate.take(m, now)
+		switch {
+		case started && m.Stale():
+			stale = append(stale, *m)
+		case started:
+			start(*m)
+		case !waits:
 			left = append(left, *m)
 			continue
 		}
 		d.pace.spend(m, now)
-		if m.Stale() {
-			stale = append(stale, *m)
-		} else {
-			start(*m)
-		}
 	}
 	if len(stale) > 0 {
 		d.refresh.stale <- stale // there is room: each message has one of the places in flight
@@ -137,13 +144,42 @@ func (d *Dispatcher) inTime(send func(outbox.Message)) func(outbox.Message) {
 			send(m)
 			return
 		}
-		d.giveBack(m)
+		d.gate.release(&m, time.Now())
 		d.leave(m)
 	}
 }
 
-// giveBack frees the place of a message that is not sent.
-func (d *Dispatcher) giveBack(m outbox.Message) { d.gate.release(&m, time.Now()) }
+// giveBack frees the place of a message that is not sent, for the next in line.
+func (d *Dispatcher) giveBack(send func(outbox.Message)) func(outbox.Message) {
+	return func(m outbox.Message) {
+		d.gate.release(&m, time.Now())
+		d.follow(send)
+	}
+}
+
+// follow sends the messages in line that there are places for.
+func (d *Dispatcher) follow(send func(outbox.Message)) {
+	for {
+		m, ok := d.next()
+		if !ok {
+			return
+		}
+		send(m)
+	}
+}
+
+// next returns a message of the line that has got a place. What must not be sent for now is left.
+func (d *Dispatcher) next() (outbox.Message, bool) {
+	for {
+		now := time.Now()
+		m, ok := d.gate.next(now)
+		if !ok || d.timely(&m, now) && !d.settler.outage.failing.Load() {
+			return m, ok
+		}
+		d.gate.release(&m, now)
+		d.leave(m)
+	}
+}
 
 // leave has leased messages given back by the next claim.
 func (d *Dispatcher) leave(messages ...outbox.Message) {
@@ -159,6 +195,7 @@ func (d *Dispatcher) await(ctx context.Context) {
 	poll := time.NewTimer(pollInterval)
 	defer poll.Stop()
 	var lingered <-chan time.Time
+	var until time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -170,12 +207,12 @@ func (d *Dispatcher) await(ctx context.Context) {
 		case <-d.nudged:
 			return
 		case <-d.gate.signal:
-			now, soon := d.gate.worth()
+			now, after := d.gate.worth()
 			if now {
 				return
 			}
-			if soon && lingered == nil {
-				lingered = time.After(linger)
+			if after > 0 && (lingered == nil || time.Until(until) > after) {
+				lingered, until = time.After(after), time.Now().Add(after)
 			}
 		}
 	}

@@ -108,21 +108,25 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer endRecords()
 	defer d.sender.CloseIdleConnections()
 
-	results := make(chan outbox.Settlement, d.gate.total)
+	results := make(chan outbox.Settlement, max(d.gate.total, settleBatch)) // senders do not wait while a batch is being recorded
 	var settling sync.WaitGroup
 	settling.Go(func() { d.settler.run(records, results) })
 
 	var flying, refreshing sync.WaitGroup
 	send := func(m outbox.Message) {
 		flying.Go(func() {
-			results <- d.deliver(requests, m)
-			d.gate.release(&m, time.Now())
+			for more := true; more; m, more = d.next() {
+				results <- d.deliver(requests, m)
+				d.gate.release(&m, time.Now())
+			}
 		})
 	}
-	refreshing.Go(func() { d.refresh.run(ctx, requests, d.inTime(send), d.giveBack) })
-	d.handover.begin(d.inTime(send))
+	refreshing.Go(func() { d.refresh.run(ctx, requests, d.inTime(send), d.giveBack(send)) })
+	d.handover.begin(d.inTime(send), func() { d.follow(send) })
 	d.claimUntil(ctx, requests, send)
+	d.leave(d.gate.disband()...)
 	d.handover.end(requests)
+	d.leave(d.gate.disband()...)
 	close(d.refresh.stale)
 	refreshing.Wait()
 	_ = d.notSent.release(requests) // others may send them meanwhile; it is tried again
@@ -142,7 +146,7 @@ func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) outbox.Settl
 	if x.fate != delivered {
 		d.failed.Store(time.Now().UnixNano())
 	}
-	d.handover.judge(m.Endpoint, x.fate == delivered)
+	d.leave(d.gate.judge(m.Endpoint, x.fate == delivered, x.Attempt.Duration)...)
 	d.metrics.observe(&m, outcome)
 	d.report(&m, x.Reason, outcome)
 	return outbox.Settlement{Message: m, Outcome: outcome}

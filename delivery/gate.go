@@ -30,46 +30,61 @@ type gate struct {
 	promised bool
 	// freed counts the places worth a claim that became free since the last one.
 	freed int
+	line  line
 }
 
 // lane is one endpoint's share; capped: the last claim took, or found taken, all of it; promised: so did the one before the claim that
 // is under way.
 type lane struct {
+	endpoint         uuid.UUID
 	flying           int
 	capped, promised bool
 	// heard is when its last request ended, or its first began.
 	heard time.Time
+	// waiting messages stand in line for a place, rooms are reserved for more; queued: it has its turn.
+	waiting []outbox.Message
+	rooms   int
+	queued  bool
 }
+
+// held is how many messages the endpoint has here.
+func (l *lane) held() int { return l.flying + len(l.waiting) + l.rooms }
 
 func newGate(total, perEndpoint int) *gate {
 	return &gate{
 		total: total, perEndpoint: perEndpoint,
-		signal: make(chan struct{}, 1), lanes: map[uuid.UUID]*lane{},
+		signal: make(chan struct{}, 1), lanes: map[uuid.UUID]*lane{}, line: line{pulses: map[uuid.UUID]time.Duration{}},
 	}
 }
 
-// room returns how many requests may start, in all and to endpoints on trial, and how many each endpoint has in flight; it
-// begins a new count of places. Endpoints on trial may have half of all places, so that those that answer always have the
-// other half, and only while a quarter is not taken more than one each, so that one new endpoint that hangs is in no other's
-// way. When half are taken, an endpoint that has fallen silent counts as full.
-func (g *gate) room(now time.Time) (free, trial, trialMore int, busy map[uuid.UUID]int) {
+// room is what a claim may take: free places, more in all with those that may wait in line, and of these for endpoints on trial.
+// For each endpoint it says how many messages are here and how many may be, besides its share.
+type room struct {
+	free, all, trial, trialMore int
+	busy, ahead                 map[uuid.UUID]int
+}
+
+// room returns what a claim may take, and begins a new count of places. Endpoints on trial may have half of all places, so that those
+// that answer always have the other half, and only while a quarter is not taken more than one each, so that one new endpoint
+// that hangs is in no other's way. When half are taken, an endpoint that has fallen silent counts as full.
+func (g *gate) room(now time.Time) room {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.freed = 0
-	free = g.total - g.flying
-	trial, trialMore = max(0, (g.total+1)/2-g.probes()-g.trials), max(0, (g.total+3)/4-g.trials)
+	r := room{free: g.total - g.flying, busy: make(map[uuid.UUID]int, len(g.lanes)), ahead: make(map[uuid.UUID]int, len(g.lanes))}
+	r.all = r.free + g.vacancy()
+	r.trial, r.trialMore = min(r.free, max(0, (g.total+1)/2-g.probes()-g.trials)), max(0, (g.total+3)/4-g.trials)
 	g.promised = g.starved
-	g.starved, g.trialStarved = free == 0, trialMore == 0
+	g.starved, g.trialStarved = r.all == 0, r.trialMore == 0
 	scarce := g.scarce()
-	busy = make(map[uuid.UUID]int, len(g.lanes))
 	for endpoint, l := range g.lanes {
-		busy[endpoint] = l.flying
+		r.busy[endpoint], r.ahead[endpoint] = l.held(), g.allowance(endpoint)
 		if scarce && l.silent(now) {
-			busy[endpoint] = g.perEndpoint
+			r.busy[endpoint] = max(r.busy[endpoint], g.perEndpoint+r.ahead[endpoint])
 		}
-		l.promised, l.capped = l.capped, busy[endpoint] >= g.perEndpoint
+		l.promised, l.capped = l.capped, r.busy[endpoint] >= g.perEndpoint+r.ahead[endpoint]
 	}
-	return free, trial, trialMore, busy
+	return r
 }
 
 // scarce: places are.
@@ -92,71 +107,120 @@ func (g *gate) vacant() int {
 	return max(0, min(g.total-g.flying, (g.total+1)/2-g.trials))
 }
 
-// take occupies a place, if there is one.
-func (g *gate) take(m *outbox.Message, now time.Time) bool {
+// take occupies a place, if there is one. If not, and the endpoint is well, a message that is sent for the first time may wait in line.
+func (g *gate) take(m *outbox.Message, now time.Time) (started, waits bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.enter(m.Endpoint, now) {
+	l := g.lane(m.Endpoint, now)
+	switch {
+	case g.fits(l):
+		g.enter(l, now)
+		if m.Standing.Trial {
+			g.trials++
+		}
+		return true, false
+	case m.Standing.Well() && !m.Stale():
+		g.join(l, m)
+		return false, true
+	default:
+		g.forget(l)
+		return false, false
+	}
+}
+
+// reserve keeps a place for a message to an endpoint that answers, or room in the line, if no older one is known to wait.
+func (g *gate) reserve(endpoint uuid.UUID, now time.Time) (place, waits bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.lane(endpoint, now)
+	defer g.forget(l)
+	switch {
+	case g.starved, g.promised, l.capped, l.promised, g.scarce() && l.silent(now):
+		return false, false
+	case g.fits(l):
+		g.enter(l, now)
+		return true, false
+	case l.held() < g.perEndpoint+g.allowance(endpoint) && g.vacancy() > 0:
+		l.rooms++
+		g.line.rooms++
+		return false, true
+	}
+	return false, false
+}
+
+// fill puts a message where room is reserved for it, and reports whether it has a place already.
+func (g *gate) fill(m *outbox.Message, now time.Time) (started bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.lane(m.Endpoint, now)
+	l.rooms--
+	g.line.rooms--
+	if !g.fits(l) || len(l.waiting) > 0 {
+		g.join(l, m)
 		return false
 	}
-	if m.Standing.Trial {
-		g.trials++
-	}
+	g.enter(l, now)
 	return true
 }
 
-// reserve occupies a place for a message to an endpoint that is not on trial, if no older one is known to wait for a place.
-func (g *gate) reserve(endpoint uuid.UUID, now time.Time) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	l := g.lanes[endpoint]
-	if g.starved || g.promised || l != nil && (l.capped || l.promised || g.scarce() && l.silent(now)) {
-		return false
-	}
-	return g.enter(endpoint, now)
-}
-
-func (g *gate) enter(endpoint uuid.UUID, now time.Time) bool {
+func (g *gate) lane(endpoint uuid.UUID, now time.Time) *lane {
 	l := g.lanes[endpoint]
 	if l == nil {
-		l = &lane{heard: now}
+		l = &lane{endpoint: endpoint, heard: now}
+		g.lanes[endpoint] = l
 	}
-	if g.flying >= g.total || l.flying >= g.perEndpoint {
-		return false
+	return l
+}
+
+// forget drops a lane that has nothing.
+func (g *gate) forget(l *lane) {
+	if l.held() == 0 {
+		delete(g.lanes, l.endpoint)
 	}
-	g.lanes[endpoint] = l
+}
+
+func (g *gate) fits(l *lane) bool { return g.flying < g.total && l.flying < g.perEndpoint }
+
+func (g *gate) enter(l *lane, now time.Time) {
+	if l.flying == 0 {
+		l.heard = now
+	}
 	l.flying++
 	g.flying++
-	return true
 }
 
 // release gives a place back.
 func (g *gate) release(m *outbox.Message, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.lanes[m.Endpoint].heard = now
+	l := g.lanes[m.Endpoint]
+	l.heard = now
 	if m.Standing.Trial {
 		g.trials--
 	}
-	g.leave(m.Endpoint, m.Standing.Trial)
-}
-
-// unreserve gives a place back that was reserved and is not used.
-func (g *gate) unreserve(endpoint uuid.UUID) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.leave(endpoint, false)
-}
-
-func (g *gate) leave(endpoint uuid.UUID, trial bool) {
-	l := g.lanes[endpoint]
 	l.flying--
 	g.flying--
-	if l.flying == 0 {
-		delete(g.lanes, endpoint)
-	}
+	g.left(l, 1, m.Standing.Trial)
+}
+
+// unreserve gives places and rooms back that were reserved and are not used.
+func (g *gate) unreserve(endpoint uuid.UUID, places, rooms int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.lanes[endpoint]
+	l.flying -= places
+	g.flying -= places
+	l.rooms -= rooms
+	g.line.rooms -= rooms
+	g.left(l, places+rooms, false)
+}
+
+// left notes that something of a lane has become free.
+func (g *gate) left(l *lane, n int, trial bool) {
+	g.queue(l)
+	g.forget(l)
 	if g.starved || l.capped || g.trialStarved && trial {
-		g.free(1)
+		g.free(n)
 	}
 }
 
@@ -181,7 +245,7 @@ func (g *gate) claimed(req outbox.ClaimRequest, messages []outbox.Message) {
 	}
 	if len(messages) >= req.Limit {
 		g.starved = true
-		g.free(g.total - g.flying)
+		g.free(g.total - g.flying + g.vacancy())
 	}
 	g.trialStarved = g.trialStarved || trials >= req.TrialMore
 	for endpoint, n := range count {
@@ -194,7 +258,7 @@ func (g *gate) claimed(req outbox.ClaimRequest, messages []outbox.Message) {
 			continue
 		}
 		l.capped = true
-		g.free(max(0, places[endpoint]-l.flying))
+		g.free(max(0, places[endpoint]-l.held()))
 	}
 }
 
@@ -209,10 +273,17 @@ func (g *gate) free(places int) {
 	}
 }
 
-// worth reports whether a claim is worth it at once, when places are free for a quarter of what is in flight, or soon,
-// when there is any.
-func (g *gate) worth() (now, soon bool) {
+// worth reports whether a claim is worth it at once, when there is room for a quarter of what is in flight and for as many as wait in
+// line, or when there is any, after a while.
+func (g *gate) worth() (now bool, after time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.freed > 0 && g.freed >= g.flying/4, g.freed > 0
+	switch {
+	case g.freed == 0:
+		return false, 0
+	case g.line.waiting > 0:
+		return g.freed >= max(g.flying/4, g.line.waiting), lingerInLine
+	default:
+		return g.freed >= g.flying/4, linger
+	}
 }

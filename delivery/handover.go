@@ -14,11 +14,8 @@ import (
 // claims must not wait with it.
 const reserveTime = time.Second
 
-// maxAnswering bounds how many endpoints are known; more start anew.
-const maxAnswering = 100_000
-
-// handover takes messages from those who record them, under a lease from the start: they wait for no claim. It gives places away
-// while the claim loop runs and where no older message waits for one. It implements outbox.Senders.
+// handover takes messages from those who record them, under a lease from the start: they wait for no claim. It gives places and room in
+// line away while the claim loop runs and where no older message waits for one. It implements outbox.Senders.
 type handover struct {
 	gate  *gate
 	lease time.Duration
@@ -29,40 +26,24 @@ type handover struct {
 
 	mu   sync.Mutex
 	open bool
-	// start sends a message that has its place; nil: before begin and after end.
-	start func(outbox.Message)
+	// start sends a message that has its place; nil: before begin and after end. follow sends what waits in line where there are
+	// places.
+	start  func(outbox.Message)
+	follow func()
 	// kept are the reservations under way; idle is closed when there are none and will be none.
 	kept map[*reservation]struct{}
 	idle chan struct{}
-	// answering are the endpoints whose last attempt by this process was answered with a 2xx. The others get nothing by hand, and
-	// no place is kept for them that probes and retries need.
-	answering map[uuid.UUID]bool
 }
 
 func newHandover(gate *gate, lease time.Duration, declines func() bool, leave func(...outbox.Message)) *handover {
-	return &handover{gate: gate, lease: lease, declines: declines, leave: leave,
-		kept: map[*reservation]struct{}{}, idle: make(chan struct{}), answering: map[uuid.UUID]bool{}}
+	return &handover{gate: gate, follow: func() {}, lease: lease, declines: declines, leave: leave,
+		kept: map[*reservation]struct{}{}, idle: make(chan struct{})}
 }
 
-// judge notes how an attempt ended.
-func (h *handover) judge(endpoint uuid.UUID, answered bool) {
+func (h *handover) begin(start func(outbox.Message), follow func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case !answered:
-		delete(h.answering, endpoint)
-	case !h.answering[endpoint]:
-		if len(h.answering) >= maxAnswering {
-			clear(h.answering)
-		}
-		h.answering[endpoint] = true
-	}
-}
-
-func (h *handover) begin(start func(outbox.Message)) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.open, h.start = true, start
+	h.open, h.start, h.follow = true, start, follow
 }
 
 // end gives no more places away, and waits until the reservations under way have ended, or ctx has. Nothing is started later.
@@ -97,14 +78,12 @@ func (h *handover) expire(now time.Time) {
 func (h *handover) Reserve(endpoints []uuid.UUID) outbox.Reservation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r := &reservation{handover: h, since: time.Now(), places: map[uuid.UUID]int{}, reserved: make([]bool, len(endpoints))}
+	r := &reservation{handover: h, since: time.Now(), places: map[uuid.UUID]int{}, rooms: map[uuid.UUID]int{}, reserved: make([]bool, len(endpoints))}
 	if !h.open || h.declines() {
 		return r
 	}
 	for i, endpoint := range endpoints {
-		if r.reserved[i] = h.answering[endpoint] && h.gate.reserve(endpoint, r.since); r.reserved[i] {
-			r.places[endpoint]++
-		}
+		r.reserved[i] = h.gate.answers(endpoint) && r.reserve(endpoint)
 	}
 	h.kept[r] = struct{}{}
 	return r

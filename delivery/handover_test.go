@@ -11,12 +11,15 @@ import (
 	"attendee-relay/outbox"
 )
 
+// slowAnswer is so slow that nothing may wait in line for the next one.
+const slowAnswer = 10 * time.Second
+
 // reserve reserves a place for each message, to endpoints that have answered.
 func reserve(d *Dispatcher, list ...outbox.Message) outbox.Reservation {
 	endpoints := make([]uuid.UUID, len(list))
 	for i := range list {
 		endpoints[i] = list[i].Endpoint
-		d.handover.judge(endpoints[i], true)
+		d.gate.judge(endpoints[i], true, slowAnswer)
 	}
 	return d.Senders().Reserve(endpoints)
 }
@@ -214,7 +217,7 @@ func TestAnEndpointThatHasFailedMeanwhileGetsNothing(t *testing.T) {
 		reservation := reserve(r.Dispatcher, m)
 		store.add(m)
 		m = store.lease(m.ID, time.Hour)
-		r.handover.judge(m.Endpoint, false)
+		r.gate.judge(m.Endpoint, false, slowAnswer)
 		reservation.Send([]outbox.Message{m})
 		if reserved, _ := r.Senders().Reserve([]uuid.UUID{m.Endpoint}).Reserved(); reserved[0] {
 			t.Error("there is a place for the next one")
@@ -270,36 +273,41 @@ func TestReservationsThatEndWithTheRelay(t *testing.T) {
 	})
 }
 
+func placed(g *gate, m *outbox.Message, now time.Time) bool {
+	place, _ := g.reserve(m.Endpoint, now)
+	return place
+}
+
 // A place that has just become free belongs to the older messages that the last claim left behind, of that endpoint or of any.
 func TestAFreedPlaceIsTheClaimLoops(t *testing.T) {
 	t.Parallel()
 	now, g := time.Now(), newGate(4, 2)
 	here, there := newMessage("https://here.example"), newMessage("https://there.example")
 	here.Standing.Places = 2
-	_, _, _, busy := g.room(now)
+	busy := g.room(now).busy
 	claimed := []outbox.Message{here, here}
 	for i := range claimed {
 		g.take(&claimed[i], now)
 	}
 	g.claimed(outbox.ClaimRequest{Limit: 4, Busy: busy}, claimed)
 	g.release(&claimed[0], now)
-	if g.reserve(here.Endpoint, now) {
+	if placed(g, &here, now) {
 		t.Error("a place that waiting messages of the endpoint may be claimed for is given away")
 	}
 	g.room(now) // a claim is under way
-	if g.reserve(here.Endpoint, now) {
+	if placed(g, &here, now) {
 		t.Error("a place that waiting messages of the endpoint are being claimed for is given away")
 	}
 	g.claimed(outbox.ClaimRequest{Limit: 4, Busy: busy}, nil)
-	if !g.reserve(here.Endpoint, now) {
+	if !placed(g, &here, now) {
 		t.Error("when nothing is left to be claimed there is no place")
 	}
-	g.unreserve(here.Endpoint)
-	if !g.reserve(there.Endpoint, now) {
+	g.unreserve(here.Endpoint, 1, 0)
+	if !placed(g, &there, now) {
 		t.Error("another endpoint has no place")
 	}
 	g.claimed(outbox.ClaimRequest{Limit: 2, Busy: busy}, claimed)
-	if g.reserve(there.Endpoint, now) {
+	if placed(g, &there, now) {
 		t.Error("a place that waiting messages are claimed for is given away")
 	}
 }

@@ -119,12 +119,12 @@ func TestPaceForgetsEndpointsThatRested(t *testing.T) {
 		p.spend(&outbox.Message{Endpoint: uuid.New()}, noon)
 	}
 	busy := map[uuid.UUID]int{}
-	p.hold(busy, 8, noon)
+	p.hold(busy, nil, 8, noon)
 	if len(p.buckets) != 1000 || len(busy) != 1000 {
 		t.Errorf("%d buckets, %d held back", len(p.buckets), len(busy))
 	}
 	busy = map[uuid.UUID]int{}
-	p.hold(busy, 8, noon.Add(time.Second))
+	p.hold(busy, nil, 8, noon.Add(time.Second))
 	if len(p.buckets) != 0 || len(busy) != 0 {
 		t.Errorf("%d buckets, %d held back", len(p.buckets), len(busy))
 	}

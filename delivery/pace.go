@@ -56,9 +56,12 @@ func (p *pace) limit(recovered, now time.Time) rate.Limit {
 	return min(p.rate, rate.Limit(recoveryRate*math.Exp2(float64(since)/float64(recoveryStep))))
 }
 
-// hold raises busy so far that no more of an endpoint is claimed than may be sent now, and forgets the endpoints that
-// have rested.
-func (p *pace) hold(busy map[uuid.UUID]int, perEndpoint int, now time.Time) {
+// hold raises busy so far that no more of an endpoint is claimed than may be sent now, and nothing ahead, and forgets the endpoints
+// that have rested.
+func (p *pace) hold(busy, ahead map[uuid.UUID]int, perEndpoint int, now time.Time) {
+	if p.rate != rate.Inf {
+		clear(ahead) // what waits in line has had its token
+	}
 	for endpoint, b := range p.buckets {
 		limit := p.limit(b.recovered, now)
 		b.limiter.SetLimitAt(now, limit)
@@ -68,6 +71,7 @@ func (p *pace) hold(busy map[uuid.UUID]int, perEndpoint int, now time.Time) {
 			delete(p.buckets, endpoint)
 			continue
 		}
+		delete(ahead, endpoint)
 		busy[endpoint] = max(busy[endpoint], perEndpoint-max(int(tokens), 0))
 	}
 }

@@ -13,8 +13,8 @@ type reservation struct {
 	handover *handover
 	since    time.Time
 	reserved []bool
-	// places are those that are still reserved.
-	places map[uuid.UUID]int
+	// places, and rooms in the line, are those that are still reserved.
+	places, rooms map[uuid.UUID]int
 }
 
 // Reserved implements outbox.Reservation.
@@ -28,11 +28,11 @@ func (r *reservation) Send(messages []outbox.Message) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range messages {
-		if h.start == nil || !h.answering[messages[i].Endpoint] || !r.take(&messages[i]) {
-			h.leave(messages[i])
-			continue
+		if m := &messages[i]; h.start == nil || !h.gate.answers(m.Endpoint) || !r.secure(m.Endpoint) {
+			h.leave(*m)
+		} else if r.spend(m) {
+			h.start(*m)
 		}
-		h.start(messages[i])
 	}
 	r.end()
 }
@@ -56,20 +56,43 @@ func (r *reservation) end() {
 	}
 }
 
-// take gives a message a place that is reserved, or any other that nobody waits for.
-func (r *reservation) take(m *outbox.Message) bool {
+// reserve keeps a place, or room in the line.
+func (r *reservation) reserve(endpoint uuid.UUID) bool {
+	place, room := r.handover.gate.reserve(endpoint, time.Now())
+	if place {
+		r.places[endpoint]++
+	}
+	if room {
+		r.rooms[endpoint]++
+	}
+	return place || room
+}
+
+// secure makes sure that something is reserved still, or again if nobody waits for it.
+func (r *reservation) secure(endpoint uuid.UUID) bool {
+	return r.places[endpoint] > 0 || r.rooms[endpoint] > 0 || r.reserve(endpoint)
+}
+
+// spend gives a message what is reserved, and reports whether it has a place.
+func (r *reservation) spend(m *outbox.Message) bool {
 	if r.places[m.Endpoint] > 0 {
 		r.places[m.Endpoint]--
 		return true
 	}
-	return r.handover.gate.reserve(m.Endpoint, time.Now())
+	r.rooms[m.Endpoint]--
+	return r.handover.gate.fill(m, time.Now())
 }
 
+// giveBack frees what is still reserved, for those in line.
 func (r *reservation) giveBack() {
 	for endpoint, n := range r.places {
-		for range n {
-			r.handover.gate.unreserve(endpoint)
-		}
+		r.handover.gate.unreserve(endpoint, n, r.rooms[endpoint])
+		delete(r.rooms, endpoint)
+	}
+	for endpoint, n := range r.rooms {
+		r.handover.gate.unreserve(endpoint, 0, n)
 	}
 	clear(r.places)
+	clear(r.rooms)
+	r.handover.follow()
 }

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -62,21 +63,31 @@ func (s *memoryStore) Claim(ctx context.Context, req outbox.ClaimRequest) ([]out
 	}
 	s.claims = append(s.claims, req)
 	now := time.Now()
+	type turn struct {
+		row  *memoryRow
+		turn int
+	}
 	taken := map[uuid.UUID]int{}
-	var claimed []outbox.Message
+	var turns []turn
 	for _, id := range s.order {
 		row := s.rows[id]
 		endpoint := row.message.Endpoint
-		if row.state != outbox.StatePending || row.due.After(now) || len(claimed) == req.Limit ||
-			taken[endpoint] >= req.PerEndpoint-req.Busy[endpoint] {
+		if row.state != outbox.StatePending || row.due.After(now) || taken[endpoint] >= req.PerEndpoint+req.Ahead[endpoint]-req.Busy[endpoint] {
 			continue
 		}
 		taken[endpoint]++
+		turns = append(turns, turn{row, req.Busy[endpoint] + taken[endpoint]})
+	}
+	slices.SortStableFunc(turns, func(a, b turn) int { return a.turn - b.turn })
+	var claimed []outbox.Message
+	for _, t := range turns[:min(len(turns), req.Limit)] {
+		row := t.row
+		endpoint := row.message.Endpoint
 		row.token = uuid.New()
 		row.due = now.Add(req.Lease)
 		row.message.Token, row.message.LeaseEnds = row.token, row.due
 		row.message.Attempts, row.message.Step = len(row.attempts), len(row.attempts)
-		row.message.Standing.Places = req.PerEndpoint
+		row.message.Standing.Places = req.PerEndpoint + req.Ahead[endpoint]
 		claimed = append(claimed, row.message)
 	}
 	return claimed, ctx.Err()

@@ -22,14 +22,16 @@ var (
 
 // ClaimRequest says how much a claim may take.
 type ClaimRequest struct {
-	// Limit is the most messages to take.
-	Limit int
+	// Limit is the most messages to take; Free is the most of them that must be sent at once: those of endpoints that are not well,
+	// and those that were tried before.
+	Limit, Free int
 	// Lease is how long nobody else may take them.
 	Lease time.Duration
 	// PerEndpoint is the most messages of one endpoint that the claimer may hold; Busy counts those it holds already. The
 	// claim takes at most PerEndpoint minus Busy of an endpoint, and of one whose last attempt failed at most one minus Busy.
+	// Ahead is how many more it may hold of an endpoint that is well: they wait for their turn. Only endpoints in Busy are looked up in it.
 	PerEndpoint int
-	Busy        map[uuid.UUID]int
+	Busy, Ahead map[uuid.UUID]int
 	// Trial is the most messages of endpoints on trial to take, TrialMore the most while they hold more than one each.
 	Trial, TrialMore int
 }
@@ -37,13 +39,14 @@ type ClaimRequest struct {
 // Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an earlier
 // acceptance is never sent after a later one. It takes none of endpoints that are paused or disabled.
 func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, error) {
-	busy, held := make([]uuid.UUID, 0, len(request.Busy)), make([]int32, 0, len(request.Busy))
+	busy := make([]uuid.UUID, 0, len(request.Busy))
+	held, ahead := make([]int32, 0, len(request.Busy)), make([]int32, 0, len(request.Busy))
 	for endpoint, n := range request.Busy {
-		busy, held = append(busy, endpoint), append(held, int32(n)) //nolint:gosec // at most DELIVERY_CONCURRENCY
+		busy, held, ahead = append(busy, endpoint), append(held, int32(n)), append(ahead, int32(request.Ahead[endpoint])) //nolint:gosec // thousands
 	}
 	return q.lease(ctx, "claiming messages", request.Lease, func(token uuid.UUID) statement {
 		return statement{claimSQL, []any{request.Limit, interval(request.Lease), request.PerEndpoint, busy, held, token,
-			q.deployment, request.Trial, interval(RecoveryTime), request.TrialMore}}
+			q.deployment, request.Trial, interval(RecoveryTime), request.TrialMore, ahead, request.Free}}
 	})
 }
 

@@ -48,7 +48,7 @@ func (q *Queue) judge(settlements []Settlement) judgements {
 			j = &judgement{url: message.URL, well: !q.ailing[message.Endpoint]}
 			all[message.Endpoint] = j
 		}
-		j.well = j.well && message.Standing.well()
+		j.well = j.well && message.Standing.Well()
 		j.probed, j.wait = j.probed || message.Standing.Probe, max(j.wait, outcome.asked)
 		switch outcome.effect {
 		case effectAnswered:

@@ -77,7 +77,8 @@ type Standing struct {
 	Probe bool
 }
 
-func (s Standing) well() bool { return !s.Trial && !s.Recovering && !s.Probe }
+// Well reports whether the endpoint answered last and was not paused of late.
+func (s Standing) Well() bool { return !s.Trial && !s.Recovering && !s.Probe }
 
 // Attempt is what happened in one HTTP attempt.
 type Attempt struct {

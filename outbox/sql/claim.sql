@@ -2,14 +2,15 @@
 -- WAL: a copy sends nothing.
 --
 -- Endpoint by endpoint, each for itself: it looks at no more of an endpoint's messages than the endpoint has places for, so
--- that the backlog of one neither hides the others nor is read again and again. An endpoint has $3 places, less what is in
--- flight already ($5), and one if its last attempt failed, or if it comes back after a pause and the claimer does not say what
+-- that the backlog of one neither hides the others nor is read again and again. An endpoint has $3 places, and $11 more in line if it
+-- is well, less what the claimer holds already ($5), and one if its last attempt failed, or if it comes back after a pause and the claimer does not say what
 -- is in flight; where it does, it knows of the slower pace that the endpoint has for $9. Those without a 2xx since their last
 -- failure, or ever, are on trial: all together have $8 places, and more than one each only in the first $10 of them.
 -- First attempts go before retries, and every endpoint's first message before anybody's second. Of an attendee's messages to
--- one endpoint only the oldest is taken, so that they keep their order.
+-- one endpoint only the oldest is taken, so that they keep their order. What cannot wait in line is at most $12.
 --
--- Where many more endpoints than there are places have something due, one message of each is enough to choose from.
+-- Where the places are many more than what is to be taken, each endpoint that is well shows its share and as much again to choose from:
+-- as many as that are its places then.
 --
 -- Each step is a loop over an index, whatever the statistics say: they are older than the backlog that has to be claimed.
 WITH RECURSIVE ours AS (
@@ -25,12 +26,14 @@ WITH RECURSIVE ours AS (
            coalesce(b.held, 0) AS held,
            NOT k.proven AS trial,
            k.recovering,
-           CASE WHEN k.failing THEN 1 ELSE $3::int END AS places
+           k.well,
+           CASE WHEN k.failing THEN 1 WHEN k.well THEN $3::int + coalesce(b.ahead, 0) ELSE $3::int END AS places
       FROM waiting w
-      LEFT JOIN unnest($4::uuid[], $5::int[]) AS b (endpoint, held) ON b.endpoint = w.endpoint
+      LEFT JOIN unnest($4::uuid[], $5::int[], $11::int[]) AS b (endpoint, held, ahead) ON b.endpoint = w.endpoint
      CROSS JOIN LATERAL (
            SELECT coalesce(bool_and(e.state IN ('active', 'recovering')), true) AS open,
                   coalesce(bool_and(e.proven AND e.failures = 0), false) AS proven,
+                  coalesce(bool_and(e.proven AND e.failures = 0 AND e.state = 'active'), false) AS well,
                   coalesce(bool_or(e.failures > 0 OR r.recovering AND b.held IS NULL), false) AS failing,
                   max(extract(epoch FROM now() - e.since)::float8) FILTER (WHERE r.recovering) AS recovering
              FROM attendee_relay.endpoint e
@@ -41,25 +44,26 @@ WITH RECURSIVE ours AS (
     SELECT e.*, r.room
       FROM endpoint e
      CROSS JOIN LATERAL (SELECT least(e.places - e.held, $1::int, CASE WHEN e.trial THEN $10::int + (e.held = 0)::int END) AS room) r
-     WHERE r.room > 0
-), crowded AS MATERIALIZED (
-    SELECT CASE WHEN (SELECT count(*) FROM open) < 2 * $1::int THEN false
-                ELSE (SELECT count(*)
-                        FROM (SELECT FROM open o
-                               WHERE NOT o.trial
-                                 AND (EXISTS (SELECT FROM attendee_relay.pending p
-                                               WHERE p.endpoint = o.endpoint AND NOT p.retry AND p.due_at <= now()
-                                                 AND (p.lease_ends <= now()) IS NOT FALSE)
-                                      OR EXISTS (SELECT FROM attendee_relay.pending p
-                                                  WHERE p.endpoint = o.endpoint AND p.retry AND p.due_at <= now()
-                                                    AND (p.lease_ends <= now()) IS NOT FALSE))
-                               LIMIT 2 * $1::int) due) >= 2 * $1::int END AS crowded
+     WHERE r.room > 0 AND (e.well OR $12::int > 0)
+), share AS MATERIALIZED (
+    SELECT CASE WHEN (SELECT sum(room) FROM open) <= 4 * $1::int THEN $1::int
+                ELSE greatest(1, 2 * $1::int
+                       / (SELECT greatest(1, count(*))
+                            FROM (SELECT FROM open o
+                                   WHERE NOT o.trial
+                                     AND (EXISTS (SELECT FROM attendee_relay.pending p
+                                                   WHERE p.endpoint = o.endpoint AND NOT p.retry AND p.due_at <= now()
+                                                     AND (p.lease_ends <= now()) IS NOT FALSE)
+                                          OR EXISTS (SELECT FROM attendee_relay.pending p
+                                                      WHERE p.endpoint = o.endpoint AND p.retry AND p.due_at <= now()
+                                                        AND (p.lease_ends <= now()) IS NOT FALSE))
+                                   LIMIT 2 * $1::int) due)) END AS most
 ), candidate AS MATERIALIZED (
-    SELECT e.trial, c.place, c.retry, c.due_at, c.id,
+    SELECT e.trial, c.retry OR NOT e.well AS urgent, c.place, c.retry, c.due_at, c.id,
            e.held + row_number() OVER (PARTITION BY e.endpoint ORDER BY c.retry, c.due_at, c.id) AS turn
-      FROM (SELECT o.endpoint, o.trial, o.held, CASE WHEN c.crowded AND NOT o.trial THEN 1 ELSE o.room END AS room
+      FROM (SELECT o.endpoint, o.trial, o.well, o.held, CASE WHEN o.trial THEN o.room ELSE least(o.room, s.most) END AS room
               FROM open o
-             CROSS JOIN crowded c) e
+             CROSS JOIN share s) e
      CROSS JOIN LATERAL (
            (SELECT p.ctid AS place, p.retry, p.due_at, p.id
               FROM attendee_relay.pending p
@@ -81,9 +85,11 @@ WITH RECURSIVE ours AS (
            LIMIT e.room) c
 ), chosen AS MATERIALIZED (
     SELECT c.place
-      FROM (SELECT c.*, row_number() OVER (PARTITION BY c.trial ORDER BY c.retry, c.turn, c.due_at, c.id) AS position
+      FROM (SELECT c.*, row_number() OVER (PARTITION BY c.trial ORDER BY c.retry, c.turn, c.due_at, c.id) AS position,
+                   row_number() OVER (PARTITION BY c.urgent ORDER BY c.retry, c.turn, c.due_at, c.id) AS urgency
               FROM candidate c) c
-     WHERE NOT c.trial OR c.position <= CASE c.turn WHEN 1 THEN $8::int ELSE $10::int END
+     WHERE (NOT c.trial OR c.position <= CASE c.turn WHEN 1 THEN $8::int ELSE $10::int END)
+       AND (NOT c.urgent OR c.urgency <= $12::int)
      ORDER BY c.retry, c.turn, c.due_at, c.id
      LIMIT $1::int
 ), locked AS MATERIALIZED (
@@ -98,7 +104,8 @@ WITH RECURSIVE ours AS (
     RETURNING p.id, p.endpoint, p.lane, p.attempts, p.step, p.retry
 )
 SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), coalesce(m.payload, ''), l.attempts, l.step,
-       m.committed_at, l.retry, e.trial, coalesce(e.recovering, -1), e.places,
+       m.committed_at, l.retry, e.trial, coalesce(e.recovering, -1),
+       CASE WHEN e.trial THEN e.places ELSE least(e.places, e.held + (SELECT most FROM share)) END,
        EXISTS (SELECT FROM attendee_relay.pending older
                 WHERE older.lane = l.lane AND older.id < l.id
                   AND (older.attempts > 0 OR EXISTS (SELECT FROM attendee_relay.endpoint o

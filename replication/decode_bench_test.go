@@ -29,7 +29,7 @@ func attendeesRelation() []byte {
 
 // attendee writes one row of it, with parent_id NULL.
 func attendee(m []byte) []byte {
-	m = tuple(m, "1234567", "234", "345", "1", "", "Johanna", "Doe", "johanna.doe@example.org", "Accepted",
+	m = appendTuple(m, "1234567", "234", "345", "1", "", "Johanna", "Doe", "johanna.doe@example.org", "Accepted",
 		"2026-02-03 04:05:06.789012+00", "2026-02-03 05:06:07.890123+00")
 	empty := []byte("t\x00\x00\x00\x00")
 	return bytes.Replace(m, empty, []byte{'n'}, 1)

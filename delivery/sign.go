@@ -64,7 +64,7 @@ func (s *signer) signature(m *outbox.Message, timestamp string) (string, error) 
 		if err != nil {
 			return "", err
 		}
-		return string(newMAC(key).append(nil, m, timestamp)), nil
+		return string(newMAC(key).append(make([]byte, 0, signatureSize), m, timestamp)), nil
 	}
 	var value []byte
 	for _, pool := range s.shared {
@@ -75,6 +75,8 @@ func (s *signer) signature(m *outbox.Message, timestamp string) (string, error) 
 		}
 		mac := pool.Get().(*mac)
 		value = mac.append(value, m, timestamp)
+		// After and not before: the first one keeps the key's state, for which a secret that signs once has no use.
+		mac.hash.Reset()
 		pool.Put(mac)
 	}
 	return string(value), nil
@@ -83,21 +85,23 @@ func (s *signer) signature(m *outbox.Message, timestamp string) (string, error) 
 // signatureSize is "v1,", the base64 of a SHA-256, and the space before the next.
 const signatureSize = 3 + 44 + 1
 
-// mac is one keyed hash with the room it works in. It is not safe for concurrent use.
+// headSize is room for "id.timestamp." with the ids that outbox makes; a longer one finds its own.
+const headSize = 64
+
+// mac is one keyed hash with the room it works in. It makes one signature; its hash is to be reset before the next. It is
+// not safe for concurrent use.
 type mac struct {
 	hash hash.Hash
-	head []byte
-	sum  []byte
+	head [headSize]byte
+	sum  [sha256.Size]byte
 }
 
 func newMAC(key []byte) *mac { return &mac{hash: hmac.New(sha256.New, key)} }
 
 // append adds the signature of "id.timestamp.payload" to value.
 func (c *mac) append(value []byte, m *outbox.Message, timestamp string) []byte {
-	c.head = append(append(append(append(c.head[:0], m.ID...), '.'), timestamp...), '.')
-	c.hash.Reset()
-	c.hash.Write(c.head)
+	head := append(append(append(append(c.head[:0], m.ID...), '.'), timestamp...), '.')
+	c.hash.Write(head)
 	c.hash.Write(m.Payload)
-	c.sum = c.hash.Sum(c.sum[:0])
-	return base64.StdEncoding.AppendEncode(append(value, "v1,"...), c.sum)
+	return base64.StdEncoding.AppendEncode(append(value, "v1,"...), c.hash.Sum(c.sum[:0]))
 }

@@ -94,21 +94,6 @@ func TestSignatureOfConcurrentMessagesIsTheirOwn(t *testing.T) {
 	all.Wait()
 }
 
-func BenchmarkSignature(b *testing.B) {
-	payload := []byte(strings.Repeat("x", 800))
-	for name, own := range map[string]string{"shared": "", "own": vectorSecret} {
-		b.Run(name, func(b *testing.B) {
-			s := mustSigner(b, vectorSecret)
-			m := newMessage("https://example.org")
-			m.Payload, m.Secret = payload, secret.New(own)
-			b.ReportAllocs()
-			for b.Loop() {
-				_, _ = s.signature(&m, vectorTimestamp)
-			}
-		})
-	}
-}
-
 func mustSigner(t testing.TB, texts ...string) *signer {
 	t.Helper()
 	var secrets []secret.String

@@ -15,6 +15,7 @@ type assembler struct {
 	layout   *layout
 	open     *Commit
 	partSize int
+	change   rowMessage
 }
 
 // layout says at which places of a tuple the columns stand that are read.
@@ -38,6 +39,12 @@ func (a *assembler) inTransaction() bool { return a.open != nil }
 // take reads one message. It returns a commit when the message ends one, a part when the open transaction has grown to
 // PartSize changes, and else nil.
 func (a *assembler) take(data []byte) (*Commit, error) {
+	if op := rowOp(data); op != 0 {
+		if err := a.change.read(op, data); err != nil {
+			return nil, fmt.Errorf("parsing a message of the stream: %w", err)
+		}
+		return a.row(&a.change)
+	}
 	message, err := parse(data)
 	if err != nil {
 		return nil, fmt.Errorf("parsing a message of the stream: %w", err)
@@ -52,12 +59,6 @@ func (a *assembler) take(data []byte) (*Commit, error) {
 		return nil, a.relation(m)
 	case *pglogrepl.TruncateMessage:
 		return a.truncate(m)
-	case *pglogrepl.InsertMessage:
-		return a.row(m.RelationID, Insert, nil, m.Tuple)
-	case *pglogrepl.UpdateMessage:
-		return a.row(m.RelationID, Update, m.OldTuple, m.NewTuple)
-	case *pglogrepl.DeleteMessage:
-		return a.row(m.RelationID, Delete, m.OldTuple, nil)
 	default:
 		return nil, nil // origins, types: nothing that is read here
 	}
@@ -125,59 +126,61 @@ func (a *assembler) truncate(m *pglogrepl.TruncateMessage) (*Commit, error) {
 	return a.add(Change{Op: Truncate})
 }
 
-func (a *assembler) row(relation uint32, op Op, before, after *pglogrepl.TupleData) (*Commit, error) {
-	if relation != a.source.OID {
+func (a *assembler) row(m *rowMessage) (*Commit, error) {
+	if m.relation != a.source.OID {
 		return nil, nil
 	}
 	if a.layout == nil {
 		return nil, fmt.Errorf("the stream has a change of %s before its description", a.source.Name())
 	}
-	change := Change{Op: op}
+	change := Change{Op: m.op}
 	var err error
-	if op == Delete {
-		change.Identity, err = a.identity(before, nil)
+	if m.op == Delete {
+		change.Identity, err = a.identity(m.before, nil)
 		if err != nil {
 			return nil, err
 		}
 		return a.add(change)
 	}
-	if change.Identity, err = a.identity(after, before); err != nil {
+	if change.Identity, err = a.identity(m.after, m.before); err != nil {
 		return nil, err
 	}
-	if before != nil {
-		change.Previous, err = a.identity(before, nil)
+	if m.before != nil {
+		change.Previous, err = a.identity(m.before, nil)
 		if err != nil {
 			return nil, err
 		}
-	} else if op == Update {
+	} else if m.op == Update {
 		change.Previous = change.Identity
 	}
-	if change.Key, err = tupleValue(after, a.layout.key, before); err != nil {
+	key, err := m.after.field(a.layout.key, m.before)
+	if err != nil {
 		return nil, err
 	}
-	if change.Status, err = a.status(after, before); err != nil {
+	change.Key = key.value()
+	status, err := m.after.field(a.layout.status, m.before)
+	if err != nil {
+		return nil, err
+	}
+	if change.Status, err = a.status(status); err != nil {
 		return nil, err
 	}
 	return a.add(change)
 }
 
-// status says whether a new tuple's row is accepted.
-func (a *assembler) status(after, before *pglogrepl.TupleData) (Status, error) {
-	value, err := tupleValue(after, a.layout.status, before)
-	if err != nil {
-		return NotAccepted, err
-	}
+// status says whether a row with this status is accepted.
+func (a *assembler) status(f field) (Status, error) {
 	switch {
-	case value.Kind == Unchanged:
+	case f.kind == pglogrepl.TupleDataTypeToast:
 		return StatusUnchanged, nil
-	case value.Kind != Present:
+	case f.kind != pglogrepl.TupleDataTypeText:
 		return NotAccepted, nil
-	case a.accepted[value.Text]:
+	case a.accepted[string(f.text)]:
 		return Accepted, nil
-	case a.source.Labels != nil && !a.known(value.Text):
+	case a.source.Labels != nil && !a.known(string(f.text)):
 		// Renamed, an accepted value would look like one that is not.
 		d := newDrift("the status of %s has a value that its type did not have when the catalog was read: a value was added or renamed", a.source.Name())
-		d.label = value.Text
+		d.label = string(f.text)
 		return NotAccepted, d
 	default:
 		return NotAccepted, nil
@@ -204,42 +207,23 @@ func (a *assembler) add(change Change) (*Commit, error) {
 	return &part, nil
 }
 
-// identity returns the row's identity in the form of Source.IdentitySQL. A value that the new tuple leaves out as an
-// unchanged TOAST value stands in the old one.
-func (a *assembler) identity(tuple, old *pglogrepl.TupleData) (string, error) {
+// identity returns the row's identity in the form of Source.IdentitySQL.
+func (a *assembler) identity(row, old *tuple) (string, error) {
 	fields := make([]string, len(a.layout.identity))
 	for i, at := range a.layout.identity {
-		value, err := tupleValue(tuple, at, old)
+		f, err := row.field(at, old)
 		if err != nil {
 			return "", err
 		}
-		if value.Kind != Present {
+		if f.kind != pglogrepl.TupleDataTypeText {
 			return "", newDrift("a change of %s has no value for its identity column %q: its REPLICA IDENTITY was changed", a.source.Name(), a.source.Identity[i].Name)
 		}
-		fields[i] = value.Text
+		fields[i] = string(f.text)
 	}
 	if len(fields) == 1 {
 		return fields[0], nil
 	}
 	return rowText(fields), nil
-}
-
-func tupleValue(tuple *pglogrepl.TupleData, at int, old *pglogrepl.TupleData) (Value, error) {
-	if tuple == nil || at >= len(tuple.Columns) {
-		return Value{}, fmt.Errorf("a change in the stream has fewer columns than its table")
-	}
-	switch column := tuple.Columns[at]; column.DataType {
-	case pglogrepl.TupleDataTypeText:
-		return TextValue(string(column.Data)), nil
-	case pglogrepl.TupleDataTypeToast:
-		// The old tuple under REPLICA IDENTITY FULL, or with a key column, carries the whole value.
-		if old != nil && at < len(old.Columns) && old.Columns[at].DataType == pglogrepl.TupleDataTypeText {
-			return TextValue(string(old.Columns[at].Data)), nil
-		}
-		return Value{Kind: Unchanged}, nil
-	default:
-		return Value{Kind: Null}, nil
-	}
 }
 
 // rowText writes fields as Postgres writes a row: record_out of PostgreSQL 14-18 quotes a field that is empty or holds a

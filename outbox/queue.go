@@ -62,28 +62,24 @@ func (q *Queue) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v", queueTimeout))
 }
 
-// collect runs statements in one transaction and collects the rows of the first. The commit waits for no synchronous
-// standby: what a promotion takes back is a lease or an outcome, and the message is sent again with the same id.
-func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T], first statement, others ...statement) ([]T, error) {
+// collect runs a statement and collects its rows, as transact does.
+func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T], s statement) (list []T, err error) {
+	err = transact(ctx, pool, func(b *pgx.Batch) {
+		b.Queue(s.sql, s.args...).Query(func(rows pgx.Rows) (err error) {
+			list, err = pgx.CollectRows(rows, row)
+			return err
+		})
+	})
+	return list, err
+}
+
+// transact runs the statements that fill queues in one transaction and one round trip. The commit waits for no synchronous standby:
+// what a promotion takes back is a lease or an outcome, and the message is sent again with the same id.
+func transact(ctx context.Context, pool *pgxpool.Pool, fill func(*pgx.Batch)) error {
 	batch := &pgx.Batch{} // without a BEGIN all are one transaction
 	batch.Queue(queueSettingsSQL)
-	batch.Queue(first.sql, first.args...)
-	for _, s := range others {
-		batch.Queue(s.sql, s.args...)
-	}
-	results := pool.SendBatch(ctx, batch)
-	_, err := results.Exec()
-	var list []T
-	if err == nil {
-		var rows pgx.Rows
-		if rows, err = results.Query(); err == nil {
-			list, err = pgx.CollectRows(rows, row)
-		}
-	}
-	if closed := results.Close(); err == nil {
-		err = closed // that of another statement, or the commit's
-	}
-	return list, err
+	fill(batch)
+	return pool.SendBatch(ctx, batch).Close()
 }
 
 // suspect gives up all connections when one could not be talked on: the others lead to the same server, and each that is

@@ -1,9 +1,11 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +15,12 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-//go:embed sql/settle.sql
-var settleSQL string
+var (
+	//go:embed sql/settle.sql
+	settleSQL string
+	//go:embed sql/settle_delivered.sql
+	settleDeliveredSQL string
+)
 
 // Settled says what became of a batch of settlements.
 type Settled struct {
@@ -62,13 +68,86 @@ func (q *Queue) settle(ctx context.Context, settlements []Settlement) (Settled, 
 	ctx, cancel := q.bounded(ctx)
 	defer cancel()
 	judged := q.judge(settlements)
-	applied, err := collect(ctx, q.pool, pgx.RowTo[int], settling(settlements), judged.statements(q.breaker)...)
+	applied, elsewhere, err := q.record(ctx, settlements, judged)
+	if err == nil && len(elsewhere) > 0 {
+		var late int
+		late, err = q.recordAny(ctx, elsewhere)
+		applied += late
+	}
 	if err != nil {
 		q.suspect(err)
 		return Settled{}, fmt.Errorf("settling %d messages: %w", len(settlements), postgres.Safe(err))
 	}
 	q.remember(judged)
-	return Settled{Applied: applied[0], Refused: len(settlements) - applied[0]}, nil
+	return Settled{Applied: applied, Refused: len(settlements) - applied}, nil
+}
+
+// record writes settlements and judgements down in one transaction, and returns the 2xx whose messages were not found where they had
+// been sent to.
+func (q *Queue) record(ctx context.Context, settlements []Settlement, judged judgements) (applied int, elsewhere []Settlement, err error) {
+	delivered, others := apart(settlements)
+	found := map[int64]bool{}
+	err = transact(ctx, q.pool, func(b *pgx.Batch) {
+		if len(delivered) > 0 {
+			s := settlingDelivered(delivered)
+			b.Queue(s.sql, s.args...).Query(func(rows pgx.Rows) error {
+				var id int64
+				_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+					found[id] = true
+					return nil
+				})
+				return err
+			})
+		}
+		if len(others) > 0 {
+			s := settling(others)
+			b.Queue(s.sql, s.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&applied) })
+		}
+		for _, s := range judged.statements(q.breaker) {
+			b.Queue(s.sql, s.args...)
+		}
+	})
+	for _, s := range delivered {
+		if !found[s.Message.Row] {
+			elsewhere = append(elsewhere, s)
+		}
+	}
+	return applied + len(delivered) - len(elsewhere), elsewhere, err
+}
+
+// recordAny writes settlements down wherever their messages are now.
+func (q *Queue) recordAny(ctx context.Context, settlements []Settlement) (applied int, err error) {
+	counts, err := collect(ctx, q.pool, pgx.RowTo[int], settling(settlements))
+	if err != nil {
+		return 0, err
+	}
+	return counts[0], nil
+}
+
+// apart takes the 2xx apart, in the order of their messages, so that two settlers lock the same rows in the same order.
+func apart(settlements []Settlement) (delivered, others []Settlement) {
+	for _, s := range settlements {
+		if s.Outcome.state == StateDelivered {
+			delivered = append(delivered, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	slices.SortFunc(delivered, func(a, b Settlement) int { return cmp.Compare(a.Message.Row, b.Message.Row) })
+	return delivered, others
+}
+
+func settlingDelivered(settlements []Settlement) statement {
+	n := len(settlements)
+	ids, endpoints, started := make([]int64, n), make([]uuid.UUID, n), make([]time.Time, n)
+	durations, statuses, responses := make([]int32, n), make([]int32, n), make([]*string, n)
+	for i := range settlements {
+		m, a := &settlements[i].Message, &settlements[i].Outcome.attempt
+		ids[i], endpoints[i], started[i] = m.Row, m.Endpoint, a.StartedAt
+		durations[i], statuses[i] = int32(a.Duration.Milliseconds()), int32(a.Status) //nolint:gosec // bounded by DELIVERY_TIMEOUT; three digits
+		responses[i] = optional(a.Response)
+	}
+	return statement{settleDeliveredSQL, []any{ids, endpoints, started, durations, statuses, responses}}
 }
 
 func settling(settlements []Settlement) statement {

@@ -51,12 +51,14 @@ WITH RECURSIVE ours AS (
                        / (SELECT greatest(1, count(*))
                             FROM (SELECT FROM open o
                                    WHERE NOT o.trial
-                                     AND (EXISTS (SELECT FROM attendee_relay.pending p
-                                                   WHERE p.endpoint = o.endpoint AND NOT p.retry AND p.due_at <= now()
-                                                     AND (p.lease_ends <= now()) IS NOT FALSE)
-                                          OR EXISTS (SELECT FROM attendee_relay.pending p
-                                                      WHERE p.endpoint = o.endpoint AND p.retry AND p.due_at <= now()
-                                                        AND (p.lease_ends <= now()) IS NOT FALSE))
+                                     AND ((SELECT p.id FROM attendee_relay.pending p
+                                            WHERE p.endpoint = o.endpoint AND NOT p.retry AND p.due_at <= now()
+                                              AND (p.lease_ends <= now()) IS NOT FALSE
+                                            ORDER BY p.endpoint, p.retry, p.due_at LIMIT 1) IS NOT NULL
+                                          OR (SELECT p.id FROM attendee_relay.pending p
+                                               WHERE p.endpoint = o.endpoint AND p.retry AND p.due_at <= now()
+                                                 AND (p.lease_ends <= now()) IS NOT FALSE
+                                               ORDER BY p.endpoint, p.retry, p.due_at LIMIT 1) IS NOT NULL)
                                    LIMIT 2 * $1::int) due)) END AS most
 ), candidate AS MATERIALIZED (
     SELECT e.trial, c.retry OR NOT e.well AS urgent, c.place, c.retry, c.due_at, c.id,

@@ -29,7 +29,7 @@ WITH made AS (
      WHERE endpoint IS NOT NULL
 ), sorted AS (
     SELECT id, message_id, lane, endpoint,
-           message_id = ANY ($13::text[])
+           message_id IN (SELECT unnest($13::text[])) -- hashed, where = ANY would look at each
            AND row_number() OVER (PARTITION BY lane, endpoint ORDER BY id) = 1
            AND bool_and(well) OVER (PARTITION BY lane ORDER BY id) AS leased
       FROM standing

@@ -12,9 +12,13 @@ const (
 	// lineTime is how long a leased message may have to wait for a place, as far as can be foreseen: as many wait as are
 	// sent in that time.
 	lineTime = 500 * time.Millisecond
-	// lineMost and lineBytes bound the messages that wait, and what their bodies take of memory.
-	lineMost  = 1024
+	// lineMost and lineBytes bound the messages that wait, and what their bodies take of memory; laneMost those to one endpoint,
+	// which so never takes all the room there is.
+	lineMost  = 4096
+	laneMost  = lineMost / 4
 	lineBytes = 8 << 20
+	// quick senders send as many in lineTime, and so are worth waiting for.
+	quick = 1000
 	// maxPulses bounds how many endpoints are known; more start anew.
 	maxPulses = 100_000
 )
@@ -32,6 +36,8 @@ type line struct {
 	pulses map[uuid.UUID]time.Duration
 	// pulse is that of all together.
 	pulse time.Duration
+	// eased wakes who waits for the line to become short.
+	eased chan struct{}
 }
 
 // average moves an average by an eighth towards what was seen last.
@@ -65,17 +71,17 @@ func (g *gate) answers(endpoint uuid.UUID) bool {
 	return g.line.pulses[endpoint] > 0
 }
 
-// within returns how many requests end in lineTime, so many at a time.
-func within(places int, pulse time.Duration) int {
+// within returns how many requests end in lineTime, so many at a time; at most most.
+func within(places int, pulse time.Duration, most int64) int {
 	if pulse == 0 {
 		return 0
 	}
-	return int(min(lineMost, int64(places)*int64(lineTime/pulse)))
+	return int(min(most, int64(places)*int64(lineTime/pulse)))
 }
 
 // allowance returns how many messages of an endpoint may wait.
 func (g *gate) allowance(endpoint uuid.UUID) int {
-	return within(g.perEndpoint, g.line.pulses[endpoint])
+	return within(g.perEndpoint, g.line.pulses[endpoint], laneMost)
 }
 
 // vacancy returns how many more messages may wait in all.
@@ -83,7 +89,7 @@ func (g *gate) vacancy() int {
 	if g.line.bytes >= lineBytes {
 		return 0
 	}
-	return max(0, within(g.total, g.line.pulse)-g.line.waiting-g.line.rooms)
+	return max(0, within(g.total, g.line.pulse, lineMost)-g.line.waiting-g.line.rooms)
 }
 
 // join has a message wait for a place.
@@ -120,6 +126,7 @@ func (g *gate) next(now time.Time) (m outbox.Message, ok bool) {
 		g.line.bytes -= len(m.Payload)
 		g.enter(l, now)
 		g.queue(l)
+		g.ease()
 		return m, true
 	}
 	return m, false
@@ -149,4 +156,22 @@ func (g *gate) disband() (left []outbox.Message) {
 		left = append(left, g.evict(endpoint)...)
 	}
 	return left
+}
+
+// crowded reports whether messages wait for senders who are quick: those recorded next would have to be claimed, and need not be if
+// they come a little later.
+func (g *gate) crowded() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return within(g.total, g.line.pulse, lineMost) >= quick && (g.starved || g.promised || g.line.waiting > lineMost/2)
+}
+
+func (g *gate) ease() {
+	if g.starved || g.promised || g.line.waiting > lineMost/2 {
+		return
+	}
+	select {
+	case g.line.eased <- struct{}{}:
+	default:
+	}
 }

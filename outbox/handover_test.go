@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ type senders struct {
 	open, unused  int
 	sent, dropped []outbox.Message
 }
+
+func (s *senders) Pace(context.Context) {}
 
 func (s *senders) Reserve(endpoints []uuid.UUID) outbox.Reservation {
 	s.mu.Lock()

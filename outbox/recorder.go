@@ -152,6 +152,9 @@ func (r *Recorder) Advance(ctx context.Context, to pglogrepl.LSN) error {
 	return r.writer.write(ctx, to, func(*pgx.Batch) {})
 }
 
+// backlog is how many messages at once mean that capture has fallen behind: then they may as well be recorded a moment later.
+const backlog = 500
+
 // recordBatch records commits that fit into memory in one transaction.
 func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit) error {
 	var b *batch
@@ -163,6 +166,9 @@ func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit
 	})
 	if err != nil {
 		return err
+	}
+	if r.senders != nil && len(b.messages.ids) > backlog {
+		r.senders.Pace(ctx)
 	}
 	sending := r.handOver(&b.messages)
 	err = r.writer.write(ctx, commits[len(commits)-1].EndLSN, func(q *pgx.Batch) {

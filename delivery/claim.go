@@ -72,7 +72,7 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	}
 	perEndpoint := d.pace.bound(d.gate.perEndpoint)
 	d.pace.hold(room.busy, room.ahead, perEndpoint, now)
-	req := outbox.ClaimRequest{Limit: min(room.all, claimBatch), Free: room.free, Lease: d.lease,
+	req := outbox.ClaimRequest{Limit: min(room.all, claimBatch), Lease: d.lease,
 		PerEndpoint: perEndpoint, Busy: room.busy, Ahead: room.ahead, Trial: room.trial, TrialMore: room.trialMore}
 	messages, err := d.ask(ctx, func(ctx context.Context) ([]outbox.Message, error) { return d.store.Claim(ctx, req) })
 	if err != nil {
@@ -103,7 +103,7 @@ func (d *Dispatcher) ask(ctx context.Context, call func(context.Context) ([]outb
 	return call(ctx)
 }
 
-// dispatch starts what was leased; what may have another URL by now is looked at first.
+// dispatch starts what was leased, or has it wait in line; what may have another URL by now is looked at first.
 func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Message)) {
 	var stale []outbox.Message
 	var left []outbox.Message
@@ -113,21 +113,15 @@ func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Messa
 			left = append(left, *m)
 			continue
 		}
-		started, waits := d.gate.take(m, now)
-		switch {
+		d.pace.spend(m, now)
+		switch started := d.gate.take(m, now); {
 		case started && m.Stale():
 			stale = append(stale, *m)
 		case started:
 			start(*m)
-		case !waits:
-			left = append(left, *m)
-			continue
 		}
-		d.pace.spend(m, now)
 	}
-	if len(stale) > 0 {
-		d.refresh.stale <- stale // there is room: each message has one of the places in flight
-	}
+	d.refresh.add(stale...)
 	d.leave(left...)
 }
 
@@ -168,13 +162,20 @@ func (d *Dispatcher) follow(send func(outbox.Message)) {
 	}
 }
 
-// next returns a message of the line that has got a place. What must not be sent for now is left.
+// next returns a message of the line that has got a place. What may have another URL by now is looked at first, and what must not be
+// sent for now is left.
 func (d *Dispatcher) next() (outbox.Message, bool) {
 	for {
 		now := time.Now()
 		m, ok := d.gate.next(now)
-		if !ok || d.timely(&m, now) && !d.settler.outage.failing.Load() {
-			return m, ok
+		sent := d.timely(&m, now) && !d.settler.outage.failing.Load()
+		switch {
+		case !ok:
+			return m, false
+		case sent && !m.Stale():
+			return m, true
+		case sent && d.refresh.add(m):
+			continue
 		}
 		d.gate.release(&m, now)
 		d.leave(m)

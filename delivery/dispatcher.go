@@ -127,7 +127,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.leave(d.gate.disband()...)
 	d.handover.end(requests)
 	d.leave(d.gate.disband()...)
-	close(d.refresh.stale)
+	d.refresh.end()
 	refreshing.Wait()
 	_ = d.notSent.release(requests) // others may send them meanwhile; it is tried again
 	flying.Wait()

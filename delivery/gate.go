@@ -21,7 +21,7 @@ type gate struct {
 
 	mu     sync.Mutex
 	flying int
-	// trials of them are to endpoints on trial.
+	// trials are the messages here to endpoints on trial.
 	trials int
 	lanes  map[uuid.UUID]*lane
 	// starved: the last claim took as much as there was room for in all; trialStarved: for endpoints on trial.
@@ -57,11 +57,11 @@ func newGate(total, perEndpoint int) *gate {
 	}
 }
 
-// room is what a claim may take: free places, more in all with those that may wait in line, and of these for endpoints on trial.
+// room is what a claim may take: in all, with what may wait in line, and for endpoints on trial.
 // For each endpoint it says how many messages are here and how many may be, besides its share.
 type room struct {
-	free, all, trial, trialMore int
-	busy, ahead                 map[uuid.UUID]int
+	all, trial, trialMore int
+	busy, ahead           map[uuid.UUID]int
 }
 
 // room returns what a claim may take, and begins a new count of places. Endpoints on trial may have half of all places, so that those
@@ -71,9 +71,9 @@ func (g *gate) room(now time.Time) room {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.freed = 0
-	r := room{free: g.total - g.flying, busy: make(map[uuid.UUID]int, len(g.lanes)), ahead: make(map[uuid.UUID]int, len(g.lanes))}
-	r.all = r.free + g.vacancy()
-	r.trial, r.trialMore = min(r.free, max(0, (g.total+1)/2-g.probes()-g.trials)), max(0, (g.total+3)/4-g.trials)
+	r := room{busy: make(map[uuid.UUID]int, len(g.lanes)), ahead: make(map[uuid.UUID]int, len(g.lanes))}
+	r.all = g.total - g.flying + g.vacancy()
+	r.trial, r.trialMore = max(0, (g.total+1)/2-g.probes()-g.trials), max(0, (g.total+3)/4-g.trials)
 	g.promised = g.starved
 	g.starved, g.trialStarved = r.all == 0, r.trialMore == 0
 	scarce := g.scarce()
@@ -90,7 +90,7 @@ func (g *gate) room(now time.Time) room {
 // scarce: places are.
 func (g *gate) scarce() bool { return g.flying > g.total/2 }
 
-func (l *lane) silent(now time.Time) bool { return now.Sub(l.heard) > silence }
+func (l *lane) silent(now time.Time) bool { return l.flying > 0 && now.Sub(l.heard) > silence }
 
 // probes is how many of the places of endpoints on trial are kept for probes.
 func (g *gate) probes() int {
@@ -104,28 +104,23 @@ func (g *gate) probes() int {
 func (g *gate) vacant() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return max(0, min(g.total-g.flying, (g.total+1)/2-g.trials))
+	return max(0, (g.total+1)/2-g.trials)
 }
 
-// take occupies a place, if there is one. If not, and the endpoint is well, a message that is sent for the first time may wait in line.
-func (g *gate) take(m *outbox.Message, now time.Time) (started, waits bool) {
+// take occupies a place, if there is one; if not, the message waits in line.
+func (g *gate) take(m *outbox.Message, now time.Time) (started bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := g.lane(m.Endpoint, now)
-	switch {
-	case g.fits(l):
-		g.enter(l, now)
-		if m.Standing.Trial {
-			g.trials++
-		}
-		return true, false
-	case m.Standing.Well() && !m.Stale():
-		g.join(l, m)
-		return false, true
-	default:
-		g.forget(l)
-		return false, false
+	if m.Standing.Trial {
+		g.trials++
 	}
+	if !g.fits(l) || len(l.waiting) > 0 {
+		g.join(l, m)
+		return false
+	}
+	g.enter(l, now)
+	return true
 }
 
 // reserve keeps a place for a message to an endpoint that answers, or room in the line, if no older one is known to wait.

@@ -24,8 +24,8 @@ const (
 )
 
 // line holds leased messages that wait for a place, so that a sender which has finished one begins the next without asking the
-// database. Only messages to endpoints that answer wait there, each in the queue of its endpoint; endpoints take turns. The gate's
-// lock guards it.
+// database: each in the queue of its endpoint, and endpoints take turns. As many as can be sent soon wait there, and after a failure
+// of their endpoint none. The gate's lock guards it.
 type line struct {
 	// waiting and bytes count the messages; rooms are reserved for more.
 	waiting, bytes, rooms int
@@ -143,6 +143,9 @@ func (g *gate) evict(endpoint uuid.UUID) []outbox.Message {
 	g.line.waiting -= len(left)
 	for i := range left {
 		g.line.bytes -= len(left[i].Payload)
+		if left[i].Standing.Trial {
+			g.trials--
+		}
 	}
 	g.forget(l)
 	return left

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,9 +17,30 @@ const refreshBatch = 500
 // operator's own query and may be slow: messages that are sent for the first time must not wait for it.
 type refresher struct {
 	store Store
-	// stale are batches of leased messages that have their places already.
+	// stale are batches of leased messages that have their places already; there is room for as many as there are places.
 	stale chan []outbox.Message
 	lost  outage
+
+	mu    sync.Mutex
+	ended bool
+}
+
+// add hands messages in, and reports false after the end.
+func (r *refresher) add(messages ...outbox.Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ended && len(messages) > 0 {
+		r.stale <- messages
+	}
+	return !r.ended
+}
+
+// end has run return when it has handed on what is there.
+func (r *refresher) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	close(r.stale)
 }
 
 // run refreshes until stale is closed and empty, and hands on what is to be sent; drop gives back the place of the rest. Between

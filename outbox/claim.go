@@ -22,9 +22,8 @@ var (
 
 // ClaimRequest says how much a claim may take.
 type ClaimRequest struct {
-	// Limit is the most messages to take; Free is the most of them that must be sent at once: those of endpoints that are not well,
-	// and those that were tried before.
-	Limit, Free int
+	// Limit is the most messages to take.
+	Limit int
 	// Lease is how long nobody else may take them.
 	Lease time.Duration
 	// PerEndpoint is the most messages of one endpoint that the claimer may hold; Busy counts those it holds already. The
@@ -46,7 +45,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 	}
 	return q.lease(ctx, "claiming messages", request.Lease, func(token uuid.UUID) statement {
 		return statement{claimSQL, []any{request.Limit, interval(request.Lease), request.PerEndpoint, busy, held, token,
-			q.deployment, request.Trial, interval(RecoveryTime), request.TrialMore, ahead, request.Free}}
+			q.deployment, request.Trial, interval(RecoveryTime), request.TrialMore, ahead}}
 	})
 }
 

@@ -331,7 +331,7 @@ func TestEndpointsOnTrialLeaveRoomForOthers(t *testing.T) {
 	rig, q := newQueue(t, 40, people(5)...)
 	rig.DB.Exec(t, "update attendee_relay.endpoint set proven = false where webhook_url <> 'https://example.org/40'")
 	held := func(request outbox.ClaimRequest) (all, trials, most int) {
-		request.Limit, request.Free, request.Lease, request.PerEndpoint = 1000, 1000, time.Minute, 8
+		request.Limit, request.Lease, request.PerEndpoint = 1000, time.Minute, 8
 		got, err := q.Claim(t.Context(), request)
 		if err != nil {
 			t.Fatal(err)

@@ -36,7 +36,7 @@ func TestClaimsBesideDeadEndpoints(t *testing.T) {
 		took := make([]time.Duration, claims)
 		for i := range took {
 			began := time.Now()
-			got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 200, Free: 200, Lease: time.Minute, PerEndpoint: 8, Busy: busy, Trial: 128, TrialMore: 0})
+			got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 200, Lease: time.Minute, PerEndpoint: 8, Busy: busy, Trial: 128, TrialMore: 0})
 			took[i] = time.Since(began)
 			if err != nil || len(got) != healthy {
 				t.Fatalf("%d messages are claimed, %v", len(got), err)

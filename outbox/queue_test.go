@@ -40,7 +40,7 @@ func proven(t *testing.T, rig *capturetest.Rig) {
 
 func claim(t *testing.T, q *outbox.Queue, limit, perEndpoint int, lease time.Duration, busy map[uuid.UUID]int) []outbox.Message {
 	t.Helper()
-	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Free: limit, Lease: lease, PerEndpoint: perEndpoint, Busy: busy, Trial: limit, TrialMore: limit})
+	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Lease: lease, PerEndpoint: perEndpoint, Busy: busy, Trial: limit, TrialMore: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestClaimersNeverShare(t *testing.T) {
 	for range 8 {
 		claimers.Go(func() {
 			for {
-				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 20, Free: 20, Lease: time.Hour, PerEndpoint: 2000, Trial: 20, TrialMore: 20})
+				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 20, Lease: time.Hour, PerEndpoint: 2000, Trial: 20, TrialMore: 20})
 				if err != nil {
 					t.Error(err)
 				}

@@ -7,7 +7,7 @@
 -- is in flight; where it does, it knows of the slower pace that the endpoint has for $9. Those without a 2xx since their last
 -- failure, or ever, are on trial: all together have $8 places, and more than one each only in the first $10 of them.
 -- First attempts go before retries, and every endpoint's first message before anybody's second. Of an attendee's messages to
--- one endpoint only the oldest is taken, so that they keep their order. What cannot wait in line is at most $12.
+-- one endpoint only the oldest is taken, so that they keep their order.
 --
 -- Where the places are many more than what is to be taken, each endpoint that is well shows its share and as much again to choose from:
 -- as many as that are its places then.
@@ -26,7 +26,6 @@ WITH RECURSIVE ours AS (
            coalesce(b.held, 0) AS held,
            NOT k.proven AS trial,
            k.recovering,
-           k.well,
            CASE WHEN k.failing THEN 1 WHEN k.well THEN $3::int + coalesce(b.ahead, 0) ELSE $3::int END AS places
       FROM waiting w
       LEFT JOIN unnest($4::uuid[], $5::int[], $11::int[]) AS b (endpoint, held, ahead) ON b.endpoint = w.endpoint
@@ -44,7 +43,7 @@ WITH RECURSIVE ours AS (
     SELECT e.*, r.room
       FROM endpoint e
      CROSS JOIN LATERAL (SELECT least(e.places - e.held, $1::int, CASE WHEN e.trial THEN $10::int + (e.held = 0)::int END) AS room) r
-     WHERE r.room > 0 AND (e.well OR $12::int > 0)
+     WHERE r.room > 0
 ), share AS MATERIALIZED (
     SELECT CASE WHEN (SELECT sum(room) FROM open) <= 4 * $1::int THEN $1::int
                 ELSE greatest(1, 2 * $1::int
@@ -61,9 +60,9 @@ WITH RECURSIVE ours AS (
                                                ORDER BY p.endpoint, p.retry, p.due_at LIMIT 1) IS NOT NULL)
                                    LIMIT 2 * $1::int) due)) END AS most
 ), candidate AS MATERIALIZED (
-    SELECT e.trial, c.retry OR NOT e.well AS urgent, c.place, c.retry, c.due_at, c.id,
+    SELECT e.trial, c.place, c.retry, c.due_at, c.id,
            e.held + row_number() OVER (PARTITION BY e.endpoint ORDER BY c.retry, c.due_at, c.id) AS turn
-      FROM (SELECT o.endpoint, o.trial, o.well, o.held, CASE WHEN o.trial THEN o.room ELSE least(o.room, s.most) END AS room
+      FROM (SELECT o.endpoint, o.trial, o.held, CASE WHEN o.trial THEN o.room ELSE least(o.room, s.most) END AS room
               FROM open o
              CROSS JOIN share s) e
      CROSS JOIN LATERAL (
@@ -87,11 +86,9 @@ WITH RECURSIVE ours AS (
            LIMIT e.room) c
 ), chosen AS MATERIALIZED (
     SELECT c.place
-      FROM (SELECT c.*, row_number() OVER (PARTITION BY c.trial ORDER BY c.retry, c.turn, c.due_at, c.id) AS position,
-                   row_number() OVER (PARTITION BY c.urgent ORDER BY c.retry, c.turn, c.due_at, c.id) AS urgency
+      FROM (SELECT c.*, row_number() OVER (PARTITION BY c.trial ORDER BY c.retry, c.turn, c.due_at, c.id) AS position
               FROM candidate c) c
-     WHERE (NOT c.trial OR c.position <= CASE c.turn WHEN 1 THEN $8::int ELSE $10::int END)
-       AND (NOT c.urgent OR c.urgency <= $12::int)
+     WHERE NOT c.trial OR c.position <= CASE c.turn WHEN 1 THEN $8::int ELSE $10::int END
      ORDER BY c.retry, c.turn, c.due_at, c.id
      LIMIT $1::int
 ), locked AS MATERIALIZED (

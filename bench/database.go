@@ -45,7 +45,8 @@ func (b *bench) create(ctx context.Context, name string) (*database, error) {
 
 // drop removes the database, and its slot.
 func (d *database) drop(ctx context.Context) error {
-	err := errors.Join(d.writeStatements(ctx), d.exec(ctx, "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()"))
+	err := errors.Join(d.writeStatements(ctx), d.await(ctx, 10*time.Second, 5*time.Millisecond, "the slot is free",
+		"select not exists (select from pg_replication_slots where database = current_database() and active)"), d.exec(ctx, "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()"))
 	return errors.Join(err, d.conn.Close(ctx), execute(ctx, d.b.server.URL("postgres"), "drop database "+d.name+" with (force)"))
 }
 

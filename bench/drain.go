@@ -99,7 +99,7 @@ func (d *database) drain(ctx context.Context, first int, settings ...string) (to
 	}
 	after, err := cpuOfPostgres(d.b.server.DataDir())
 	took.postgres = after - before
-	return took, errors.Join(err, d.checkOnce(ctx, took.webhooks))
+	return took, errors.Join(err, d.writeBackends(ctx), d.checkOnce(ctx, took.webhooks))
 }
 
 // checkOnce refuses figures of a run that did not do what it should have.

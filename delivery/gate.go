@@ -200,6 +200,9 @@ func (g *gate) release(m *outbox.Message, now time.Time) {
 
 // unreserve gives places and rooms back that were reserved and are not used.
 func (g *gate) unreserve(endpoint uuid.UUID, places, rooms int) {
+	if places+rooms == 0 {
+		return // all were used, and the lane may be gone
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := g.lanes[endpoint]

@@ -10,7 +10,7 @@ import (
 
 // Metrics counts attempts and how long they take. No label holds a URL, an id or a name.
 type Metrics struct {
-	attempts          *prometheus.CounterVec
+	attempts          map[outbox.State]prometheus.Counter
 	duration          prometheus.Histogram
 	commitToDelivered prometheus.Histogram
 	late              prometheus.Counter
@@ -25,11 +25,12 @@ var outcomeNames = map[outbox.State]string{
 
 // NewMetrics registers delivery's metrics with reg, every label value present from the start.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
+	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "attendee_relay_delivery_attempts_total",
+		Help: "HTTP attempts, by what became of the message.",
+	}, []string{"outcome"})
 	m := &Metrics{
-		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "attendee_relay_delivery_attempts_total",
-			Help: "HTTP attempts, by what became of the message.",
-		}, []string{"outcome"}),
+		attempts: map[outbox.State]prometheus.Counter{},
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "attendee_relay_delivery_duration_seconds",
 			Help:    "How long one HTTP attempt took, from dial to the last byte read.",
@@ -45,16 +46,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Name: "attendee_relay_late_outcomes_total",
 		Help: "Outcomes that came after their lease and were refused.",
 	})
-	for _, name := range outcomeNames {
-		m.attempts.WithLabelValues(name)
+	for state, name := range outcomeNames {
+		m.attempts[state] = attempts.WithLabelValues(name)
 	}
-	reg.MustRegister(m.attempts, m.duration, m.commitToDelivered, m.late)
+	reg.MustRegister(attempts, m.duration, m.commitToDelivered, m.late)
 	return m
 }
 
 func (m *Metrics) observe(message *outbox.Message, outcome outbox.Outcome) {
 	attempt := outcome.Attempt()
-	m.attempts.WithLabelValues(outcomeNames[outcome.State()]).Inc()
+	m.attempts[outcome.State()].Inc()
 	m.duration.Observe(attempt.Duration.Seconds())
 	if outcome.State() == outbox.StateDelivered && !message.CommittedAt.IsZero() {
 		// The commit's time is the database's clock; a clock that runs behind it must not make a negative time.

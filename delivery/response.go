@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"io"
+	"net/http"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -15,6 +16,9 @@ const (
 
 // excerpt reads an answer's body and keeps its beginning. An error ends the reading and is not one of the exchange.
 func excerpt(body io.Reader) string {
+	if body == http.NoBody {
+		return ""
+	}
 	start := make([]byte, maxExcerpt)
 	n, err := io.ReadFull(body, start)
 	if err == nil {

@@ -62,8 +62,8 @@ func (h *handover) reserve() {
 	var with []int
 	var endpoints []uuid.UUID
 	for i, endpoint := range h.messages.endpoints {
-		if endpoint != nil {
-			with, endpoints = append(with, i), append(endpoints, *endpoint)
+		if endpoint.Valid {
+			with, endpoints = append(with, i), append(endpoints, endpoint.Bytes)
 		}
 	}
 	if len(endpoints) == 0 || h.senders == nil {
@@ -123,11 +123,11 @@ func (h *handover) settle(err error) (left bool) {
 func (h *handover) message(i int, row int64) Message {
 	m := h.messages
 	message := Message{
-		Row: row, ID: m.ids[i], Endpoint: *m.endpoints[i], URL: *m.urls[i], Payload: []byte(m.payloads[i]),
+		Row: row, ID: m.ids[i], Endpoint: m.endpoints[i].Bytes, URL: m.urls[i].String, Payload: m.payloads[i],
 		CommittedAt: m.committed[i], Token: h.token, LeaseEnds: h.ends,
 	}
-	if m.secrets[i] != nil {
-		message.Secret = secret.New(*m.secrets[i])
+	if m.secrets[i].Valid {
+		message.Secret = secret.New(m.secrets[i].String)
 	}
 	return message
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"attendee-relay/replication"
 )
@@ -241,13 +242,13 @@ func equalPointer[T comparable](a, b *T) bool {
 // ledgerRows are entries to store, as the arrays that one statement takes.
 type ledgerRows struct {
 	identities []string
-	keys, lsns []*string
+	keys, lsns []pgtype.Text
 }
 
 func (r *ledgerRows) add(identity string, e entry) {
 	r.identities = append(r.identities, identity)
-	r.keys = append(r.keys, e.key)
-	r.lsns = append(r.lsns, lsnText(e.lsn))
+	r.keys = append(r.keys, nullable(e.key))
+	r.lsns = append(r.lsns, nullable(lsnText(e.lsn)))
 }
 
 func (r *ledgerRows) queue(batch *pgx.Batch) {

@@ -6,17 +6,19 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 //go:embed sql/messages_add.sql
 var messagesAddSQL string
 
-// messages are new messages, as the arrays that one statement takes.
+// messages are new messages, as the arrays that one statement takes: of types that pgx encodes without reflection.
 type messages struct {
-	ids, identities, lsns, deliveryKeys, attendees, events, payloads []string
-	keys, times, urls, secrets                                       []*string
-	endpoints                                                        []*uuid.UUID
-	committed                                                        []time.Time
+	ids, identities, lsns, deliveryKeys, attendees, events []string
+	payloads                                               [][]byte
+	keys, times, urls, secrets                             []pgtype.Text
+	endpoints                                              []pgtype.UUID
+	committed                                              []time.Time
 }
 
 // add renders one acceptance. It adds nothing and returns false when the payload query gave no row for its key, or one
@@ -47,20 +49,19 @@ func firstError(rows []payload) error {
 func (m *messages) append(systemID string, a acceptance, p *payload) {
 	m.ids = append(m.ids, everyID(systemID, a.lsn, a.time, a.identity, p.deliveryKey, p.url))
 	m.identities = append(m.identities, a.identity)
-	m.keys = append(m.keys, a.key)
+	m.keys = append(m.keys, nullable(a.key))
 	m.lsns = append(m.lsns, a.lsn.String())
-	m.times, m.committed = append(m.times, timeText(a.time)), append(m.committed, a.time)
+	m.times, m.committed = append(m.times, nullable(timeText(a.time))), append(m.committed, a.time)
 	m.deliveryKeys = append(m.deliveryKeys, p.deliveryKey)
 	m.attendees = append(m.attendees, p.attendeeID)
 	m.events = append(m.events, p.eventID)
-	m.payloads = append(m.payloads, string(p.body))
-	if p.url == "" {
-		m.urls, m.secrets, m.endpoints = append(m.urls, nil), append(m.secrets, nil), append(m.endpoints, nil)
-		return
+	m.payloads = append(m.payloads, p.body)
+	var endpoint pgtype.UUID
+	if p.url != "" {
+		endpoint = pgtype.UUID{Bytes: endpointID(p.url), Valid: true}
 	}
-	endpoint := endpointID(p.url)
-	m.urls, m.endpoints = append(m.urls, &p.url), append(m.endpoints, &endpoint)
-	m.secrets = append(m.secrets, optional(p.secret))
+	m.urls, m.endpoints = append(m.urls, filled(p.url)), append(m.endpoints, endpoint)
+	m.secrets = append(m.secrets, pgtype.Text{String: p.secret, Valid: p.secret != "" && p.url != ""})
 }
 
 // queue adds the statement that writes the messages and leases some of them. It returns the message ids and numbers of those.
@@ -68,6 +69,17 @@ func (m *messages) queue(q *pgx.Batch, leased []string, token uuid.UUID, lease t
 	return q.Queue(messagesAddSQL, m.ids, m.identities, m.keys, m.deliveryKeys, m.lsns, m.times, m.attendees, m.events,
 		m.endpoints, m.urls, m.secrets, m.payloads, leased, token, interval(lease), deployment)
 }
+
+// nullable is a text or NULL.
+func nullable(text *string) pgtype.Text {
+	if text == nil {
+		return pgtype.Text{}
+	}
+	return pgtype.Text{String: *text, Valid: true}
+}
+
+// filled is a text, or NULL for an empty one.
+func filled(text string) pgtype.Text { return pgtype.Text{String: text, Valid: text != ""} }
 
 func optional(text string) *string {
 	if text == "" {

@@ -153,7 +153,7 @@ func (r *Recorder) Advance(ctx context.Context, to pglogrepl.LSN) error {
 }
 
 // backlog is how many messages at once mean that capture has fallen behind: then they may as well be recorded a moment later.
-const backlog = 500
+const backlog = 200
 
 // recordBatch records commits that fit into memory in one transaction.
 func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit) error {

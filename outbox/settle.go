@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"attendee-relay/internal/postgres"
 )
@@ -139,13 +140,13 @@ func apart(settlements []Settlement) (delivered, others []Settlement) {
 
 func settlingDelivered(settlements []Settlement) statement {
 	n := len(settlements)
-	ids, endpoints, started := make([]int64, n), make([]uuid.UUID, n), make([]time.Time, n)
-	durations, statuses, responses := make([]int32, n), make([]int32, n), make([]*string, n)
+	ids, endpoints, started := make([]int64, n), make([]pgtype.UUID, n), make([]time.Time, n)
+	durations, statuses, responses := make([]int32, n), make([]int32, n), make([]pgtype.Text, n)
 	for i := range settlements {
 		m, a := &settlements[i].Message, &settlements[i].Outcome.attempt
-		ids[i], endpoints[i], started[i] = m.Row, m.Endpoint, a.StartedAt
+		ids[i], endpoints[i], started[i] = m.Row, pgtype.UUID{Bytes: m.Endpoint, Valid: true}, a.StartedAt
 		durations[i], statuses[i] = int32(a.Duration.Milliseconds()), int32(a.Status) //nolint:gosec // bounded by DELIVERY_TIMEOUT; three digits
-		responses[i] = optional(a.Response)
+		responses[i] = filled(a.Response)
 	}
 	return statement{settleDeliveredSQL, []any{ids, endpoints, started, durations, statuses, responses}}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // queueWeight bounds the changes that are read and not recorded yet, and with them memory.
-const queueWeight = 4 * PartSize
+const queueWeight = 2 * PartSize
 
 // item is a commit (or a part of one), a position with nothing to record up to it, or rows that changed unseen.
 type item struct {
@@ -19,12 +19,12 @@ type item struct {
 	unseen *difference
 }
 
-// weight counts what an item holds in memory, in changes.
+// weight counts what an item holds in memory, in changes: a commit alone takes as much as three of them.
 func (it item) weight() int64 {
 	if it.commit == nil {
 		return 1
 	}
-	return int64(max(1, len(it.commit.Changes)))
+	return int64(3 + len(it.commit.Changes))
 }
 
 // queue stands between the goroutine that reads and the one that records. It holds at most queueWeight changes.

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// batchChanges bounds the changes recorded in one transaction.
+	// batchChanges bounds what is recorded in one transaction, as the queue weighs it: five hundred commits of one change each.
 	batchChanges = 2_000
 	// recordTimeout bounds one call of the Recorder.
 	recordTimeout = 5 * time.Minute

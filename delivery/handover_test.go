@@ -26,7 +26,10 @@ func reserve(d *Dispatcher, list ...outbox.Message) outbox.Reservation {
 
 // hand reserves places for new messages, leases those that got one and sends them; it returns how many did.
 func hand(d *Dispatcher, store *memoryStore, list ...outbox.Message) int {
-	reservation := reserve(d, list...)
+	return handReserved(reserve(d, list...), store, list...)
+}
+
+func handReserved(reservation outbox.Reservation, store *memoryStore, list ...outbox.Message) int {
 	reserved, lease := reservation.Reserved()
 	var sent []outbox.Message
 	for i, ok := range reserved {
@@ -67,7 +70,6 @@ func TestWhenNothingIsHandedOver(t *testing.T) {
 		time.Sleep(10 * time.Second) // all here is of the bubble's clock
 		return answer(200)
 	})
-	small := func(c *Config) { c.Concurrency, c.EndpointConcurrency = 4, 2 }
 	const here, there = "https://here.example", "https://there.example"
 	cases := []struct {
 		name   string
@@ -75,36 +77,36 @@ func TestWhenNothingIsHandedOver(t *testing.T) {
 		before func(*running, *memoryStore)
 		want   int
 	}{
-		{"nothing waits", small, func(*running, *memoryStore) {}, 2},
-		{"the endpoint has its share", small, func(r *running, s *memoryStore) { hand(r.Dispatcher, s, messages(here, 2)...) }, 0},
-		{"all places are taken", small, func(r *running, s *memoryStore) {
+		{"nothing waits", small(4, 2), func(*running, *memoryStore) {}, 2},
+		{"the endpoint has its share", small(4, 2), func(r *running, s *memoryStore) { hand(r.Dispatcher, s, messages(here, 2)...) }, 0},
+		{"all places are taken", small(4, 2), func(r *running, s *memoryStore) {
 			hand(r.Dispatcher, s, messages(there, 2)...)
 			hand(r.Dispatcher, s, messages("https://third.example", 2)...)
 		}, 0},
-		{"older messages wait for any place", small, func(r *running, s *memoryStore) {
+		{"older messages wait for any place", small(4, 2), func(r *running, s *memoryStore) {
 			s.add(messages(here, 2)...)
 			s.add(messages(there, 5)...)
 			s.add(messages("https://third.example", 5)...)
 			r.Nudge()
 			synctest.Wait()
 		}, 0},
-		{"the endpoint is silent and half of the places are taken", small, func(r *running, s *memoryStore) {
+		{"the endpoint is silent and half of the places are taken", small(4, 2), func(r *running, s *memoryStore) {
 			hand(r.Dispatcher, s, messages(here, 1)...)
 			hand(r.Dispatcher, s, messages(there, 2)...)
 			time.Sleep(2 * time.Second)
 		}, 0},
-		{"the endpoint is silent and others have places", small, func(r *running, s *memoryStore) {
+		{"the endpoint is silent and others have places", small(4, 2), func(r *running, s *memoryStore) {
 			hand(r.Dispatcher, s, messages(here, 1)...)
 			time.Sleep(2 * time.Second)
 		}, 1},
 		{"the endpoint has a rate", func(c *Config) { c.EndpointRate = 5 }, func(*running, *memoryStore) {}, 0},
-		{"outcomes cannot be recorded", small, func(r *running, s *memoryStore) {
+		{"outcomes cannot be recorded", small(4, 2), func(r *running, s *memoryStore) {
 			s.failSettles = 1000
 			hand(r.Dispatcher, s, messages(there, 1)...)
 			time.Sleep(11 * time.Second)
 			synctest.Wait()
 		}, 0},
-		{"the relay stops", small, func(r *running, _ *memoryStore) { r.stop() }, 0},
+		{"the relay stops", small(4, 2), func(r *running, _ *memoryStore) { r.stop() }, 0},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

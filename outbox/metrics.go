@@ -4,9 +4,11 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"strconv"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -14,8 +16,12 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-//go:embed sql/stats.sql
-var statsSQL string
+var (
+	//go:embed sql/stats_settings.sql
+	statsSettingsSQL string
+	//go:embed sql/stats.sql
+	statsSQL string
+)
 
 const (
 	// statsAge is how old figures may be: a scrape must not become a load of its own on a large outbox.
@@ -81,7 +87,10 @@ func (s *Stats) count(ctx context.Context) error {
 	var pending float64
 	var settled, standing []byte
 	var oldest *float64
-	if err := s.pool.QueryRow(ctx, statsSQL).Scan(&pending, &settled, &oldest, &standing); err != nil {
+	batch := &pgx.Batch{} // without a BEGIN one transaction
+	batch.Queue(statsSettingsSQL, strconv.FormatInt(statsTimeout.Milliseconds(), 10))
+	batch.Queue(statsSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&pending, &settled, &oldest, &standing) })
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}
 	states := map[string]float64{string(StatePending): 0, string(StateDelivered): 0, string(StateDead): 0, string(StateSkipped): 0}

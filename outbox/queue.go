@@ -76,10 +76,30 @@ func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T
 // transact runs the statements that fill queues in one transaction and one round trip. The commit waits for no synchronous standby:
 // what a promotion takes back is a lease or an outcome, and the message is sent again with the same id.
 func transact(ctx context.Context, pool *pgxpool.Pool, fill func(*pgx.Batch)) error {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
 	batch := &pgx.Batch{} // without a BEGIN all are one transaction
-	batch.Queue(queueSettingsSQL)
+	if conn.Conn().PgConn().CustomData()[prepared] == nil {
+		batch.Queue(queueSettingsSQL, true)
+	}
 	fill(batch)
-	return pool.SendBatch(ctx, batch).Close()
+	return conn.SendBatch(ctx, batch).Close()
+}
+
+// prepared marks sessions that have the settings of the queue's transactions.
+const prepared = "attendee_relay_queue"
+
+// PrepareSession gives a pool's new session the settings that each transaction would need otherwise. It is for sessions that belong to
+// this process: not through a transaction pooler.
+func PrepareSession(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := conn.Exec(ctx, queueSettingsSQL, false); err != nil {
+		return fmt.Errorf("preparing a session for deliveries: %w", postgres.Safe(err))
+	}
+	conn.PgConn().CustomData()[prepared] = true
+	return nil
 }
 
 // suspect gives up all connections when one could not be talked on: the others lead to the same server, and each that is

@@ -90,7 +90,7 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 
 // sameDatabase compares where the two connection strings lead to. A pooler in front of one is fine.
 func sameDatabase(ctx context.Context, cfg *config.Config, direct replication.Cluster) fault.Finding {
-	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" check", 1, true)
+	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" check", 1, true, nil)
 	if err != nil {
 		return unreachable("DATABASE_URL", errors.New("the connection string cannot be read"))
 	}

@@ -63,7 +63,7 @@ type relay struct {
 // without one.
 func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery", max(1, cfg.Database.MaxConns-captureConns),
-		cfg.Database.ReplicationURL != cfg.Database.URL)
+		cfg.Database.ReplicationURL != cfg.Database.URL, outbox.PrepareSession)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func TestConnectionsNoticeALostNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = walsender.Close(context.Background()) }()
-	pool, err := postgres.Pool(url, "test", 1, false)
+	pool, err := postgres.Pool(url, "test", 1, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,8 +42,8 @@ const EndlessSQL = "SELECT pg_catalog.set_config('transaction_timeout', '0', fal
 
 // Pool opens a pool of at most max connections that may go through a transaction pooler: it sets only what a pooler
 // tracks, and its users keep no state in a session. pooled: it does, so no statement is prepared under a name, which the
-// next transaction might not find. It does not connect yet.
-func Pool(url secret.String, name string, limit int, pooled bool) (*pgxpool.Pool, error) {
+// next transaction might not find. Where it does not, prepareSession (nil: nothing) is called for each new session. It does not connect yet.
+func Pool(url secret.String, name string, limit int, pooled bool, prepareSession func(context.Context, *pgx.Conn) error) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url.Reveal())
 	if err != nil {
 		return nil, errors.New("the connection string of the database cannot be read: it is neither a postgres:// URL nor a list of key=value words")
@@ -52,6 +52,9 @@ func Pool(url secret.String, name string, limit int, pooled bool) (*pgxpool.Pool
 	config.MaxConns = int32(limit) //nolint:gosec // validated by config, at most thousands
 	config.MaxConnIdleTime = time.Minute
 	config.PingTimeout = pingTimeout
+	if !pooled {
+		config.AfterConnect = prepareSession
+	}
 	if pooled && config.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}

@@ -116,7 +116,7 @@ func (d *database) postAgain(ctx context.Context, n int) (c cost, err error) {
 	if err := d.b.receiver.reset(ctx); err != nil {
 		return c, err
 	}
-	printed, _, err := tool(ctx, d.b.self, nil, "post", "--senders", strconv.Itoa(senders), path)
+	printed, err := tool(ctx, d.b.self, "post", "--senders", strconv.Itoa(senders), path)
 	if err != nil {
 		return c, err
 	}

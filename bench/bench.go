@@ -31,7 +31,7 @@ type scenario struct {
 // scenarios in the order in which each round runs them.
 var scenarios = []scenario{
 	{"drain", drain}, {"latency", latency}, {"capture", capture}, {"bulk", bulk}, {"idle", idle}, {"growth", growth},
-	{"slow", slow},
+	{"slow", slow}, {"neighbour", neighbour},
 }
 
 func names() []string {

@@ -2,16 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// idleSeconds is how long nothing happens, after idleBefore: what the relay does once after its last work is over then.
+// idleSeconds is how long nothing happens, after idleBefore: the relay has stored its last position then, and looked at the catalog
+// once, which it does every 30 s and which tidies up the pages there after the work.
 const (
 	idleSeconds = 60
-	idleBefore  = 12 * time.Second
+	idleBefore  = 35 * time.Second
 )
 
 var (
@@ -23,9 +25,15 @@ var (
 	idleMemory       = &figure{"idle: RSS", "MiB", "<= 24"}
 )
 
-// idle looks at a relay that has nothing to do.
+// idle looks at a relay that has nothing to do. Autovacuum, whose WAL the relay would have to read, rests as well.
 func idle(ctx context.Context, b *bench) (samples []sample, err error) {
-	err = b.within(ctx, "idle", func(d *database) error {
+	err = b.within(ctx, "idle", func(d *database) (err error) {
+		if err := d.configure(ctx, "alter system set autovacuum = off"); err != nil {
+			return err
+		}
+		defer func() {
+			err = errors.Join(err, d.configure(context.WithoutCancel(ctx), "alter system reset autovacuum"))
+		}()
 		return d.withRelay(ctx, func(r *relay) (err error) {
 			samples, err = d.idle(ctx, r)
 			return err
@@ -34,12 +42,17 @@ func idle(ctx context.Context, b *bench) (samples []sample, err error) {
 	return samples, err
 }
 
+// configure changes a setting of the server.
+func (d *database) configure(ctx context.Context, change string) error {
+	return errors.Join(d.exec(ctx, change), d.exec(ctx, "select pg_reload_conf()"))
+}
+
 // idle leaves nothing to be vacuumed or written out.
 func (d *database) idle(ctx context.Context, r *relay) ([]sample, error) {
 	if err := d.warm(ctx, warmed); err != nil {
 		return nil, err
 	}
-	for _, tidy := range []string{"vacuum analyze", "checkpoint"} {
+	for _, tidy := range []string{"analyze", "vacuum", "checkpoint"} {
 		if err := d.exec(ctx, tidy); err != nil {
 			return nil, err
 		}

@@ -30,7 +30,8 @@ type scenario struct {
 
 // scenarios in the order in which each round runs them.
 var scenarios = []scenario{
-	{"drain", drain}, {"latency", latency},
+	{"drain", drain}, {"latency", latency}, {"capture", capture}, {"bulk", bulk}, {"idle", idle}, {"growth", growth},
+	{"slow", slow}, {"neighbour", neighbour},
 }
 
 func names() []string {
@@ -103,7 +104,7 @@ func (b *bench) measure(ctx context.Context, s scenario, r *report, progress io.
 // size is the amount of work, a tenth of it with --short.
 func (b *bench) size(full int) int {
 	if b.options.short {
-		return max(1, full/10)
+		return max(min(1, full), full/10)
 	}
 	return full
 }

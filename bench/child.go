@@ -29,7 +29,7 @@ const stopTimeout = 40 * time.Second
 
 // start runs a program with nothing but this environment. It ends with ctx, with stop, or with this process.
 func start(ctx context.Context, name, program string, environ, arguments []string) (*child, error) {
-	c := &child{name: name, cmd: exec.CommandContext(ctx, program, arguments...), ended: make(chan struct{})} //nolint:gosec // our own
+	c := &child{name: name, cmd: exec.CommandContext(ctx, program, arguments...), ended: make(chan struct{})}
 	c.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}, environ...)
 	c.cmd.Stderr = &c.said
 	c.cmd.SysProcAttr = attributes()
@@ -68,16 +68,16 @@ func lastOf(text []byte) []byte {
 	return text[max(0, len(text)-most):]
 }
 
-// tool runs a program to its end and returns what it printed, and the CPU seconds it took.
-func tool(ctx context.Context, program string, environ []string, arguments ...string) (printed []byte, cpu float64, err error) {
-	cmd := exec.CommandContext(ctx, program, arguments...) //nolint:gosec // Postgres's, or our own
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, environ...)
+// tool runs a program to its end and returns what it printed.
+func tool(ctx context.Context, program string, arguments ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program, arguments...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	cmd.SysProcAttr = attributes()
 	var said bytes.Buffer
 	cmd.Stderr = &said
-	printed, err = cmd.Output()
+	printed, err := cmd.Output()
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s: %w: %s", filepath.Base(program), err, lastOf(said.Bytes()))
+		return nil, fmt.Errorf("%s: %w: %s", filepath.Base(program), err, lastOf(said.Bytes()))
 	}
-	return printed, (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), nil
+	return printed, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"time"
@@ -43,11 +44,28 @@ func (b *bench) create(ctx context.Context, name string) (*database, error) {
 	return d, errors.Join(d.exec(ctx, "checkpoint"), d.exec(ctx, "select pg_stat_statements_reset()"))
 }
 
-// drop removes the database, and its slot.
+// within makes a database for what is done in it.
+func (b *bench) within(ctx context.Context, name string, do func(d *database) error) error {
+	d, err := b.create(ctx, name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(d), d.drop(context.WithoutCancel(ctx)))
+}
+
+// drop removes the database, and its slots.
 func (d *database) drop(ctx context.Context) error {
-	err := errors.Join(d.writeStatements(ctx), d.await(ctx, 10*time.Second, 5*time.Millisecond, "the slot is free",
-		"select not exists (select from pg_replication_slots where database = current_database() and active)"), d.exec(ctx, "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()"))
+	err := errors.Join(d.writeStatements(ctx), d.dropSlots(ctx))
 	return errors.Join(err, d.conn.Close(ctx), execute(ctx, d.b.server.URL("postgres"), "drop database "+d.name+" with (force)"))
+}
+
+// dropSlots waits until the server has noticed that the slots' readers are gone.
+func (d *database) dropSlots(ctx context.Context) error {
+	const own = "from pg_replication_slots where database = current_database()"
+	if err := d.await(ctx, stopTimeout, 5*time.Millisecond, "nobody reads the slots", "select not exists (select "+own+" and active)"); err != nil {
+		return err
+	}
+	return d.exec(ctx, "select pg_drop_replication_slot(slot_name) "+own)
 }
 
 func (d *database) exec(ctx context.Context, statement string, arguments ...any) error {
@@ -66,20 +84,6 @@ func value[T any](ctx context.Context, d *database, query string, arguments ...a
 	}
 	return v, err
 }
-
-// singly runs an UPDATE of each attendee from first to last in a transaction of its own. They wait for no disk, so that making
-// the work takes less than doing it; the server flushes them on its own.
-func (d *database) singly(ctx context.Context, set string, first, last int) error {
-	return d.exec(ctx, fmt.Sprintf(`do $$ begin
-		set synchronous_commit = off;
-		for n in %d..%d loop
-			update attendees set %s where id = n;
-			commit;
-		end loop;
-	end $$`, first, last, set))
-}
-
-const accepted = "status = 'Accepted'"
 
 // await asks until the answer is yes. Asking costs something: every is how long it waits between two questions.
 func (d *database) await(ctx context.Context, within, every time.Duration, what, question string) error {
@@ -100,8 +104,10 @@ func (d *database) await(ctx context.Context, within, every time.Duration, what,
 	}
 }
 
-// awaitSettled waits until no message is pending and the relay has recorded everything of before.
+//go:embed settled.sql
+var settledSQL string
+
+// awaitSettled waits until of what the relay has recorded nothing is left to be done.
 func (d *database) awaitSettled(ctx context.Context, within time.Duration) error {
-	return d.await(ctx, within, 5*time.Millisecond, "every message is settled",
-		"select not exists (select from attendee_relay.pending) and not exists (select from attendee_relay.acceptance where state = 'waiting')")
+	return d.await(ctx, within, 5*time.Millisecond, "every message is settled", settledSQL)
 }

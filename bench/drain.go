@@ -20,6 +20,8 @@ const drained = 30_000
 // senders is how many requests the relay and the bare client have in flight.
 const senders = 16
 
+var drainSettings = "DELIVERY_CONCURRENCY=" + strconv.Itoa(senders)
+
 var (
 	drainRate    = &figure{"drain: webhooks from the start to the last one marked", "1/s", ""}
 	bareRate     = &figure{"drain: bare client's POSTs", "1/s", ""}
@@ -33,33 +35,35 @@ var (
 
 // drain has the relay find 30,000 acceptances in its slot, and a bare client post the same bodies.
 func drain(ctx context.Context, b *bench) (samples []sample, err error) {
-	d, err := b.create(ctx, "drain")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, d.drop(context.WithoutCancel(ctx))) }()
-	took, err := d.drain(ctx, 1, "DELIVERY_CONCURRENCY="+strconv.Itoa(senders))
-	if err != nil {
-		return nil, err
-	}
-	bare, err := d.postAgain(ctx, took.webhooks)
-	if err != nil {
-		return nil, err
-	}
-	n := float64(took.webhooks)
-	return []sample{
-		{drainRate, n / took.seconds}, {bareRate, n / bare.Seconds}, {drainShare, bare.Seconds / took.seconds},
-		{drainCPU, 1e6 * took.relay / n}, {bareCPU, 1e6 * bare.CPU / n}, {drainCPURate, took.relay / bare.CPU},
-		{drainServer, 1e6 * took.postgres / n}, {drainMemory, took.memory},
-	}, nil
+	err = b.within(ctx, "drain", func(d *database) error {
+		took, err := d.drain(ctx, 1, drainSettings)
+		if err != nil {
+			return err
+		}
+		bare, err := d.postAgain(ctx, took.webhooks)
+		if err != nil {
+			return err
+		}
+		n := float64(took.webhooks)
+		samples = []sample{
+			{drainRate, took.rate()}, {bareRate, n / bare.Seconds}, {drainShare, bare.Seconds / took.seconds},
+			{drainCPU, 1e6 * took.spent.relay / n}, {bareCPU, 1e6 * bare.CPU / n}, {drainCPURate, took.spent.relay / bare.CPU},
+			{drainServer, 1e6 * took.spent.postgres / n}, {drainMemory, took.memory},
+		}
+		return nil
+	})
+	return samples, err
 }
 
 // drainage is what draining took: seconds by the clock and of CPU, MiB at most.
 type drainage struct {
-	webhooks                 int
-	seconds, relay, postgres float64
-	memory                   float64
+	webhooks int
+	seconds  float64
+	spent    spent
+	memory   float64
 }
+
+func (took drainage) rate() float64 { return float64(took.webhooks) / took.seconds }
 
 // drain accepts attendees while no relay runs, then has one announce them. It counts from the relay's start, all that it does
 // before its first webhook included.
@@ -74,32 +78,25 @@ func (d *database) drain(ctx context.Context, first int, settings ...string) (to
 	if err := errors.Join(d.exec(ctx, "checkpoint"), d.b.receiver.reset(ctx)); err != nil {
 		return took, err
 	}
-	before, err := cpuOfPostgres(d.b.server.DataDir())
+	before, err := d.b.spent(nil)
 	if err != nil {
 		return took, err
 	}
-	r, err := d.startRelay(ctx, settings...)
-	if err != nil {
-		return took, err
-	}
-	defer func() { err = errors.Join(err, r.failed(err)) }()
-	d.b.profileRelay(ctx, r)
-	if err := d.b.receiver.await(ctx, took.webhooks, 5*time.Minute); err != nil {
-		return took, err
-	}
-	if err := d.awaitSettled(ctx, time.Minute); err != nil {
-		return took, err
-	}
-	took.seconds = time.Since(r.began).Seconds()
-	if took.relay, err = cpuOf(r.pid()); err != nil {
-		return took, err
-	}
-	if took.memory, err = peakMemory(r.pid()); err != nil {
-		return took, err
-	}
-	after, err := cpuOfPostgres(d.b.server.DataDir())
-	took.postgres = after - before
-	return took, errors.Join(err, d.writeBackends(ctx), d.checkOnce(ctx, took.webhooks))
+	err = d.withRelay(ctx, func(r *relay) error {
+		d.b.profileRelay(ctx, r)
+		if err := errors.Join(d.b.receiver.await(ctx, took.webhooks, 5*time.Minute), d.awaitSettled(ctx, time.Minute)); err != nil {
+			return err
+		}
+		took.seconds = time.Since(r.began).Seconds()
+		after, err := d.b.spent(r)
+		if err != nil {
+			return err
+		}
+		took.spent = after.since(before)
+		took.memory, err = peakMemory(r.pid())
+		return errors.Join(err, d.writeBackends(ctx), d.checkOnce(ctx, took.webhooks))
+	}, settings...)
+	return took, err
 }
 
 // checkOnce refuses figures of a run that did not do what it should have.
@@ -120,7 +117,7 @@ func (d *database) postAgain(ctx context.Context, n int) (c cost, err error) {
 	if err := d.b.receiver.reset(ctx); err != nil {
 		return c, err
 	}
-	printed, _, err := tool(ctx, d.b.self, nil, "post", "--senders", strconv.Itoa(senders), path)
+	printed, err := tool(ctx, d.b.self, "post", "--senders", strconv.Itoa(senders), path)
 	if err != nil {
 		return c, err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -27,45 +26,30 @@ var (
 
 // latency accepts 50 attendees a second for 30 s, with durable commits.
 func latency(ctx context.Context, b *bench) (samples []sample, err error) {
-	d, err := b.create(ctx, "latency")
+	err = b.within(ctx, "latency", func(d *database) error {
+		return d.withRelay(ctx, func(r *relay) (err error) {
+			samples, err = d.latency(ctx, r)
+			return err
+		})
+	})
+	return samples, err
+}
+
+func (d *database) latency(ctx context.Context, r *relay) ([]sample, error) {
+	if err := d.warm(ctx, warmed); err != nil {
+		return nil, err
+	}
+	before, err := d.b.spent(r)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, d.drop(context.WithoutCancel(ctx))) }()
-	r, err := d.startRelay(ctx)
+	began, n := time.Now(), d.b.size(latencyCount)
+	answered, err := d.acceptSteadily(ctx, warmed+1, n)
 	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.failed(err)) }()
-	if err := d.awaitStreaming(ctx); err != nil {
-		return nil, err
-	}
-	// The first message to each endpoint after a start is claimed: all have had one.
-	const warm = 200
-	if err := errors.Join(b.receiver.reset(ctx), d.acceptSteadily(ctx, 1, warm, nil), b.receiver.await(ctx, warm, time.Minute),
-		d.awaitSettled(ctx, time.Minute), b.receiver.reset(ctx)); err != nil {
-		return nil, err
-	}
-	relayBefore, err := cpuOf(r.pid())
-	if err != nil {
-		return nil, err
-	}
-	serverBefore, err := cpuOfPostgres(b.server.DataDir())
-	if err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	var answered []float64
-	n := b.size(latencyCount)
-	if err := d.acceptSteadily(ctx, warm+1, n, &answered); err != nil {
 		return nil, err
 	}
 	seconds := time.Since(began).Seconds()
-	relayAfter, err := cpuOf(r.pid())
-	if err != nil {
-		return nil, err
-	}
-	serverAfter, err := cpuOfPostgres(b.server.DataDir())
+	after, err := d.b.spent(r)
 	if err != nil {
 		return nil, err
 	}
@@ -74,15 +58,16 @@ func latency(ctx context.Context, b *bench) (samples []sample, err error) {
 		return nil, err
 	}
 	slices.Sort(answered)
+	spent := after.since(before)
 	return []sample{
 		{latencyP50, quantile(took, .5)}, {latencyP95, quantile(took, .95)}, {latencyP99, quantile(took, .99)},
 		{latencyAnswer, quantile(answered, .5)},
-		{latencyCPU, 100 * (relayAfter - relayBefore) / seconds}, {latencyServer, 100 * (serverAfter - serverBefore) / seconds},
+		{latencyCPU, 100 * spent.relay / seconds}, {latencyServer, 100 * spent.postgres / seconds},
 	}, nil
 }
 
-// acceptSteadily accepts n attendees, each at its time, whatever the one before took, and notes how many ms each commit took.
-func (d *database) acceptSteadily(ctx context.Context, first, n int, answered *[]float64) error {
+// acceptSteadily accepts n attendees, each at its time, whatever the one before took, and returns how many ms each commit took.
+func (d *database) acceptSteadily(ctx context.Context, first, n int) (answered []float64, err error) {
 	began := time.Now()
 	for i := range n {
 		if wait := time.Until(began.Add(time.Duration(i) * latencyEvery)); wait > 0 {
@@ -90,13 +75,11 @@ func (d *database) acceptSteadily(ctx context.Context, first, n int, answered *[
 		}
 		at := time.Now()
 		if err := d.exec(ctx, "update attendees set "+accepted+" where id = $1", first+i); err != nil {
-			return err
+			return nil, err
 		}
-		if answered != nil {
-			*answered = append(*answered, milliseconds(time.Since(at)))
-		}
+		answered = append(answered, milliseconds(time.Since(at)))
 	}
-	return nil
+	return answered, nil
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

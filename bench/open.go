@@ -38,13 +38,13 @@ type bench struct {
 	self     string
 	server   *pgserver.Server
 	receiver *receiver
-	// grown is the database of the growth scenario, which is filled once.
-	grown *database
+	// grown are the databases of the growth scenario by name, which are filled once.
+	grown map[string]*database
 }
 
 // open makes all that the scenarios share; close takes it away.
 func open(ctx context.Context, o options) (b *bench, err error) {
-	b = &bench{options: o}
+	b = &bench{options: o, grown: map[string]*database{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close(context.WithoutCancel(ctx)))
@@ -75,6 +75,9 @@ func (b *bench) close(ctx context.Context) error {
 	if b.receiver != nil {
 		failed = append(failed, b.receiver.stop())
 	}
+	for _, d := range b.grown {
+		failed = append(failed, d.conn.Close(ctx))
+	}
 	if b.server != nil {
 		failed = append(failed, b.server.Stop(ctx))
 	}
@@ -91,7 +94,7 @@ func (b *bench) build(ctx context.Context) error {
 	if b.options.profile != "" {
 		arguments = append(arguments, "-tags", "profile")
 	}
-	output, err := exec.CommandContext(ctx, "go", append(arguments, "attendee-relay/cmd/attendee-relay")...).CombinedOutput() //nolint:gosec // constant but for our own path
+	output, err := exec.CommandContext(ctx, "go", append(arguments, "attendee-relay/cmd/attendee-relay")...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("building the relay: %w: %s", err, output)
 	}
@@ -103,5 +106,7 @@ func (b *bench) makeTemplate(ctx context.Context) error {
 		return err
 	}
 	settings := fmt.Sprintf("set bench.url = '%s/0s'; set bench.attendees = %d;", b.receiver.url, b.size(attendees))
-	return execute(ctx, b.server.URL(template), settings+demo.Schema+reference+"create extension pg_stat_statements; analyze;")
+	err := execute(ctx, b.server.URL(template), settings+demo.Schema+reference+"create extension pg_stat_statements;")
+	// Left to autovacuum, this would be done while something is measured.
+	return errors.Join(err, execute(ctx, b.server.URL(template), "vacuum (freeze, analyze)"))
 }

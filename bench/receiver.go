@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -55,6 +57,19 @@ func (r *receiver) counts(ctx context.Context) (c counts, err error) {
 // times returns when each webhook came first, by its id.
 func (r *receiver) times(ctx context.Context) (times map[string]time.Time, err error) {
 	return times, r.ask(ctx, http.MethodGet, "/times", &times)
+}
+
+// rate is how many webhooks a second came between the first and the last one.
+func (r *receiver) rate(ctx context.Context) (float64, error) {
+	times, err := r.times(ctx)
+	if err != nil {
+		return 0, err
+	}
+	came := slices.SortedFunc(maps.Values(times), time.Time.Compare)
+	if len(came) < 2 {
+		return 0, fmt.Errorf("%d webhooks have no rate", len(came))
+	}
+	return float64(len(came)-1) / came[len(came)-1].Sub(came[0]).Seconds(), nil
 }
 
 // await waits until that many webhooks came.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -42,21 +43,35 @@ func (d *database) awaitStreaming(ctx context.Context) error {
 
 // rest has a relay make its slot and stop, so that what happens from now on waits in the slot.
 func (d *database) rest(ctx context.Context, settings ...string) error {
+	return d.withRelay(ctx, func(*relay) error { return d.awaitStreaming(ctx) }, settings...)
+}
+
+// withRelay has a relay run while something is done.
+func (d *database) withRelay(ctx context.Context, do func(r *relay) error, settings ...string) error {
 	r, err := d.startRelay(ctx, settings...)
 	if err != nil {
 		return err
 	}
-	if err := d.awaitStreaming(ctx); err != nil {
-		return r.failed(err)
+	return r.failed(do(r))
+}
+
+// warmed is how many attendees have each of the 100 endpoints get a message, and most of them two.
+const warmed = 200
+
+// warm accepts the first n attendees, beside a relay, and waits for them: after a start the first message to each endpoint takes
+// another way than those that follow, and each has had one then.
+func (d *database) warm(ctx context.Context, n int) error {
+	if err := errors.Join(d.awaitStreaming(ctx), d.b.receiver.reset(ctx), d.singly(ctx, accepted, 1, n)); err != nil {
+		return err
 	}
-	return r.stop()
+	return errors.Join(d.b.receiver.await(ctx, n, time.Minute), d.awaitSettled(ctx, time.Minute), d.b.receiver.reset(ctx))
 }
 
 var passwords = regexp.MustCompile(`://[^@ ]*@`)
 
-// failed stops the relay and adds what it said to err.
+// failed stops the relay; where that or something before went wrong, it adds what the relay said.
 func (r *relay) failed(err error) error {
-	_ = r.stop()
+	err = errors.Join(err, r.stop())
 	if err == nil {
 		return nil
 	}

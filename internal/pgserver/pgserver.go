@@ -99,6 +99,17 @@ func (s *Server) URL(database string) string {
 	return u.String()
 }
 
+// Program returns the path of a program of the same Postgres, such as pgbench. Packages split them up, and a downloaded Postgres has
+// the server's only.
+func (s *Server) Program(name string) (string, error) {
+	path := filepath.Join(s.binaries, name)
+	if !executable(path) {
+		return "", fmt.Errorf("the Postgres in %s comes without %s; install its client programs (apt-get install postgresql, "+
+			"brew install postgresql@18)", s.binaries, name)
+	}
+	return path, nil
+}
+
 // Port returns the port on 127.0.0.1, the same after a Restart.
 func (s *Server) Port() int { return s.port }
 

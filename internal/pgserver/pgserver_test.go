@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,13 @@ func TestServerLivesThroughStopCrashAndPause(t *testing.T) {
 	}
 	if got := ask(t, s, "show server_encoding"); got != "UTF8" {
 		t.Errorf("server_encoding = %q", got)
+	}
+
+	if path, err := s.Program("postgres"); err != nil || filepath.Base(path) != "postgres" {
+		t.Errorf("the program postgres: %q, %v", path, err)
+	}
+	if _, err := s.Program("pg_nothing"); err == nil || !strings.Contains(err.Error(), "without pg_nothing") {
+		t.Errorf("a program that is not there: %v", err)
 	}
 
 	port := s.Port()

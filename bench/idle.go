@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// idleSeconds is how long nothing happens, after idleBefore: the relay has stored its last position then, and looked at the catalog
+// once, which it does every 30 s and which tidies up the pages there after the work.
+const (
+	idleSeconds = 60
+	idleBefore  = 35 * time.Second
+)
+
+var (
+	idleCPU          = &figure{"idle: relay's CPU", "% of a core", "<= 0.5"}
+	idleStatements   = &figure{"idle: statements", "1/s", "<= 2"}
+	idleTransactions = &figure{"idle: transactions", "1/s", ""}
+	idleWAL          = &figure{"idle: WAL of the relay's statements", "bytes", "0"}
+	idleServerWAL    = &figure{"idle: WAL of the whole server", "bytes", ""}
+	idleMemory       = &figure{"idle: RSS", "MiB", "<= 24"}
+)
+
+// idle looks at a relay that has nothing to do. Autovacuum, whose WAL the relay would have to read, rests as well.
+func idle(ctx context.Context, b *bench) (samples []sample, err error) {
+	err = b.within(ctx, "idle", func(d *database) (err error) {
+		if err := d.configure(ctx, "alter system set autovacuum = off"); err != nil {
+			return err
+		}
+		defer func() {
+			err = errors.Join(err, d.configure(context.WithoutCancel(ctx), "alter system reset autovacuum"))
+		}()
+		return d.withRelay(ctx, func(r *relay) (err error) {
+			samples, err = d.idle(ctx, r)
+			return err
+		})
+	})
+	return samples, err
+}
+
+// configure changes a setting of the server.
+func (d *database) configure(ctx context.Context, change string) error {
+	return errors.Join(d.exec(ctx, change), d.exec(ctx, "select pg_reload_conf()"))
+}
+
+// idle leaves nothing to be vacuumed or written out.
+func (d *database) idle(ctx context.Context, r *relay) ([]sample, error) {
+	if err := d.warm(ctx, warmed); err != nil {
+		return nil, err
+	}
+	for _, tidy := range []string{"analyze", "vacuum", "checkpoint"} {
+		if err := d.exec(ctx, tidy); err != nil {
+			return nil, err
+		}
+	}
+	if err := sleep(ctx, idleBefore); err != nil {
+		return nil, err
+	}
+	// Watching from another database, the bench does nothing in this one.
+	watch, err := pgx.Connect(ctx, d.b.server.URL(template))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to Postgres: %w", err)
+	}
+	defer func() { _ = watch.Close(context.WithoutCancel(ctx)) }()
+	before, err := d.activity(ctx, r, watch)
+	if err != nil {
+		return nil, err
+	}
+	if err := sleep(ctx, time.Duration(d.b.size(idleSeconds))*time.Second); err != nil {
+		return nil, err
+	}
+	after, err := d.activity(ctx, r, watch)
+	if err != nil {
+		return nil, err
+	}
+	now, err := memory(r.pid())
+	seconds := after.at.Sub(before.at).Seconds()
+	return []sample{
+		{idleCPU, 100 * (after.cpu - before.cpu) / seconds}, {idleStatements, float64(after.statements-before.statements) / seconds},
+		{idleTransactions, float64(after.transactions-before.transactions) / seconds},
+		{idleWAL, float64(after.wal - before.wal)}, {idleServerWAL, float64(after.serverWAL - before.serverWAL)}, {idleMemory, now},
+	}, err
+}
+
+// activity is what a relay and its database have done up to a moment.
+type activity struct {
+	at                                       time.Time
+	cpu                                      float64
+	statements, transactions, wal, serverWAL int64
+}
+
+const activitySQL = `select coalesce(sum(s.calls), 0)::bigint, min(d.xact_commit + d.xact_rollback), coalesce(sum(s.wal_bytes), 0)::bigint,
+		(pg_current_wal_insert_lsn() - '0/0')::bigint
+	from pg_stat_database d left join pg_stat_statements s on s.dbid = d.datid
+	where d.datname = $1`
+
+func (d *database) activity(ctx context.Context, r *relay, watch *pgx.Conn) (a activity, err error) {
+	a.at = time.Now()
+	if a.cpu, err = cpuOf(r.pid()); err != nil {
+		return a, err
+	}
+	if err = watch.QueryRow(ctx, activitySQL, d.name).Scan(&a.statements, &a.transactions, &a.wal, &a.serverWAL); err != nil {
+		err = fmt.Errorf("reading the statistics of Postgres: %w", err)
+	}
+	return a, err
+}
+
+// sleep ends early with ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -60,7 +60,7 @@ func (d *database) pgbenchBeside(ctx context.Context) (tps, webhooks float64, er
 	if err := errors.Join(d.rest(ctx), d.makeBacklog(ctx), d.b.receiver.reset(ctx)); err != nil {
 		return 0, 0, err
 	}
-	return tps, webhooks, d.withRelay(ctx, func(*relay) error {
+	err = d.withRelay(ctx, func(*relay) error {
 		if err := d.b.receiver.await(ctx, 1, time.Minute); err != nil {
 			return err
 		}
@@ -80,6 +80,7 @@ func (d *database) pgbenchBeside(ctx context.Context) (tps, webhooks float64, er
 		}
 		return err
 	})
+	return tps, webhooks, err
 }
 
 var pgbenchRate = regexp.MustCompile(`(?m)^tps = ([0-9.]+)`)

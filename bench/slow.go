@@ -75,13 +75,14 @@ func (d *database) slow(ctx context.Context, s slowSetting) (rate float64, err e
 	if err := errors.Join(d.singly(ctx, accepted, met+1, met+n), d.exec(ctx, "checkpoint")); err != nil {
 		return 0, err
 	}
-	return rate, d.withRelays(ctx, s.relays, func() error {
+	err = d.withRelays(ctx, s.relays, func() error {
 		if err := errors.Join(d.b.receiver.await(ctx, n, 5*time.Minute), d.awaitSettled(ctx, time.Minute), d.checkOnce(ctx, n)); err != nil {
 			return err
 		}
 		rate, err = d.b.receiver.rate(ctx)
 		return err
 	}, settings...)
+	return rate, err
 }
 
 // withRelays has several relays run while something is done.

@@ -41,7 +41,7 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), time.Minute, errors.New("storing evaluated acceptances took too long"))
 	defer cancel()
 	sending := v.recorder.handOver(&ready)
-	err := v.recorder.writer.within(ctx, 0, func(tx pgx.Tx) error {
+	err := v.recorder.writer.within(ctx, func(tx pgx.Tx) error {
 		if len(taken) > 0 {
 			gone, err := tx.Exec(ctx, resolveTakeSQL, taken)
 			if err != nil {

@@ -63,7 +63,7 @@ func (r *Recorder) spool(ctx context.Context, commit *replication.Commit) error 
 func (r *Recorder) clearSpool(ctx context.Context) error {
 	for {
 		var cleared int64
-		err := r.writer.within(ctx, 0, func(tx pgx.Tx) (err error) {
+		err := r.writer.within(ctx, func(tx pgx.Tx) (err error) {
 			cleared, err = clearSome(ctx, tx)
 			return err
 		})
@@ -84,7 +84,7 @@ func clearSome(ctx context.Context, tx pgx.Tx) (int64, error) {
 // spoolPart folds a part's changes into the rows that the spool holds already.
 func (r *Recorder) spoolPart(ctx context.Context, changes []replication.Change) error {
 	identities, _ := mentioned([]replication.Commit{{Changes: changes}})
-	return r.writer.within(ctx, 0, func(tx pgx.Tx) error {
+	return r.writer.within(ctx, func(tx pgx.Tx) error {
 		n, err := r.loadNet(ctx, tx, identities)
 		if err != nil {
 			return err

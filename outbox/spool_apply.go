@@ -117,7 +117,7 @@ func (r *Recorder) applySpool(ctx context.Context) error {
 
 // applySpoolBatch does one transaction's share of the step that the spool is at; the step is empty when there is no spool.
 func (r *Recorder) applySpoolBatch(ctx context.Context) (step spoolStep, accepted int64, err error) {
-	err = r.writer.within(ctx, 0, func(tx pgx.Tx) error {
+	err = r.writer.within(ctx, func(tx pgx.Tx) error {
 		state, err := readSpoolState(ctx, tx)
 		if err != nil || state == nil {
 			return err

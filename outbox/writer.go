@@ -150,8 +150,8 @@ func rollBack(ctx context.Context, conn *pgx.Conn) {
 	}
 }
 
-// within runs do in one transaction, behind the fence.
-func (w *writer) within(ctx context.Context, checkpoint pglogrepl.LSN, do func(pgx.Tx) error) error {
+// within runs do in one transaction, behind the fence; the checkpoint stays.
+func (w *writer) within(ctx context.Context, do func(pgx.Tx) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("the database did not answer within %v", writeTimeout))
@@ -165,7 +165,7 @@ func (w *writer) within(ctx context.Context, checkpoint pglogrepl.LSN, do func(p
 		return fmt.Errorf("beginning to record: %w", err)
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	if _, err := tx.Exec(ctx, fenceSQL, w.epoch, checkpoint.String()); err != nil {
+	if _, err := tx.Exec(ctx, fenceSQL, w.epoch, pglogrepl.LSN(0).String()); err != nil {
 		return fmt.Errorf("passing the fence: %w", fenced(err))
 	}
 	if err := do(tx); err != nil {

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,11 +124,11 @@ func TestAFailureEmptiesTheEndpointsLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemoryStore()
-		failing := false
-		sent := 0
+		var failing atomic.Bool
+		var sent atomic.Int32
 		r := run(t, store, exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange {
-			sent++
-			if failing {
+			sent.Add(1)
+			if failing.Load() {
 				return failed(errTimeout, stepAnswer)
 			}
 			return answersAfter(10*time.Millisecond)(ctx, m)
@@ -135,12 +136,12 @@ func TestAFailureEmptiesTheEndpointsLine(t *testing.T) {
 		synctest.Wait()
 		known(r, busyURL, 10*time.Millisecond)
 		known(r, newURL, 10*time.Millisecond)
-		failing = true
+		failing.Store(true)
 		store.failClaims = 1000 // nothing is claimed again meanwhile
 		handKnown(r, store, messages(busyURL, 50)...)
 		synctest.Wait()
-		if sent > 2 || r.gate.line.waiting != 0 {
-			t.Errorf("%d were sent, %d wait", sent, r.gate.line.waiting)
+		if sent.Load() > 2 || r.gate.line.waiting != 0 {
+			t.Errorf("%d were sent, %d wait", sent.Load(), r.gate.line.waiting)
 		}
 		time.Sleep(2 * time.Second)
 		free := 0
@@ -189,15 +190,15 @@ func TestTheLineStandsStillWhileNothingCanBeRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemoryStore()
 		store.failSettles = 1 << 30
-		sent := 0
+		var sent atomic.Int32
 		slow := answersAfter(100 * time.Millisecond)
-		r := run(t, store, exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange { sent++; return slow(ctx, m) }), small(2, 2))
+		r := run(t, store, exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange { sent.Add(1); return slow(ctx, m) }), small(2, 2))
 		synctest.Wait()
 		known(r, busyURL, 10*time.Millisecond)
 		handKnown(r, store, messages(busyURL, 50)...)
 		time.Sleep(10 * time.Second)
-		if sent > 6 {
-			t.Errorf("%d were sent", sent)
+		if sent.Load() > 6 {
+			t.Errorf("%d were sent", sent.Load())
 		}
 		store.mu.Lock()
 		store.failSettles = 0

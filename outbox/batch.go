@@ -45,29 +45,29 @@ type prior struct {
 }
 
 func newPrior(commits []replication.Commit) *prior {
-	k := &prior{}
-	k.identities, k.keys = mentioned(commits)
-	return k
+	p := &prior{}
+	p.identities, p.keys = mentioned(commits)
+	return p
 }
 
 // ask queues the questions; what was answered before is forgotten.
-func (k *prior) ask(q *pgx.Batch) {
-	q.Queue(ledgerReadSQL, k.identities).Query(func(rows pgx.Rows) (err error) {
-		k.ledger, err = collectLedger(rows, len(k.identities))
+func (p *prior) ask(q *pgx.Batch) {
+	q.Queue(ledgerReadSQL, p.identities).Query(func(rows pgx.Rows) (err error) {
+		p.ledger, err = collectLedger(rows, len(p.identities))
 		return err
 	})
-	q.Queue(waitingReadSQL, k.identities, k.keys).Query(func(rows pgx.Rows) (err error) {
-		k.waiting, err = pgx.CollectRows(rows, scanStored)
+	q.Queue(waitingReadSQL, p.identities, p.keys).Query(func(rows pgx.Rows) (err error) {
+		p.waiting, err = pgx.CollectRows(rows, scanStored)
 		return err
 	})
 }
 
 // evaluate finds the commits' acceptances and renders them, inside the reader's snapshot.
-func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit, k *prior) (*batch, error) {
-	waiting := k.waiting
-	b := &batch{identities: k.identities, ledger: k.ledger, settle: interval(r.config.Settle)}
+func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit, p *prior) (*batch, error) {
+	waiting := p.waiting
+	b := &batch{identities: p.identities, ledger: p.ledger, settle: interval(r.config.Settle)}
 	fresh := slices.DeleteFunc(slices.Clone(commits), func(c replication.Commit) bool { return r.inBaseline(&c) })
-	accepted := decideAll(fresh, k.ledger, waiting)
+	accepted := decideAll(fresh, p.ledger, waiting)
 	b.accepted = len(accepted)
 	found, queued := queueBehind(waiting, accepted)
 	ready, late, err := r.render(ctx, found)

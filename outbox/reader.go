@@ -70,7 +70,7 @@ func (r *reader) in(ctx context.Context, ask func(*pgx.Batch), read func(snapsho
 	if ask != nil {
 		ask(batch)
 	}
-	defer r.rollBack(ctx)
+	defer rollBack(ctx, r.conn)
 	if err := r.conn.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("taking a snapshot and reading the bookkeeping in it: %w", err)
 	}
@@ -79,19 +79,6 @@ func (r *reader) in(ctx context.Context, ask func(*pgx.Batch), read func(snapsho
 		return err
 	}
 	return read(taken)
-}
-
-// rollBack ends the transaction, if it is open still, or with it the connection when ctx has ended or ends meanwhile: a server that
-// does not answer must not hold up a caller who has given up waiting for it.
-func (r *reader) rollBack(ctx context.Context) {
-	if r.conn.IsClosed() || r.conn.PgConn().TxStatus() == 'I' {
-		return
-	}
-	answered, cancel := context.WithTimeout(ctx, postgres.ConnectTimeout)
-	defer cancel()
-	if _, err := r.conn.Exec(answered, "ROLLBACK"); err != nil {
-		r.close(ctx)
-	}
 }
 
 // payloads runs the payload query for keys, for timeout at most, in the snapshot that is open and returns the rows by key. It is the last
@@ -155,7 +142,7 @@ func (r *reader) describe(ctx context.Context) error {
 
 func (r *reader) forget(ctx context.Context) {
 	delete(r.conn.PgConn().CustomData(), statementName)
-	r.rollBack(ctx)
+	rollBack(ctx, r.conn)
 	_ = r.conn.PgConn().Deallocate(ctx, statementName)
 }
 

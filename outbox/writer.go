@@ -89,29 +89,8 @@ func (w *writer) close(ctx context.Context) {
 	}
 }
 
-// lead ends the predecessor's backend, whose open transaction may hold the fence, raises the epoch, and returns where the
-// bookkeeping stands.
-func (w *writer) lead(ctx context.Context) (phase, lsn string, settings []byte, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	conn, err := w.connect(ctx)
-	if err != nil {
-		return "", "", nil, err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("the database did not answer within %v", writeTimeout))
-	defer cancel()
-	if _, err := conn.Exec(ctx, leaderSQL); err != nil {
-		return "", "", nil, fmt.Errorf("ending the previous leader's session: %w", err)
-	}
-	if err := conn.QueryRow(ctx, leadSQL).Scan(&w.epoch, &phase, &lsn, &settings); err != nil {
-		return "", "", nil, fmt.Errorf("raising the fence: %w", err)
-	}
-	return phase, lsn, settings, nil
-}
-
-// write runs the statements that fill queues in one transaction, behind the fence, and in one round trip. A checkpoint above 0 is
-// moved there.
-func (w *writer) write(ctx context.Context, checkpoint pglogrepl.LSN, fill func(*pgx.Batch)) error {
+// briefly lets do use the connection, alone and for writeTimeout at most.
+func (w *writer) briefly(ctx context.Context, do func(context.Context, *pgx.Conn) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("the database did not answer within %v", writeTimeout))
@@ -120,16 +99,39 @@ func (w *writer) write(ctx context.Context, checkpoint pglogrepl.LSN, fill func(
 	if err != nil {
 		return err
 	}
-	batch := &pgx.Batch{}
-	batch.Queue("BEGIN")
-	batch.Queue(fenceSQL, w.epoch, checkpoint.String())
-	fill(batch)
-	batch.Queue("COMMIT")
-	if err := fenced(conn.SendBatch(ctx, batch).Close()); err != nil {
-		rollBack(ctx, conn)
-		return fmt.Errorf("recording: %w", err)
-	}
-	return nil
+	return do(ctx, conn)
+}
+
+// lead ends the predecessor's backend, whose open transaction may hold the fence, raises the epoch, and returns where the
+// bookkeeping stands.
+func (w *writer) lead(ctx context.Context) (phase, lsn string, settings []byte, err error) {
+	err = w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, leaderSQL); err != nil {
+			return fmt.Errorf("ending the previous leader's session: %w", err)
+		}
+		if err := conn.QueryRow(ctx, leadSQL).Scan(&w.epoch, &phase, &lsn, &settings); err != nil {
+			return fmt.Errorf("raising the fence: %w", err)
+		}
+		return nil
+	})
+	return phase, lsn, settings, err
+}
+
+// write runs the statements that fill queues in one transaction, behind the fence, and in one round trip. A checkpoint above 0 is
+// moved there.
+func (w *writer) write(ctx context.Context, checkpoint pglogrepl.LSN, fill func(*pgx.Batch)) error {
+	return w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		batch := &pgx.Batch{}
+		batch.Queue("BEGIN")
+		batch.Queue(fenceSQL, w.epoch, checkpoint.String())
+		fill(batch)
+		batch.Queue("COMMIT")
+		if err := fenced(conn.SendBatch(ctx, batch).Close()); err != nil {
+			rollBack(ctx, conn)
+			return fmt.Errorf("recording: %w", err)
+		}
+		return nil
+	})
 }
 
 // fenced names the fence's error.
@@ -140,39 +142,36 @@ func fenced(err error) error {
 	return err
 }
 
-// rollBack ends a transaction that failed, or with it the connection.
+// rollBack ends the transaction, if one is open still, or with it the connection when ctx has ended or ends meanwhile: a server that
+// does not answer must not hold up a caller who has given up waiting for it.
 func rollBack(ctx context.Context, conn *pgx.Conn) {
-	if conn.PgConn().TxStatus() == 'I' {
+	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
 		return
 	}
-	if _, err := conn.Exec(ctx, "ROLLBACK"); err != nil {
+	answered, cancel := context.WithTimeout(ctx, postgres.ConnectTimeout)
+	defer cancel()
+	if _, err := conn.Exec(answered, "ROLLBACK"); err != nil {
 		_ = conn.Close(ctx)
 	}
 }
 
 // within runs do in one transaction, behind the fence; the checkpoint stays.
 func (w *writer) within(ctx context.Context, do func(pgx.Tx) error) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("the database did not answer within %v", writeTimeout))
-	defer cancel()
-	conn, err := w.connect(ctx)
-	if err != nil {
-		return err
-	}
-	tx, err := conn.Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("beginning to record: %w", err)
-	}
-	defer func() { _ = tx.Rollback(ctx) }()
-	if _, err := tx.Exec(ctx, fenceSQL, w.epoch, pglogrepl.LSN(0).String()); err != nil {
-		return fmt.Errorf("passing the fence: %w", fenced(err))
-	}
-	if err := do(tx); err != nil {
-		return fmt.Errorf("recording: %w", err)
-	}
-	if err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("committing what was recorded: %w", err)
-	}
-	return nil
+	return w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
+		tx, err := conn.Begin(ctx)
+		if err != nil {
+			return fmt.Errorf("beginning to record: %w", err)
+		}
+		defer func() { _ = tx.Rollback(ctx) }()
+		if _, err := tx.Exec(ctx, fenceSQL, w.epoch, pglogrepl.LSN(0).String()); err != nil {
+			return fmt.Errorf("passing the fence: %w", fenced(err))
+		}
+		if err := do(tx); err != nil {
+			return fmt.Errorf("recording: %w", err)
+		}
+		if err := tx.Commit(ctx); err != nil {
+			return fmt.Errorf("committing what was recorded: %w", err)
+		}
+		return nil
+	})
 }

@@ -152,11 +152,14 @@ func (r *Recorder) Advance(ctx context.Context, to pglogrepl.LSN) error {
 	return r.writer.write(ctx, to, func(*pgx.Batch) {})
 }
 
-// backlog is how many messages at once mean that capture has fallen behind: then they may as well be recorded a moment later.
+// backlog is how many commits at once mean that capture has fallen behind: then they may as well be recorded a moment later.
 const backlog = 200
 
 // recordBatch records commits that fit into memory in one transaction.
 func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit) error {
+	if r.senders != nil && len(commits) > backlog {
+		r.senders.Pace(ctx)
+	}
 	var b *batch
 	prior := newPrior(commits)
 	err := r.whenVisible(ctx, commits, prior.ask, func() error {
@@ -166,9 +169,6 @@ func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit
 	})
 	if err != nil {
 		return err
-	}
-	if r.senders != nil && len(b.messages.ids) > backlog {
-		r.senders.Pace(ctx)
 	}
 	sending := r.handOver(&b.messages)
 	err = r.writer.write(ctx, commits[len(commits)-1].EndLSN, func(q *pgx.Batch) {

@@ -123,6 +123,7 @@ func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Messa
 	}
 	d.refresh.add(stale...)
 	d.leave(left...)
+	d.follow(start)
 }
 
 // timely: a request must end, and be recorded, before its lease ends, or somebody else sends the message meanwhile: without a whole
@@ -138,8 +139,8 @@ func (d *Dispatcher) inTime(send func(outbox.Message)) func(outbox.Message) {
 			send(m)
 			return
 		}
-		d.gate.release(&m, time.Now())
 		d.leave(m)
+		d.giveBack(send)(m)
 	}
 }
 

@@ -16,12 +16,19 @@ const slowAnswer = 10 * time.Second
 
 // reserve reserves a place for each message, to endpoints that have answered.
 func reserve(d *Dispatcher, list ...outbox.Message) outbox.Reservation {
+	endpoints := endpointsOf(list)
+	for _, endpoint := range endpoints {
+		d.gate.judge(endpoint, true, slowAnswer)
+	}
+	return d.Senders().Reserve(endpoints)
+}
+
+func endpointsOf(list []outbox.Message) []uuid.UUID {
 	endpoints := make([]uuid.UUID, len(list))
 	for i := range list {
 		endpoints[i] = list[i].Endpoint
-		d.gate.judge(endpoints[i], true, slowAnswer)
 	}
-	return d.Senders().Reserve(endpoints)
+	return endpoints
 }
 
 // hand reserves places for new messages, leases those that got one and sends them; it returns how many did.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"attendee-relay/outbox"
 )
@@ -31,6 +33,16 @@ func answersAfter(d time.Duration) exchangeFunc {
 	}
 }
 
+// runBusy runs a Dispatcher that has claimed what there is, nothing, and knows how long busyURL takes to answer.
+func runBusy(t *testing.T, sender exchanger, took time.Duration, change func(*Config)) (*memoryStore, *running) {
+	t.Helper()
+	store := newMemoryStore()
+	r := run(t, store, sender, change)
+	synctest.Wait()
+	known(r, busyURL, took)
+	return store, r
+}
+
 // known has an endpoint answer once, so that it is known how long that takes.
 func known(r *running, url string, took time.Duration) {
 	m := newMessage(url)
@@ -41,10 +53,7 @@ func known(r *running, url string, took time.Duration) {
 func TestWhatIsHandedOverWaitsInLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := newMemoryStore()
-		r := run(t, store, answersAfter(10*time.Millisecond), small(4, 2))
-		synctest.Wait()
-		known(r, busyURL, 10*time.Millisecond)
+		store, r := runBusy(t, answersAfter(10*time.Millisecond), 10*time.Millisecond, small(4, 2))
 		list := messages(busyURL, 60)
 		start := time.Now()
 		if n := handKnown(r, store, list...); n != 60 {
@@ -63,11 +72,7 @@ func TestWhatIsHandedOverWaitsInLine(t *testing.T) {
 
 // handKnown is hand for endpoints whose answers are known.
 func handKnown(r *running, store *memoryStore, list ...outbox.Message) int {
-	endpoints := make([]uuid.UUID, len(list))
-	for i := range list {
-		endpoints[i] = list[i].Endpoint
-	}
-	return handReserved(r.Senders().Reserve(endpoints), store, list...)
+	return handReserved(r.Senders().Reserve(endpointsOf(list)), store, list...)
 }
 
 // No more waits than is sent soon: nothing for an endpoint that is slow.
@@ -86,10 +91,7 @@ func TestTheLineIsAsLongAsWhatIsSentSoon(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				store := newMemoryStore()
-				r := run(t, store, answersAfter(c.took), small(64, 2))
-				synctest.Wait()
-				known(r, busyURL, c.took)
+				store, r := runBusy(t, answersAfter(c.took), c.took, small(64, 2))
 				if got := handKnown(r, store, messages(busyURL, 1000)...); got != c.want {
 					t.Errorf("%d are handed over, want %d", got, c.want)
 				}
@@ -123,18 +125,15 @@ func TestANewEndpointHasItsTurnBesideABacklog(t *testing.T) {
 func TestAFailureEmptiesTheEndpointsLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := newMemoryStore()
 		var failing atomic.Bool
 		var sent atomic.Int32
-		r := run(t, store, exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange {
+		store, r := runBusy(t, exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange {
 			sent.Add(1)
 			if failing.Load() {
 				return failed(errTimeout, stepAnswer)
 			}
 			return answersAfter(10*time.Millisecond)(ctx, m)
-		}), small(4, 2))
-		synctest.Wait()
-		known(r, busyURL, 10*time.Millisecond)
+		}), 10*time.Millisecond, small(4, 2))
 		known(r, newURL, 10*time.Millisecond)
 		failing.Store(true)
 		store.failClaims = 1000 // nothing is claimed again meanwhile
@@ -161,10 +160,7 @@ func TestAFailureEmptiesTheEndpointsLine(t *testing.T) {
 func TestShutdownGivesTheLineBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := newMemoryStore()
-		r := run(t, store, answersAfter(10*time.Millisecond), small(4, 2))
-		synctest.Wait()
-		known(r, busyURL, 10*time.Millisecond)
+		store, r := runBusy(t, answersAfter(10*time.Millisecond), 10*time.Millisecond, small(4, 2))
 		list := messages(busyURL, 80)
 		handKnown(r, store, list...)
 		start := time.Now()
@@ -188,13 +184,11 @@ func TestShutdownGivesTheLineBack(t *testing.T) {
 func TestTheLineStandsStillWhileNothingCanBeRecorded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := newMemoryStore()
-		store.failSettles = 1 << 30
 		var sent atomic.Int32
 		slow := answersAfter(100 * time.Millisecond)
-		r := run(t, store, exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange { sent.Add(1); return slow(ctx, m) }), small(2, 2))
-		synctest.Wait()
-		known(r, busyURL, 10*time.Millisecond)
+		counting := exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange { sent.Add(1); return slow(ctx, m) })
+		store, r := runBusy(t, counting, 10*time.Millisecond, small(2, 2))
+		store.failSettles = 1 << 30
 		handKnown(r, store, messages(busyURL, 50)...)
 		time.Sleep(10 * time.Second)
 		if sent.Load() > 6 {
@@ -211,10 +205,7 @@ func TestTheLineStandsStillWhileNothingCanBeRecorded(t *testing.T) {
 func TestATurnThatComesTooLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := newMemoryStore()
-		r := run(t, store, answersAfter(3*time.Second), small(1, 1))
-		synctest.Wait()
-		known(r, busyURL, time.Millisecond) // it was quick once
+		store, r := runBusy(t, answersAfter(3*time.Second), time.Millisecond, small(1, 1)) // it was quick once
 		list := messages(busyURL, 20)
 		handKnown(r, store, list...)
 		time.Sleep(2 * time.Minute)
@@ -249,9 +240,7 @@ func TestPace(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				store := newMemoryStore()
-				r := run(t, store, answersAfter(c.took), small(16, 4))
-				synctest.Wait()
+				store, r := runBusy(t, answersAfter(c.took), c.took, small(16, 4))
 				for i := range 4 {
 					url := busyURL + string(rune('a'+i))
 					known(r, url, c.took)
@@ -279,5 +268,21 @@ func TestAReservationThatIsUsedUp(t *testing.T) {
 	reservation.Send([]outbox.Message{m})
 	if len(r.gate.lanes) != 0 || r.gate.flying != 0 {
 		t.Errorf("%d in flight, lanes %v", r.gate.flying, r.gate.lanes)
+	}
+}
+
+// The place of a message that comes too late goes to the next in line.
+func TestAPlaceThatIsNotUsedGoesToTheNextInLine(t *testing.T) {
+	t.Parallel()
+	d := NewDispatcher(testConfig(small(1, 1)), time.Second, newMemoryStore(), nil, NewMetrics(prometheus.NewRegistry()), zap.NewNop())
+	late, next := newMessage(busyURL), newMessage(newURL)
+	late.LeaseEnds = time.Now()
+	if started := d.gate.take(&late, time.Now()); !started || d.gate.take(&next, time.Now()) {
+		t.Fatal("there is one place, for the first")
+	}
+	var sent []string
+	d.inTime(func(m outbox.Message) { sent = append(sent, m.URL) })(late)
+	if len(sent) != 1 || sent[0] != newURL {
+		t.Errorf("sent: %v", sent)
 	}
 }

@@ -6,12 +6,16 @@ WITH asked AS MATERIALIZED (
     SELECT a.id, a.event_id, a.group_id, a.fee_id, a.name, a.surname, a.email
       FROM public.attendees a
      WHERE a.id = ANY ($1::bigint[]) AND a.parent_id IS NULL
+), given AS MATERIALIZED (
+    SELECT v.attendee_id, v.form_field_id, v.value
+      FROM public.form_values v
+     WHERE v.attendee_id = ANY ($1::bigint[])
 ), answers AS (
     SELECT a.id AS attendee_id,
            json_agg(field ORDER BY f.position, f.id) AS form_fields
       FROM asked a
       JOIN public.form_fields f ON f.event_id = a.event_id
-      LEFT JOIN public.form_values v ON v.attendee_id = a.id AND v.form_field_id = f.id
+      LEFT JOIN given v ON v.attendee_id = a.id AND v.form_field_id = f.id
      CROSS JOIN LATERAL (
            SELECT f.id, f.type, f.label,
                   CASE WHEN f.type = 'check_box'

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -147,11 +146,7 @@ func (c columns) appendArray(b []byte, values [][]byte, at int, name string) ([]
 	if trimmed := bytes.TrimLeft(values[at], " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '[' {
 		return nil, fmt.Errorf("column %s of the payload query is not a JSON array", name)
 	}
-	buffer := bytes.NewBuffer(b)
-	if err := json.Compact(buffer, values[at]); err != nil {
-		return nil, fmt.Errorf("column %s of the payload query is not JSON that can be sent", name)
-	}
-	return buffer.Bytes(), nil
+	return appendCompact(b, values[at]), nil
 }
 
 const hexDigits = "0123456789abcdef"

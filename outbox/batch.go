@@ -156,9 +156,9 @@ func scanStored(row pgx.CollectableRow) (*stored, error) {
 	return s, row.Scan(&s.id, &s.row, &s.key)
 }
 
-// write queues the statements that store the batch, but for its messages.
-func (b *batch) write(q *pgx.Batch) {
-	b.ledger.write(q)
+// write queues the statements that store the batch, but for its messages; plain: the ledger has no more of its rows than was read.
+func (b *batch) write(q *pgx.Batch, plain bool) {
+	b.ledger.write(q, plain)
 	queueTouched(q, b.touched)
 	queueWaiting(q, b.waiting, b.settle)
 }

@@ -39,7 +39,7 @@ type ClaimRequest struct {
 // Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an earlier
 // acceptance is never sent after a later one. It takes none of endpoints that are paused or disabled.
 func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, error) {
-	busy := make([]pgtype.UUID, 0, len(request.Busy))
+	busy := make(pgtype.FlatArray[pgtype.UUID], 0, len(request.Busy))
 	held, ahead := make([]int32, 0, len(request.Busy)), make([]int32, 0, len(request.Busy))
 	for endpoint, n := range request.Busy {
 		busy, held, ahead = append(busy, pgtype.UUID{Bytes: endpoint, Valid: true}), append(held, int32(n)), append(ahead, int32(request.Ahead[endpoint])) //nolint:gosec // thousands

@@ -79,8 +79,8 @@ func (h *handover) reserve() {
 	}
 }
 
-// queue adds the statement that writes the messages.
-func (h *handover) queue(b *pgx.Batch) {
+// queue adds the statement that writes the messages; plain: none of them is there yet.
+func (h *handover) queue(b *pgx.Batch, plain bool) {
 	if len(h.messages.ids) == 0 {
 		return
 	}
@@ -90,7 +90,7 @@ func (h *handover) queue(b *pgx.Batch) {
 		ids = append(ids, id)
 	}
 	b.Queue(loopsSQL)
-	h.messages.queue(b, ids, h.token, h.lease, h.deployment).Query(func(rows pgx.Rows) error {
+	h.messages.queue(b, plain, ids, h.token, h.lease, h.deployment).Query(func(rows pgx.Rows) error {
 		var id string
 		var row int64
 		_, err := pgx.ForEachRow(rows, []any{&id, &row}, func() error {

@@ -21,7 +21,8 @@ var (
 	//go:embed sql/ledger_remove.sql
 	ledgerRemoveSQL string
 	//go:embed sql/ledger_add.sql
-	ledgerAddSQL string
+	ledgerAddSQL      string
+	ledgerAddPlainSQL = plainly(ledgerAddSQL)
 )
 
 // entry is what the ledger says of a row. The zero entry is a row that is not accepted.
@@ -208,24 +209,29 @@ func (d departures) take(key string, arrived *row) *row {
 	return r
 }
 
-// write stores the difference between what was read and what the commits left.
-func (l *ledger) write(batch *pgx.Batch) {
+// write stores the difference between what was read and what the commits left; plain: nothing else has become of its rows meanwhile.
+func (l *ledger) write(batch *pgx.Batch, plain bool) {
 	var removed []string
 	for identity := range l.loaded {
 		if _, still := l.current[identity]; !still {
 			removed = append(removed, identity)
 		}
 	}
-	var added ledgerRows
+	var added, changed ledgerRows
 	for identity, e := range l.current {
-		if before, had := l.loaded[identity]; !had || !before.equal(e) {
+		before, had := l.loaded[identity]
+		switch {
+		case !had && plain:
 			added.add(identity, e)
+		case !had || !before.equal(e):
+			changed.add(identity, e)
 		}
 	}
 	if len(removed) > 0 {
 		batch.Queue(ledgerRemoveSQL, removed)
 	}
-	added.queue(batch)
+	added.queue(batch, ledgerAddPlainSQL)
+	changed.queue(batch, ledgerAddSQL)
 }
 
 func (e entry) equal(o entry) bool {
@@ -242,7 +248,7 @@ func equalPointer[T comparable](a, b *T) bool {
 // ledgerRows are entries to store, as the arrays that one statement takes.
 type ledgerRows struct {
 	identities []string
-	keys, lsns []pgtype.Text
+	keys, lsns pgtype.FlatArray[pgtype.Text]
 }
 
 func (r *ledgerRows) add(identity string, e entry) {
@@ -251,9 +257,9 @@ func (r *ledgerRows) add(identity string, e entry) {
 	r.lsns = append(r.lsns, nullable(lsnText(e.lsn)))
 }
 
-func (r *ledgerRows) queue(batch *pgx.Batch) {
+func (r *ledgerRows) queue(batch *pgx.Batch, add string) {
 	if len(r.identities) > 0 {
-		batch.Queue(ledgerAddSQL, r.identities, r.keys, r.lsns)
+		batch.Queue(add, r.identities, r.keys, r.lsns)
 	}
 }
 

@@ -9,15 +9,18 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-//go:embed sql/messages_add.sql
-var messagesAddSQL string
+var (
+	//go:embed sql/messages_add.sql
+	messagesAddSQL      string
+	messagesAddPlainSQL = plainly(messagesAddSQL)
+)
 
 // messages are new messages, as the arrays that one statement takes: of types that pgx encodes without reflection.
 type messages struct {
 	ids, identities, lsns, deliveryKeys, attendees, events []string
-	payloads                                               [][]byte
-	keys, times, urls, secrets                             []pgtype.Text
-	endpoints                                              []pgtype.UUID
+	payloads                                               pgtype.FlatArray[[]byte]
+	keys, times, urls, secrets                             pgtype.FlatArray[pgtype.Text]
+	endpoints                                              pgtype.FlatArray[pgtype.UUID]
 	committed                                              []time.Time
 }
 
@@ -64,9 +67,14 @@ func (m *messages) append(systemID string, a acceptance, p *payload) {
 	m.secrets = append(m.secrets, pgtype.Text{String: p.secret, Valid: p.secret != "" && p.url != ""})
 }
 
-// queue adds the statement that writes the messages and leases some of them. It returns the message ids and numbers of those.
-func (m *messages) queue(q *pgx.Batch, leased []string, token uuid.UUID, lease time.Duration, deployment string) *pgx.QueuedQuery {
-	return q.Queue(messagesAddSQL, m.ids, m.identities, m.keys, m.deliveryKeys, m.lsns, m.times, m.attendees, m.events,
+// queue adds the statement that writes the messages, with those that are there already or plainly, and leases some of them. It returns
+// the message ids and numbers of those.
+func (m *messages) queue(q *pgx.Batch, plain bool, leased []string, token uuid.UUID, lease time.Duration, deployment string) *pgx.QueuedQuery {
+	add := messagesAddSQL
+	if plain {
+		add = messagesAddPlainSQL
+	}
+	return q.Queue(add, m.ids, m.identities, m.keys, m.deliveryKeys, m.lsns, m.times, m.attendees, m.events,
 		m.endpoints, m.urls, m.secrets, m.payloads, leased, token, interval(lease), deployment)
 }
 

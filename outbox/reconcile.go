@@ -144,7 +144,7 @@ func (r *Recorder) Reconcile(ctx context.Context, number int64) (done bool, err 
 	}
 	err = r.writer.write(ctx, 0, func(q *pgx.Batch) {
 		q.Queue(ledgerRemoveSQL, gone)
-		came.queue(q)
+		came.queue(q, ledgerAddSQL)
 		queueWaiting(q, waiting, interval(r.config.Settle))
 		q.Queue(gapAddSQL, "partitions", len(waiting), len(gone))
 	})

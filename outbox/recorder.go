@@ -170,12 +170,11 @@ func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit
 	if err != nil {
 		return err
 	}
-	sending := r.handOver(&b.messages)
-	err = r.writer.write(ctx, commits[len(commits)-1].EndLSN, func(q *pgx.Batch) {
-		b.write(q)
-		sending.queue(q)
-	})
-	left := sending.settle(err)
+	end := commits[len(commits)-1].EndLSN
+	left, err := r.write(ctx, end, b, true)
+	if postgres.Code(err) == uniqueViolation {
+		left, err = r.write(ctx, end, b, false)
+	}
 	if err != nil {
 		return err
 	}
@@ -183,6 +182,16 @@ func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit
 	r.acceptances.Add(float64(b.accepted))
 	r.signal(left, len(b.waiting) > 0 || len(b.touched) > 0)
 	return nil
+}
+
+// write stores a batch, and sends of its messages what can be sent at once. plain: the bookkeeping has none of its rows yet.
+func (r *Recorder) write(ctx context.Context, end pglogrepl.LSN, b *batch, plain bool) (left bool, err error) {
+	sending := r.handOver(&b.messages)
+	err = r.writer.write(ctx, end, func(q *pgx.Batch) {
+		b.write(q, plain)
+		sending.queue(q, plain)
+	})
+	return sending.settle(err), err
 }
 
 func (r *Recorder) signal(messages, waiting bool) {

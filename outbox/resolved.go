@@ -53,7 +53,7 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 		}
 		q := &pgx.Batch{}
 		later.queue(q)
-		sending.queue(q)
+		sending.queue(q, false)
 		return tx.SendBatch(ctx, q).Close()
 	})
 	v.recorder.signal(sending.settle(err), false)

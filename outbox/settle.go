@@ -69,7 +69,11 @@ func (q *Queue) settle(ctx context.Context, settlements []Settlement) (Settled, 
 	ctx, cancel := q.bounded(ctx)
 	defer cancel()
 	judged := q.judge(settlements)
-	applied, elsewhere, err := q.record(ctx, settlements, judged)
+	delivered, others := apart(settlements)
+	applied, elsewhere, err := q.record(ctx, delivered, others, judged)
+	if postgres.Code(err) == uniqueViolation {
+		applied, elsewhere, err = q.record(ctx, nil, settlements, judged)
+	}
 	if err == nil && len(elsewhere) > 0 {
 		var late int
 		late, err = q.recordAny(ctx, elsewhere)
@@ -85,8 +89,7 @@ func (q *Queue) settle(ctx context.Context, settlements []Settlement) (Settled, 
 
 // record writes settlements and judgements down in one transaction, and returns the 2xx whose messages were not found where they had
 // been sent to.
-func (q *Queue) record(ctx context.Context, settlements []Settlement, judged judgements) (applied int, elsewhere []Settlement, err error) {
-	delivered, others := apart(settlements)
+func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judged judgements) (applied int, elsewhere []Settlement, err error) {
 	found := map[int64]bool{}
 	err = transact(ctx, q.pool, func(b *pgx.Batch) {
 		if len(delivered) > 0 {
@@ -140,8 +143,8 @@ func apart(settlements []Settlement) (delivered, others []Settlement) {
 
 func settlingDelivered(settlements []Settlement) statement {
 	n := len(settlements)
-	ids, endpoints, started := make([]int64, n), make([]pgtype.UUID, n), make([]time.Time, n)
-	durations, statuses, responses := make([]int32, n), make([]int32, n), make([]pgtype.Text, n)
+	ids, endpoints, started := make([]int64, n), make(pgtype.FlatArray[pgtype.UUID], n), make([]time.Time, n)
+	durations, statuses, responses := make([]int32, n), make([]int32, n), make(pgtype.FlatArray[pgtype.Text], n)
 	for i := range settlements {
 		m, a := &settlements[i].Message, &settlements[i].Outcome.attempt
 		ids[i], endpoints[i], started[i] = m.Row, pgtype.UUID{Bytes: m.Endpoint, Valid: true}, a.StartedAt

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"attendee-relay/replication"
 )
@@ -161,9 +162,9 @@ type spoolRows struct {
 	numbers, seqs          []int64
 	identities             []string
 	gone, accepted         []bool
-	origins, keys          []*string
+	origins, keys          pgtype.FlatArray[*string]
 	kinds, statuses        []int16
-	ledgerKeys, ledgerLSNs []*string
+	ledgerKeys, ledgerLSNs pgtype.FlatArray[*string]
 }
 
 func (s *spoolRows) add(r *row) {

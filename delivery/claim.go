@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
+
 	"attendee-relay/outbox"
 )
 
@@ -64,6 +66,7 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	if err := d.notSent.release(ctx); err != nil {
 		return err
 	}
+	d.unrecorded.forget()
 	now := time.Now()
 	d.handover.expire(now)
 	room := d.gate.room(now)
@@ -107,6 +110,10 @@ func (d *Dispatcher) ask(ctx context.Context, call func(context.Context) ([]outb
 func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Message)) {
 	var stale []outbox.Message
 	var left []outbox.Message
+	messages, again := d.unrecorded.apart(messages)
+	if again > 0 {
+		d.log.Warn("the leases of messages ended before their attempts were recorded: they are not sent again", zap.Int("messages", again))
+	}
 	for i := range messages {
 		m, now := &messages[i], time.Now()
 		if !d.timely(m, now) {
@@ -127,9 +134,11 @@ func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Messa
 }
 
 // timely: a request must end, and be recorded, before its lease ends, or somebody else sends the message meanwhile: without a whole
-// timeout left it is not begun.
+// timeout left it is not begun. The monotonic clock stands still while the machine does, and Postgres's may not: the wall clock has to
+// agree.
 func (d *Dispatcher) timely(m *outbox.Message, now time.Time) bool {
-	return m.LeaseEnds.Sub(now) >= d.timeout+recording
+	left := min(m.LeaseEnds.Sub(now), m.LeaseEnds.Round(0).Sub(now.Round(0)))
+	return left >= d.timeout+recording
 }
 
 // inTime sends a message that has its place, unless it is too late.
@@ -147,7 +156,7 @@ func (d *Dispatcher) inTime(send func(outbox.Message)) func(outbox.Message) {
 // giveBack frees the place of a message that is not sent, for the next in line.
 func (d *Dispatcher) giveBack(send func(outbox.Message)) func(outbox.Message) {
 	return func(m outbox.Message) {
-		d.gate.release(&m, time.Now())
+		d.gate.release(&m, time.Now(), false)
 		d.follow(send)
 	}
 }
@@ -168,7 +177,8 @@ func (d *Dispatcher) follow(send func(outbox.Message)) {
 func (d *Dispatcher) next() (outbox.Message, bool) {
 	for {
 		now := time.Now()
-		m, ok := d.gate.next(now)
+		m, left, ok := d.gate.next(now)
+		d.leave(left...)
 		sent := d.timely(&m, now) && !d.settler.outage.failing.Load()
 		switch {
 		case !ok:
@@ -178,7 +188,7 @@ func (d *Dispatcher) next() (outbox.Message, bool) {
 		case sent && d.refresh.add(m):
 			continue
 		}
-		d.gate.release(&m, now)
+		d.gate.release(&m, now, false)
 		d.leave(m)
 	}
 }

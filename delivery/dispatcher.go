@@ -25,8 +25,8 @@ type Store interface {
 	Refresh(ctx context.Context, messages []outbox.Message) ([]outbox.Message, error)
 	// Look does so for some messages of one endpoint that gets nothing, and reports whether it was some endpoint's turn.
 	Look(ctx context.Context) (bool, error)
-	// Release ends the leases of messages that are not sent.
-	Release(ctx context.Context, messages []outbox.Message) error
+	// Release ends the leases of messages that are not sent, and returns those that it did not find.
+	Release(ctx context.Context, messages []outbox.Message) (missed []outbox.Message, err error)
 	// Settle records every outcome, or none and returns an error; what comes after its lease is refused, not an error.
 	// It may get the same settlements again after an error.
 	Settle(ctx context.Context, settlements []outbox.Settlement) (outbox.Settled, error)
@@ -51,13 +51,14 @@ type Dispatcher struct {
 	gate     *gate
 	handover *handover
 	// notSent are to be given back.
-	notSent *givenBack
-	pace    *pace
-	nudged  chan struct{}
-	claims  outage
-	retry   backoff
-	settler settler
-	refresh refresher
+	notSent    *givenBack
+	unrecorded *unrecorded
+	pace       *pace
+	nudged     chan struct{}
+	claims     outage
+	retry      backoff
+	settler    settler
+	refresh    refresher
 	// failed is when an attempt failed last, in nanoseconds since 1970.
 	failed atomic.Int64
 }
@@ -68,17 +69,18 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 	d := &Dispatcher{
 		store: store, sender: sender, metrics: metrics, log: log,
 		timeout: cfg.Timeout, lease: cfg.Lease(), shutdown: shutdown,
-		policy:  policy{schedule: cfg.RetrySchedule, random: rand.Float64},
-		gate:    newGate(cfg.Concurrency, cfg.EndpointConcurrency),
-		pace:    newPace(cfg.EndpointRate),
-		notSent: &givenBack{store: store, log: log},
-		nudged:  make(chan struct{}, 1),
-		claims:  outage{log: log, what: "claiming messages"},
-		retry:   backoff{random: rand.Float64},
-		settler: settler{store: store, late: metrics.late, random: rand.Float64, outage: outage{log: log, what: "recording outcomes"}},
+		policy:     policy{schedule: cfg.RetrySchedule, random: rand.Float64},
+		gate:       newGate(cfg.Concurrency, cfg.EndpointConcurrency),
+		pace:       newPace(cfg.EndpointRate),
+		notSent:    &givenBack{store: store, log: log},
+		unrecorded: newUnrecorded(),
+		nudged:     make(chan struct{}, 1),
+		claims:     outage{log: log, what: "claiming messages"},
+		retry:      backoff{random: rand.Float64},
 		refresh: refresher{store: store, stale: make(chan []outbox.Message, cfg.Concurrency),
 			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}},
 	}
+	d.settler = settler{store: store, unrecorded: d.unrecorded, late: metrics.late, random: rand.Float64, outage: outage{log: log, what: "recording outcomes"}}
 	// At a bounded rate an endpoint gets what the claim loop, which keeps the count, says.
 	d.handover = newHandover(d.gate, d.lease, func() bool { return cfg.EndpointRate > 0 || d.settler.outage.failing.Load() }, d.leave)
 	return d
@@ -113,11 +115,17 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	settling.Go(func() { d.settler.run(records, results) })
 
 	var flying, refreshing sync.WaitGroup
-	send := func(m outbox.Message) {
+	var send func(outbox.Message)
+	send = func(m outbox.Message) {
+		d.unrecorded.begin(&m)
 		flying.Go(func() {
-			for more := true; more; m, more = d.next() {
+			for more := true; more; {
 				results <- d.deliver(requests, m)
-				d.gate.release(&m, time.Now())
+				d.gate.release(&m, time.Now(), true)
+				if m, more = d.next(); more {
+					d.unrecorded.begin(&m)
+					d.follow(send)
+				}
 			}
 		})
 	}

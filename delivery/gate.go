@@ -12,6 +12,9 @@ import (
 // silence is how long an endpoint with requests in flight may answer none before it gets no more while places are scarce.
 const silence = time.Second
 
+// soon is a time within which quick endpoints answer, also where this process is not quick.
+const soon = 20 * time.Millisecond
+
 // gate keeps the bounds on requests in flight, over all and of each endpoint, and knows when a place that became free is
 // worth a claim: only where a claim may have left messages behind for want of it.
 type gate struct {
@@ -24,6 +27,7 @@ type gate struct {
 	// trials are the messages here to endpoints on trial.
 	trials int
 	lanes  map[uuid.UUID]*lane
+	lately lately
 	// starved: the last claim took as much as there was room for in all; trialStarved: for endpoints on trial.
 	starved, trialStarved bool
 	// promised: it was starved before the claim that is under way, which may bring what waited.
@@ -39,8 +43,8 @@ type lane struct {
 	endpoint         uuid.UUID
 	flying           int
 	capped, promised bool
-	// heard is when its last request ended, or its first began.
-	heard time.Time
+	// heard is when its last request ended, or its first began; ended is when its last ended, if one has since it got something.
+	heard, ended time.Time
 	// waiting messages stand in line for a place, rooms are reserved for more; queued: it has its turn.
 	waiting []outbox.Message
 	rooms   int
@@ -115,12 +119,7 @@ func (g *gate) take(m *outbox.Message, now time.Time) (started bool) {
 	if m.Standing.Trial {
 		g.trials++
 	}
-	if !g.fits(l) || len(l.waiting) > 0 {
-		g.join(l, m)
-		return false
-	}
-	g.enter(l, now)
-	return true
+	return g.enterOrJoin(l, m, now)
 }
 
 // reserve keeps a place for a message to an endpoint that answers, or room in the line, if no older one is known to wait.
@@ -132,7 +131,7 @@ func (g *gate) reserve(endpoint uuid.UUID, now time.Time) (place, waits bool) {
 	switch {
 	case g.starved, g.promised, l.capped, l.promised, g.scarce() && l.silent(now):
 		return false, false
-	case g.fits(l):
+	case g.fits(l, now):
 		g.enter(l, now)
 		return true, false
 	case l.held() < g.perEndpoint+g.allowance(endpoint) && g.vacancy() > 0:
@@ -150,7 +149,11 @@ func (g *gate) fill(m *outbox.Message, now time.Time) (started bool) {
 	l := g.lane(m.Endpoint, now)
 	l.rooms--
 	g.line.rooms--
-	if !g.fits(l) || len(l.waiting) > 0 {
+	return g.enterOrJoin(l, m, now)
+}
+
+func (g *gate) enterOrJoin(l *lane, m *outbox.Message, now time.Time) (entered bool) {
+	if !g.fits(l, now) || len(l.waiting) > 0 {
 		g.join(l, m)
 		return false
 	}
@@ -174,7 +177,28 @@ func (g *gate) forget(l *lane) {
 	}
 }
 
-func (g *gate) fits(l *lane) bool { return g.flying < g.total && l.flying < g.perEndpoint }
+// fits reports whether an endpoint may have one more place. Where places are scarce, it has another beside its first only while answers
+// come from it as quickly as they used to, and not more than its part of all places: many endpoints that fall silent at once take so
+// no more than a request each of what is left, and those that answer find places still.
+func (g *gate) fits(l *lane, now time.Time) bool {
+	switch {
+	case g.flying >= g.total || l.flying >= g.perEndpoint:
+		return false
+	case g.scarce() && l.flying > 0:
+		return !l.ended.IsZero() && now.Sub(l.ended) <= g.due(l.endpoint) && l.flying*g.lately.count() < g.total
+	default:
+		return true
+	}
+}
+
+// due is within which time an endpoint with requests in flight answers one, if all is well.
+func (g *gate) due(endpoint uuid.UUID) time.Duration {
+	pulse, known := g.line.pulses[endpoint]
+	if !known {
+		return silence
+	}
+	return min(max(4*pulse, soon), silence)
+}
 
 func (g *gate) enter(l *lane, now time.Time) {
 	if l.flying == 0 {
@@ -182,14 +206,17 @@ func (g *gate) enter(l *lane, now time.Time) {
 	}
 	l.flying++
 	g.flying++
+	g.lately.note(l.endpoint, now)
 }
 
-// release gives a place back.
-func (g *gate) release(m *outbox.Message, now time.Time) {
+// release gives a place back, of a request that has ended or of one that was not sent.
+func (g *gate) release(m *outbox.Message, now time.Time, ended bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l := g.lanes[m.Endpoint]
-	l.heard = now
+	if ended {
+		l.heard, l.ended = now, now
+	}
 	if m.Standing.Trial {
 		g.trials--
 	}

@@ -88,8 +88,13 @@ func TestWhenNothingIsHandedOver(t *testing.T) {
 		{"the endpoint has its share", small(4, 2), func(r *running, s *memoryStore) { hand(r.Dispatcher, s, messages(here, 2)...) }, 0},
 		{"all places are taken", small(4, 2), func(r *running, s *memoryStore) {
 			hand(r.Dispatcher, s, messages(there, 2)...)
-			hand(r.Dispatcher, s, messages("https://third.example", 2)...)
+			hand(r.Dispatcher, s, messages("https://third.example", 1)...)
+			hand(r.Dispatcher, s, messages("https://fourth.example", 1)...)
 		}, 0},
+		{"others that have not answered since want a second place", small(4, 2), func(r *running, s *memoryStore) {
+			hand(r.Dispatcher, s, messages(there, 2)...)
+			hand(r.Dispatcher, s, messages("https://third.example", 2)...)
+		}, 1},
 		{"older messages wait for any place", small(4, 2), func(r *running, s *memoryStore) {
 			s.add(messages(here, 2)...)
 			s.add(messages(there, 5)...)
@@ -299,7 +304,7 @@ func TestAFreedPlaceIsTheClaimLoops(t *testing.T) {
 		g.take(&claimed[i], now)
 	}
 	g.claimed(outbox.ClaimRequest{Limit: 4, Busy: busy}, claimed)
-	g.release(&claimed[0], now)
+	g.release(&claimed[0], now, true)
 	if placed(g, &here, now) {
 		t.Error("a place that waiting messages of the endpoint may be claimed for is given away")
 	}
@@ -319,4 +324,27 @@ func TestAFreedPlaceIsTheClaimLoops(t *testing.T) {
 	if placed(g, &there, now) {
 		t.Error("a place that waiting messages are claimed for is given away")
 	}
+}
+
+// A transaction whose answer was lost commits later: what it leased is given back then.
+func TestWhatIsNotFoundYetIsGivenBackLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, r := runBusy(t, answersAfter(10*time.Millisecond), 10*time.Millisecond, small(4, 2))
+		m := newMessage(busyURL)
+		m.Token = uuid.New()
+		reservation := r.Senders().Reserve(endpointsOf([]outbox.Message{m}))
+		reservation.Drop([]outbox.Message{m})
+		time.Sleep(5 * time.Second)
+		store.add(m)
+		store.mu.Lock()
+		store.rows[m.ID].token, store.rows[m.ID].due = m.Token, time.Now().Add(time.Hour)
+		store.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if row := store.row(m.ID); row.state != outbox.StateDelivered {
+			t.Errorf("it is %s", row.state)
+		}
+		r.stop()
+	})
 }

@@ -108,16 +108,24 @@ func (g *gate) queue(l *lane) {
 	}
 }
 
-// next takes the message whose turn it is out of the line and gives it a place, if there is one.
-func (g *gate) next(now time.Time) (m outbox.Message, ok bool) {
+// next takes the message whose turn it is out of the line and gives it a place, if there is one. Those of an endpoint that has fallen
+// silent while places are scarce are left: others wait for the room they take.
+func (g *gate) next(now time.Time) (m outbox.Message, left []outbox.Message, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for len(g.line.turns) > 0 && g.flying < g.total {
+	for turns := len(g.line.turns); turns > 0 && g.flying < g.total; turns-- {
 		l := g.line.turns[0]
 		g.line.turns = g.line.turns[1:]
 		l.queued = false
-		if len(l.waiting) == 0 || l.flying >= g.perEndpoint {
+		switch {
+		case len(l.waiting) == 0 || l.flying >= g.perEndpoint:
 			continue // what waited was evicted, or its share was taken meanwhile
+		case g.scarce() && l.silent(now):
+			left = append(left, g.evict(l.endpoint)...)
+			continue
+		case !g.fits(l, now):
+			g.queue(l) // it has its part of the places; others' turns come first
+			continue
 		}
 		m = l.waiting[0]
 		l.waiting[0] = outbox.Message{}
@@ -127,9 +135,9 @@ func (g *gate) next(now time.Time) (m outbox.Message, ok bool) {
 		g.enter(l, now)
 		g.queue(l)
 		g.ease()
-		return m, true
+		return m, left, true
 	}
-	return m, false
+	return m, left, false
 }
 
 // evict takes all messages to an endpoint out of the line.

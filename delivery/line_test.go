@@ -263,7 +263,7 @@ func TestAReservationThatIsUsedUp(t *testing.T) {
 	r := newHandover(newGate(4, 2), time.Minute, func() bool { return false }, func(...outbox.Message) {})
 	m := newMessage(busyURL)
 	r.gate.judge(m.Endpoint, true, time.Millisecond)
-	r.begin(func(m outbox.Message) { r.gate.release(&m, time.Now()) }, func() {})
+	r.begin(func(m outbox.Message) { r.gate.release(&m, time.Now(), true) }, func() {})
 	reservation := r.Reserve([]uuid.UUID{m.Endpoint})
 	reservation.Send([]outbox.Message{m})
 	if len(r.gate.lanes) != 0 || r.gate.flying != 0 {

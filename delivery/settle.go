@@ -22,10 +22,11 @@ var errStoreSilent = errors.New("the database did not answer in time")
 
 // settler records outcomes: at once when there is one, in batches when they come faster than the store takes them.
 type settler struct {
-	store  Store
-	outage outage
-	late   prometheus.Counter
-	random func() float64
+	store      Store
+	unrecorded *unrecorded
+	outage     outage
+	late       prometheus.Counter
+	random     func() float64
 }
 
 // run records what comes from results until it is closed and empty. When ctx ends it stops trying, and only empties
@@ -60,12 +61,14 @@ func gather(batch []outbox.Settlement, results <-chan outbox.Settlement) []outbo
 func (s *settler) record(ctx context.Context, batch []outbox.Settlement) {
 	wait := backoff{random: s.random}
 	for {
+		s.unrecorded.renew(batch)
 		settled, err := s.try(ctx, batch)
 		if err == nil {
 			s.outage.recovered()
+			s.unrecorded.end(batch)
 			if settled.Refused > 0 {
 				s.late.Add(float64(settled.Refused))
-				s.outage.log.Warn("outcomes came after their lease and were refused; their messages are sent again",
+				s.outage.log.Warn("outcomes were refused: they came after their lease, and their messages are sent again, or they are recorded already",
 					zap.Int("refused", settled.Refused))
 			}
 			return

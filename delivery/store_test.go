@@ -101,19 +101,21 @@ func (s *memoryStore) Refresh(_ context.Context, messages []outbox.Message) ([]o
 	return messages, nil
 }
 
-func (s *memoryStore) Release(_ context.Context, messages []outbox.Message) error {
+func (s *memoryStore) Release(_ context.Context, messages []outbox.Message) (missed []outbox.Message, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failReleases > 0 {
 		s.failReleases--
-		return errAway
+		return nil, errAway
 	}
 	for i := range messages {
-		if row := s.rows[messages[i].ID]; row.token == messages[i].Token {
+		if row := s.rows[messages[i].ID]; row != nil && row.token == messages[i].Token {
 			row.token, row.due = uuid.Nil, time.Time{}
+		} else {
+			missed = append(missed, messages[i])
 		}
 	}
-	return nil
+	return missed, nil
 }
 
 func (s *memoryStore) Look(context.Context) (bool, error) { return false, nil }

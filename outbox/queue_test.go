@@ -105,18 +105,19 @@ func TestReleasedMessagesAreDueAtOnce(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, 1, 2)
 	first := claim(t, q, 2, 8, time.Hour, nil)
-	release := func(messages ...outbox.Message) {
+	release := func(wantMissed int, messages ...outbox.Message) {
 		t.Helper()
-		if err := q.Release(t.Context(), messages); err != nil {
-			t.Fatal(err)
+		missed, err := q.Release(t.Context(), messages)
+		if err != nil || len(missed) != wantMissed {
+			t.Fatalf("released; missed %d, not %d: %v", len(missed), wantMissed, err)
 		}
 	}
-	release(first[0])
+	release(0, first[0])
 	again := claim(t, q, 2, 8, time.Hour, nil)
 	if len(again) != 1 || again[0].ID != first[0].ID || again[0].Attempts != 0 {
 		t.Fatalf("claimed again: %+v", again)
 	}
-	release(first[0]) // by now it is another's
+	release(1, first[0]) // by now it is another's
 	if got := claim(t, q, 2, 8, time.Hour, nil); len(got) != 0 {
 		t.Errorf("%d messages are claimed under another's lease", len(got))
 	}
@@ -129,7 +130,7 @@ func TestReleasedMessagesAreDueAtOnce(t *testing.T) {
 	if _, err := holder.Exec(t.Context(), "select from attendee_relay.pending where id = $1 for update", first[1].Row); err != nil {
 		t.Fatal(err)
 	}
-	release(again[0], first[1])
+	release(1, again[0], first[1])
 	if got := claim(t, q, 2, 8, time.Hour, nil); len(got) != 1 || got[0].ID != first[0].ID {
 		t.Errorf("claimed beside one that is held: %+v", got)
 	}
@@ -144,7 +145,7 @@ func TestAReleasedProbeIsDueSoon(t *testing.T) {
 	if m == nil {
 		t.Fatal("there is no probe")
 	}
-	if err := q.Release(t.Context(), []outbox.Message{*m}); err != nil {
+	if _, err := q.Release(t.Context(), []outbox.Message{*m}); err != nil {
 		t.Fatal(err)
 	}
 	if !pgtest.Value[bool](t, rig.DB, "select probe_at <= now() + interval '1 second' from attendee_relay.endpoint") {

@@ -14,21 +14,30 @@ import (
 //go:embed sql/release.sql
 var releaseSQL string
 
-// Release ends the leases of messages that are not sent, so that they are due at once, a probe in a second. A lease that has been lost
-// meanwhile is left alone, and one whose row somebody holds.
-func (q *Queue) Release(ctx context.Context, messages []Message) error {
+// Release ends the leases of messages that are not sent, so that they are due at once, a probe in a second. It returns those that it did
+// not find under their lease: it has been lost, somebody holds the row, or the transaction that wrote it has not committed.
+func (q *Queue) Release(ctx context.Context, messages []Message) (missed []Message, err error) {
 	ctx, cancel := q.bounded(ctx)
 	defer cancel()
 	rows, endpoints, leases := leasesOf(messages)
-	_, err := collect(ctx, q.pool, pgx.RowTo[int], statement{releaseSQL, []any{rows, endpoints, leases}})
+	found, err := collect(ctx, q.pool, pgx.RowTo[int64], statement{releaseSQL, []any{rows, endpoints, leases}})
 	if noOutbox(err) {
-		return nil
+		return messages, nil
 	}
 	if err != nil {
 		q.suspect(err)
-		return fmt.Errorf("giving messages back: %w", postgres.Safe(err))
+		return messages, fmt.Errorf("giving messages back: %w", postgres.Safe(err))
 	}
-	return nil
+	released := make(map[int64]bool, len(found))
+	for _, row := range found {
+		released[row] = true
+	}
+	for i := range messages {
+		if !released[messages[i].Row] {
+			missed = append(missed, messages[i])
+		}
+	}
+	return missed, nil
 }
 
 // leasesOf is by what a lease is found and told from a later one.

@@ -1,5 +1,5 @@
--- These leased messages are not sent; whoever has a place for them may take them. What somebody else holds is left to the end of its
--- lease: nobody waits for it. A probe among them is due again soon.
+-- These leased messages are not sent; whoever has a place for them may take them. What somebody else holds nobody waits for: it is not
+-- among those returned. A probe among them is due again soon.
 WITH held AS MATERIALIZED (
     SELECT p.endpoint, p.id
       FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS t (id, endpoint, lease)
@@ -17,3 +17,4 @@ UPDATE attendee_relay.pending p
    SET lease = NULL, lease_ends = NULL
   FROM held h
  WHERE p.endpoint = h.endpoint AND p.id = h.id
+RETURNING p.id

@@ -1,0 +1,86 @@
+package delivery
+
+import (
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"attendee-relay/outbox"
+)
+
+// unrecorded are the messages with an attempt of this process that is under way, or not recorded yet. Where their leases end meanwhile, because
+// the process stood still or the database did not answer, a claim brings them again: they are not sent once more, and what their
+// attempts bring is recorded under the new leases.
+type unrecorded struct {
+	mu       sync.Mutex
+	messages map[string]*hold
+}
+
+// hold is one message's. token is that of its last lease. ended: its attempt is recorded, or was refused; it is kept for a claim that
+// may have found the message before that.
+type hold struct {
+	token            uuid.UUID
+	ends             time.Time
+	ended, delivered bool
+}
+
+func newUnrecorded() *unrecorded { return &unrecorded{messages: map[string]*hold{}} }
+
+// begin notes that an attempt begins.
+func (u *unrecorded) begin(m *outbox.Message) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.messages[m.ID] = &hold{token: m.Token, ends: m.LeaseEnds}
+}
+
+// forget lets go of those that ended. It is called before a claim: this one does not find them.
+func (u *unrecorded) forget() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for id, of := range u.messages {
+		if of.ended {
+			delete(u.messages, id)
+		}
+	}
+}
+
+// apart takes the messages that are held out of those that a claim has brought. Of one whose attempt failed and ended while it was
+// claimed a new one is due.
+func (u *unrecorded) apart(messages []outbox.Message) (others []outbox.Message, again int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for i := range messages {
+		m := &messages[i]
+		of := u.messages[m.ID]
+		if of == nil || of.ended && !of.delivered {
+			others = append(others, *m)
+			continue
+		}
+		of.token, of.ends = m.Token, m.LeaseEnds
+		again++
+	}
+	return others, again
+}
+
+// renew puts outcomes under the last leases of their messages.
+func (u *unrecorded) renew(batch []outbox.Settlement) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for i := range batch {
+		if of := u.messages[batch[i].Message.ID]; of != nil {
+			batch[i].Message.Token, batch[i].Message.LeaseEnds = of.token, of.ends
+		}
+	}
+}
+
+// end notes that outcomes are recorded or refused.
+func (u *unrecorded) end(batch []outbox.Settlement) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for i := range batch {
+		if of := u.messages[batch[i].Message.ID]; of != nil {
+			of.ended, of.delivered = true, batch[i].Outcome.State() == outbox.StateDelivered
+		}
+	}
+}

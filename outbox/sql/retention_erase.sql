@@ -1,7 +1,12 @@
 -- Erases what is personal or secret of the next $2 messages that are older than $1: bodies, secrets and what receivers
--- answered. One that is still pending ends with it; one in flight is waited for. Only one process does this at a time.
+-- answered. One that is still pending ends with it; one in flight is waited for. Only one process does this at a time, and only where
+-- something is old enough: the lock is written down.
 WITH place AS MATERIALIZED (
-    SELECT r.erased FROM attendee_relay.retention r LIMIT 1 FOR UPDATE SKIP LOCKED
+    SELECT r.erased
+      FROM attendee_relay.retention r
+     WHERE (SELECT m.created_at FROM attendee_relay.message m WHERE m.id > r.erased ORDER BY m.id LIMIT 1) < now() - $1::text::interval
+     LIMIT 1
+       FOR UPDATE SKIP LOCKED
 ), old AS MATERIALIZED (
     SELECT m.id, m.endpoint, m.created_at < now() - $1::text::interval AS over
       FROM place

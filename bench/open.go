@@ -87,14 +87,16 @@ func (b *bench) close(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// build makes the relay's binary of the sources here.
+// build makes the relay's binary of the sources here, as the image has it (Dockerfile).
 func (b *bench) build(ctx context.Context) error {
 	b.binary = filepath.Join(b.dir, "attendee-relay")
-	arguments := []string{"build", "-buildvcs=false", "-o", b.binary}
+	arguments := []string{"build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", b.binary}
 	if b.options.profile != "" {
 		arguments = append(arguments, "-tags", "profile")
 	}
-	output, err := exec.CommandContext(ctx, "go", append(arguments, "attendee-relay/cmd/attendee-relay")...).CombinedOutput()
+	command := exec.CommandContext(ctx, "go", append(arguments, "attendee-relay/cmd/attendee-relay")...)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	output, err := command.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("building the relay: %w: %s", err, output)
 	}

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"slices"
 
+	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/replication"
@@ -29,6 +30,8 @@ type batch struct {
 	touched    []*stored
 	settle     string
 	accepted   int
+	// end is where the last of the commits ends.
+	end pglogrepl.LSN
 }
 
 // stored is a waiting acceptance in the database whose row the commits touch: it is evaluated again at once.
@@ -65,7 +68,7 @@ func (p *prior) ask(q *pgx.Batch) {
 // evaluate finds the commits' acceptances and renders them, inside the reader's snapshot.
 func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit, p *prior) (*batch, error) {
 	waiting := p.waiting
-	b := &batch{identities: p.identities, ledger: p.ledger, settle: interval(r.config.Settle)}
+	b := &batch{identities: p.identities, ledger: p.ledger, settle: interval(r.config.Settle), end: commits[len(commits)-1].EndLSN}
 	fresh := slices.DeleteFunc(slices.Clone(commits), func(c replication.Commit) bool { return r.inBaseline(&c) })
 	accepted := decideAll(fresh, p.ledger, waiting)
 	b.accepted = len(accepted)

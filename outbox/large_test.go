@@ -78,12 +78,15 @@ type breaking struct {
 	at    map[int64]func()
 }
 
-func (b *breaking) Record(ctx context.Context, commits []replication.Commit) error {
-	if do := b.at[b.calls.Add(1)]; do != nil {
-		do()
-		return errors.New("a crash of the test's")
-	}
-	return b.Recorder.Record(ctx, commits)
+func (b *breaking) Prepare(ctx context.Context, commits []replication.Commit) (replication.Recording, error) {
+	recording, err := b.Recorder.Prepare(ctx, commits)
+	return func(ctx context.Context) error {
+		if do := b.at[b.calls.Add(1)]; do != nil {
+			do()
+			return errors.New("a crash of the test's")
+		}
+		return recording(ctx)
+	}, err
 }
 
 func TestCrashesInALargeTransaction(t *testing.T) {

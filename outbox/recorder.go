@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,8 @@ type Recorder struct {
 	// seen: transactions up to seenUntil that this snapshot shows are in the baseline already.
 	seen      snapshot
 	seenUntil pglogrepl.LSN
+	// ahead is what was prepared last; nil: nothing is left to be stored.
+	ahead *ahead
 	// spooling is the large transaction whose parts are arriving; nil: none.
 	spooling *spooling
 	// renderLate: the payload query failed last, so acceptances wait for the Resolver until it succeeds there.
@@ -111,8 +114,20 @@ func (r *Recorder) Close(ctx context.Context) {
 	r.reader.close(ctx)
 }
 
-// Record implements replication.Recorder.
-func (r *Recorder) Record(ctx context.Context, commits []replication.Commit) error {
+// Prepare implements replication.Recorder.
+func (r *Recorder) Prepare(ctx context.Context, commits []replication.Commit) (replication.Recording, error) {
+	if !slices.ContainsFunc(commits, func(c replication.Commit) bool { return large(&c) }) {
+		return r.prepare(ctx, commits)
+	}
+	ahead := r.setAhead(nil)
+	return func(ctx context.Context) error {
+		defer ahead.end()
+		return r.record(ctx, commits)
+	}, nil
+}
+
+// record prepares and stores commits of which some are large, each after those before it.
+func (r *Recorder) record(ctx context.Context, commits []replication.Commit) error {
 	for len(commits) > 0 {
 		if large(&commits[0]) {
 			if err := r.spool(ctx, &commits[0]); err != nil {
@@ -125,7 +140,11 @@ func (r *Recorder) Record(ctx context.Context, commits []replication.Commit) err
 		for n < len(commits) && !large(&commits[n]) {
 			n++
 		}
-		if err := r.recordBatch(ctx, commits[:n]); err != nil {
+		b, err := r.read(ctx, commits[:n], newPrior(commits[:n]))
+		if err == nil {
+			err = r.store(ctx, b)
+		}
+		if err != nil {
 			return err
 		}
 		commits = commits[n:]
@@ -155,25 +174,40 @@ func (r *Recorder) Advance(ctx context.Context, to pglogrepl.LSN) error {
 // backlog is how many commits at once mean that capture has fallen behind: then they may as well be recorded a moment later.
 const backlog = 200
 
-// recordBatch records commits that fit into memory in one transaction.
-func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit) error {
+// prepare reads what commits that fit into memory come to, of which one transaction is made.
+func (r *Recorder) prepare(ctx context.Context, commits []replication.Commit) (replication.Recording, error) {
 	if r.senders != nil && len(commits) > backlog {
 		r.senders.Pace(ctx)
 	}
-	var b *batch
 	prior := newPrior(commits)
-	err := r.whenVisible(ctx, commits, prior.ask, func() error {
-		var err error
+	if err := r.ahead.await(ctx, prior.identities); err != nil {
+		return nil, err
+	}
+	b, err := r.read(ctx, commits, prior)
+	if err != nil {
+		return nil, err
+	}
+	ahead := r.setAhead(b)
+	return func(ctx context.Context) error {
+		defer ahead.end()
+		return r.store(ctx, b)
+	}, nil
+}
+
+// read takes a snapshot that shows the commits, and finds out in it what they come to.
+func (r *Recorder) read(ctx context.Context, commits []replication.Commit, prior *prior) (b *batch, err error) {
+	err = r.whenVisible(ctx, commits, prior.ask, func() error {
 		b, err = r.evaluate(ctx, commits, prior)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	end := commits[len(commits)-1].EndLSN
-	left, err := r.write(ctx, end, b, true)
+	return b, err
+}
+
+// store stores a batch and tells of it.
+func (r *Recorder) store(ctx context.Context, b *batch) error {
+	left, err := r.write(ctx, b, true)
 	if postgres.Code(err) == uniqueViolation {
-		left, err = r.write(ctx, end, b, false)
+		left, err = r.write(ctx, b, false)
 	}
 	if err != nil {
 		return err
@@ -185,9 +219,9 @@ func (r *Recorder) recordBatch(ctx context.Context, commits []replication.Commit
 }
 
 // write stores a batch, and sends of its messages what can be sent at once. plain: the bookkeeping has none of its rows yet.
-func (r *Recorder) write(ctx context.Context, end pglogrepl.LSN, b *batch, plain bool) (left bool, err error) {
+func (r *Recorder) write(ctx context.Context, b *batch, plain bool) (left bool, err error) {
 	sending := r.handOver(&b.messages)
-	err = r.writer.write(ctx, end, func(q *pgx.Batch) {
+	err = r.writer.write(ctx, b.end, func(q *pgx.Batch) {
 		b.write(q, plain)
 		sending.queue(q, plain)
 	})

@@ -93,7 +93,10 @@ func (s *spoolState) after() spoolStep {
 }
 
 // Resume implements replication.Recorder: a spool that was complete when its leader went away is applied to its end.
-func (r *Recorder) Resume(ctx context.Context) error { return r.applySpool(ctx) }
+func (r *Recorder) Resume(ctx context.Context) error {
+	r.ahead = nil
+	return r.applySpool(ctx)
+}
 
 // applySpool applies a complete spool, if there is one, before anything later is recorded. Acceptances that waited before
 // are evaluated when they have followed their rows, its own when it is applied.

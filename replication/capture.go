@@ -177,8 +177,8 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	reader := &stream{conn: conn, assembler: newAssembler(source, c.PartSize), queue: queue, interval: c.config.Takeover / 3, patience: &c.patience,
 		recorded: &c.recorded, serverEnd: &c.serverEnd}
 	var reconciled atomic.Pointer[string]
-	writer := &record{reconciled: &reconciled, recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue, recorded: &c.recorded, oldest: &c.oldest,
-		advanced: time.Now()}
+	writer := &record{reconciled: &reconciled, recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue, recorded: &c.recorded,
+		unrecorded: unrecorded{oldest: &c.oldest}, advanced: time.Now()}
 	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.unseen, reconciled: &reconciled}
 	group.Go(func() error { return writer.run(ctx) })
 	group.Go(func() error { return watcher.run(ctx) })
@@ -197,8 +197,8 @@ type skipping struct {
 	recorded pglogrepl.LSN
 }
 
-// Record implements Recorder.
-func (s skipping) Record(ctx context.Context, commits []Commit) error {
+// Prepare implements Recorder.
+func (s skipping) Prepare(ctx context.Context, commits []Commit) (Recording, error) {
 	kept := commits[:0]
 	for _, commit := range commits {
 		// A transaction's parts carry no end yet. Its commit record starts before its end, so one that starts before the
@@ -208,9 +208,9 @@ func (s skipping) Record(ctx context.Context, commits []Commit) error {
 		}
 	}
 	if len(kept) == 0 {
-		return nil
+		return func(context.Context) error { return nil }, nil
 	}
-	return s.Recorder.Record(ctx, kept)
+	return s.Recorder.Prepare(ctx, kept)
 }
 
 // name is a session's application_name, which Postgres cuts off after 63 bytes.

@@ -19,12 +19,15 @@ type item struct {
 	unseen *difference
 }
 
-// weight counts what an item holds in memory, in changes: a commit alone takes as much as three of them.
+// itemWeight is what an item takes of memory besides a commit's changes: as much as so many of them.
+const itemWeight = 3
+
+// weight counts what an item holds in memory, in changes.
 func (it item) weight() int64 {
 	if it.commit == nil {
-		return 1
+		return itemWeight
 	}
-	return int64(3 + len(it.commit.Changes))
+	return int64(itemWeight + len(it.commit.Changes))
 }
 
 // queue stands between the goroutine that reads and the one that records. It holds at most queueWeight changes.
@@ -35,7 +38,7 @@ type queue struct {
 }
 
 func newQueue() *queue {
-	q := &queue{items: make(chan item, queueWeight), free: make(chan int64, 1), grown: make(chan struct{}, 1)}
+	q := &queue{items: make(chan item, queueWeight/itemWeight), free: make(chan int64, 1), grown: make(chan struct{}, 1)}
 	q.free <- queueWeight
 	return q
 }

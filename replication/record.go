@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/jackc/pglogrepl"
+	"golang.org/x/sync/errgroup"
 
 	"attendee-relay/internal/postgres"
 )
 
 const (
-	// batchChanges bounds what is recorded in one transaction, as the queue weighs it: five hundred commits of one change each.
-	batchChanges = 2_000
+	// batchChanges bounds what is recorded in one transaction, as the queue weighs it: 250 commits of one change each.
+	batchChanges = 1_000
 	// recordTimeout bounds one call of the Recorder.
 	recordTimeout = 5 * time.Minute
 	// stopGrace is how long what is being recorded may take to finish when capture is told to stop. A commit that a
@@ -27,7 +28,9 @@ const (
 	advanceLeast = 4 << 10
 )
 
-// record takes what receive queued, in order, and gives it to the Recorder.
+var errSlowRecording = errors.New("recording commits took too long")
+
+// record takes what receive queued, in order, and has the Recorder store it. While one batch is stored the next is prepared.
 type record struct {
 	recorder   Recorder
 	reconciler Reconciler
@@ -35,37 +38,128 @@ type record struct {
 	// reconciled are the files under the table for which ledger and table agree.
 	reconciled *atomic.Pointer[string]
 	recorded   *atomic.Uint64
-	// oldest is when the oldest commit not yet recorded was committed, in Unix nanoseconds; 0: there is none.
-	oldest   *atomic.Int64
-	advanced time.Time
+	unrecorded unrecorded
+	advanced   time.Time
 }
 
-// run works until the context ends or the Recorder fails. What it is recording when the context ends is finished.
+// batch is what is recorded at once.
+type batch struct {
+	weight  int64
+	commits []Commit
+	// position is what is recorded up to where nothing is left to record; urgent: the server waits for it.
+	position pglogrepl.LSN
+	urgent   bool
+	unseen   *difference
+	// recording stores the commits; nil: there are none.
+	recording Recording
+	// stored is closed when all is.
+	stored chan struct{}
+}
+
+// run works until the context ends or the Recorder fails. What it is storing when the context ends is finished.
 func (r *record) run(ctx context.Context) error {
 	if err := r.recorder.Resume(ctx); err != nil {
 		return err
 	}
+	prepared := make(chan *batch)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.prepare(ctx, prepared) })
+	group.Go(func() error { return r.store(ctx, prepared) })
+	return group.Wait()
+}
+
+func (r *record) prepare(ctx context.Context, prepared chan<- *batch) error {
 	for {
 		items, err := r.queue.batch(ctx, batchChanges)
 		if err != nil {
 			return err
 		}
-		if err := r.store(ctx, items); err != nil {
-			return err
+		b := newBatch(items)
+		if len(b.commits) > 0 {
+			r.unrecorded.add(b.commits)
+			if b.recording, err = r.prepareCommits(ctx, b.commits); err != nil {
+				return err
+			}
 		}
-		var weight int64
-		for _, it := range items {
-			weight += it.weight()
+		select {
+		case prepared <- b:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		r.queue.release(weight)
+		if b.unseen != nil { // what it changes comes before what is read next
+			select {
+			case <-b.stored:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
 	}
 }
 
-func (r *record) store(ctx context.Context, items []item) error {
-	stopping := ctx
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), recordTimeout,
-		errors.New("recording commits took too long"))
+func (r *record) prepareCommits(ctx context.Context, commits []Commit) (Recording, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, recordTimeout, errSlowRecording)
 	defer cancel()
+	return r.recorder.Prepare(ctx, commits)
+}
+
+func newBatch(items []item) *batch {
+	b := &batch{stored: make(chan struct{})}
+	for _, it := range items {
+		b.weight += it.weight()
+		switch {
+		case it.unseen != nil:
+			b.unseen = it.unseen // the watch hands one on at a time
+		case it.commit == nil:
+			b.position, b.urgent = max(b.position, it.advance), b.urgent || it.urgent
+		default:
+			b.commits = append(b.commits, *it.commit)
+		}
+	}
+	return b
+}
+
+func (r *record) store(ctx context.Context, prepared <-chan *batch) error {
+	for {
+		select {
+		case b := <-prepared:
+			if err := r.storeBatch(ctx, b); err != nil {
+				return err
+			}
+			close(b.stored)
+			r.queue.release(b.weight)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (r *record) storeBatch(ctx context.Context, b *batch) error {
+	ctx, cancel := outlasting(ctx)
+	defer cancel()
+	if b.recording != nil {
+		if err := b.recording(ctx); err != nil {
+			return err
+		}
+		r.unrecorded.remove()
+		for i := range b.commits {
+			r.raise(b.commits[i].EndLSN)
+		}
+	}
+	if b.unseen != nil {
+		done, err := r.reconciler.Reconcile(ctx, b.unseen.look)
+		if err != nil {
+			return err
+		}
+		if done {
+			r.reconciled.Store(&b.unseen.files)
+		}
+	}
+	return r.advance(ctx, b.position, b.urgent)
+}
+
+// outlasting returns a context that ends after recordTimeout, or a grace after stopping has ended.
+func outlasting(stopping context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(stopping), recordTimeout, errSlowRecording)
 	forget := context.AfterFunc(stopping, func() {
 		grace := stopGrace
 		if postgres.Unreachable(context.Cause(stopping)) {
@@ -77,41 +171,10 @@ func (r *record) store(ctx context.Context, items []item) error {
 		case <-ctx.Done():
 		}
 	})
-	defer forget()
-	var commits []Commit
-	var end, position pglogrepl.LSN
-	var unseen *difference
-	urgent := false
-	for _, it := range items {
-		if it.unseen != nil {
-			unseen = it.unseen // the watch hands one on at a time
-			continue
-		}
-		if it.commit == nil {
-			position, urgent = max(position, it.advance), urgent || it.urgent
-			continue
-		}
-		commits = append(commits, *it.commit)
-		end = max(end, it.commit.EndLSN)
+	return ctx, func() {
+		forget()
+		cancel()
 	}
-	if len(commits) > 0 {
-		r.oldest.Store(commits[0].Time.UnixNano())
-		if err := r.recorder.Record(ctx, commits); err != nil {
-			return err
-		}
-		r.oldest.Store(0)
-		r.raise(end)
-	}
-	if unseen != nil {
-		done, err := r.reconciler.Reconcile(ctx, unseen.look)
-		if err != nil {
-			return err
-		}
-		if done {
-			r.reconciled.Store(&unseen.files)
-		}
-	}
-	return r.advance(ctx, position, urgent)
 }
 
 func (r *record) advance(ctx context.Context, to pglogrepl.LSN, urgent bool) error {

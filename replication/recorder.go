@@ -9,17 +9,22 @@ import (
 	"attendee-relay/internal/fault"
 )
 
-// Recorder makes the stream durable. What it has returned nil for is confirmed to Postgres and never sent again.
+// Recorder makes the stream durable. What it has stored is confirmed to Postgres and never sent again.
 type Recorder interface {
 	// Resume finishes what a predecessor's crash left half done. It comes before everything else, and may take long.
 	Resume(ctx context.Context) error
-	// Record stores the commits in order; the last one's EndLSN becomes the checkpoint. A part of a large transaction
-	// (More) is kept aside until the last part arrives and moves nothing. An error leaves the bookkeeping as it was, and
-	// the stream is read again from the checkpoint.
-	Record(ctx context.Context, commits []Commit) error
+	// Prepare finds out what recording the commits, in order, comes to. It stores nothing yet. It is called while the Recording before
+	// is being stored, and waits for that where it has to know what that stores. Recordings are stored in the order in which they were
+	// prepared; those left when one fails are dropped, and Resume is called again before another Prepare.
+	Prepare(ctx context.Context, commits []Commit) (Recording, error)
 	// Advance moves the checkpoint to an LSN at which nothing is open and nothing is left to record.
 	Advance(ctx context.Context, to pglogrepl.LSN) error
 }
+
+// Recording stores what was prepared; the last commit's EndLSN becomes the checkpoint. A part of a large transaction (More) is kept aside
+// until the last part arrives and moves nothing. An error leaves the bookkeeping as it was, and the stream is read again from the
+// checkpoint.
+type Recording func(ctx context.Context) error
 
 // Bookkeeping is what outlives a process: how far capture has come in this database, and which rows were accepted then.
 type Bookkeeping interface {

@@ -22,7 +22,7 @@ const (
 	// linger is how long a free place waits for others, so that a backlog is claimed in batches and not one by one, lingerInLine how
 	// long while messages wait in line.
 	linger       = 5 * time.Millisecond
-	lingerInLine = 20 * time.Millisecond
+	lingerInLine = 100 * time.Millisecond
 )
 
 // claimUntil claims and starts messages until ctx ends. A claim that is under way then may finish, bounded by requests,
@@ -76,11 +76,12 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	perEndpoint := d.pace.bound(d.gate.perEndpoint)
 	d.pace.hold(room.busy, room.ahead, perEndpoint, now)
 	req := outbox.ClaimRequest{Limit: min(room.all, claimBatch), Lease: d.lease,
-		PerEndpoint: perEndpoint, Busy: room.busy, Ahead: room.ahead, Trial: room.trial, TrialMore: room.trialMore}
+		PerEndpoint: perEndpoint, Busy: room.busy, Ahead: room.ahead, Trial: room.trial, TrialMore: room.trialMore, InTurn: d.backlog}
 	messages, err := d.ask(ctx, func(ctx context.Context) ([]outbox.Message, error) { return d.store.Claim(ctx, req) })
 	if err != nil {
 		return err
 	}
+	d.backlog = len(messages) > 0
 	d.dispatch(messages, start)
 	d.gate.claimed(req, messages)
 	return nil

@@ -55,10 +55,12 @@ type Dispatcher struct {
 	unrecorded *unrecorded
 	pace       *pace
 	nudged     chan struct{}
-	claims     outage
-	retry      backoff
-	settler    settler
-	refresh    refresher
+	// backlog: the last claim found messages, so that other processes probably claim as well.
+	backlog bool
+	claims  outage
+	retry   backoff
+	settler settler
+	refresh refresher
 	// failed is when an attempt failed last, in nanoseconds since 1970.
 	failed atomic.Int64
 }

@@ -17,6 +17,8 @@ import (
 var (
 	//go:embed sql/claim.sql
 	claimSQL string
+	//go:embed sql/claim_turn.sql
+	claimTurnSQL string
 	//go:embed sql/probe.sql
 	probeSQL string
 )
@@ -34,7 +36,12 @@ type ClaimRequest struct {
 	Busy, Ahead map[uuid.UUID]int
 	// Trial is the most messages of endpoints on trial to take, TrialMore the most while they hold more than one each.
 	Trial, TrialMore int
+	// InTurn has the claim wait for those of other processes, which would choose the same messages.
+	InTurn bool
 }
+
+// claimLock is the advisory lock under which claims take turns.
+const claimLock = 0x617474656e646566
 
 // Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an earlier
 // acceptance is never sent after a later one. It takes none of endpoints that are paused or disabled.
@@ -44,17 +51,26 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 	for endpoint, n := range request.Busy {
 		busy, held, ahead = append(busy, pgtype.UUID{Bytes: endpoint, Valid: true}), append(held, int32(n)), append(ahead, int32(request.Ahead[endpoint])) //nolint:gosec // thousands
 	}
-	return q.lease(ctx, "claiming messages", request.Lease, func(token uuid.UUID) statement {
-		return statement{claimSQL, []any{request.Limit, interval(request.Lease), request.PerEndpoint, busy, held, token,
+	messages, err := q.lease(ctx, "claiming messages", request.Lease, func(token uuid.UUID) []statement {
+		claim := statement{claimSQL, []any{request.Limit, interval(request.Lease), request.PerEndpoint, busy, held, token,
 			q.deployment, request.Trial, interval(RecoveryTime), request.TrialMore, ahead}}
+		if request.InTurn {
+			return []statement{{claimTurnSQL, []any{int64(claimLock)}}, claim}
+		}
+		return []statement{claim}
 	})
+	if request.InTurn && postgres.Code(err) == "55P03" { // whose turn it is takes too long
+		request.InTurn = false
+		return q.Claim(ctx, request)
+	}
+	return messages, err
 }
 
 // Probe takes, under a lease, the oldest message of each paused endpoint whose probe is due, at most limit of them. Of all
 // processes only one gets it.
 func (q *Queue) Probe(ctx context.Context, limit int, lease time.Duration) ([]Message, error) {
-	messages, err := q.lease(ctx, "looking for endpoints to probe", lease, func(token uuid.UUID) statement {
-		return statement{probeSQL, []any{limit, interval(lease), token, q.deployment, interval(RecoveryTime)}}
+	messages, err := q.lease(ctx, "looking for endpoints to probe", lease, func(token uuid.UUID) []statement {
+		return []statement{{probeSQL, []any{limit, interval(lease), token, q.deployment, interval(RecoveryTime)}}}
 	})
 	for i := range messages {
 		messages[i].Standing.Probe = true
@@ -62,8 +78,8 @@ func (q *Queue) Probe(ctx context.Context, limit int, lease time.Duration) ([]Me
 	return messages, err
 }
 
-// lease runs a statement that leases messages.
-func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration, taking func(token uuid.UUID) statement) ([]Message, error) {
+// lease runs statements of which the last leases messages.
+func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration, taking func(token uuid.UUID) []statement) ([]Message, error) {
 	ctx, cancel := q.bounded(ctx)
 	defer cancel()
 	token := uuid.New()
@@ -83,7 +99,7 @@ func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration, ta
 		m.Standing.Recovering = recovering >= 0
 		m.Standing.Recovered = time.Duration(max(recovering, 0) * float64(time.Second))
 		return m, err
-	}, taking(token))
+	}, taking(token)...)
 	if noOutbox(err) {
 		return nil, nil
 	}

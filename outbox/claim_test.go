@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"attendee-relay/internal/pgtest"
+	"attendee-relay/outbox"
 )
 
 // A restored backup or a staging clone has the pending messages as well, and must not send them.
@@ -92,4 +93,51 @@ func TestReaderOfTheSpoolDoesNotStopCapture(t *testing.T) {
 	rig.DB.Exec(t, "truncate people; insert into people values (1, 'Accepted')")
 	awaitCount(t, rig, 1)
 	rig.CaughtUp(t)
+}
+
+// Processes that claim at the same moment get different messages, each as many as it asked for.
+func TestClaimsTakeTurns(t *testing.T) {
+	t.Parallel()
+	const processes, limit = 4, 20
+	attendees := make([]int, processes*limit)
+	for i := range attendees {
+		attendees[i] = i + 1
+	}
+	_, q := newQueue(t, 1, attendees...)
+	claimed := make(chan []outbox.Message, processes)
+	for range 10 {
+		for range processes {
+			go func() {
+				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Lease: time.Hour, PerEndpoint: 1000, Trial: limit, TrialMore: limit, InTurn: true})
+				if err != nil {
+					t.Error(err)
+				}
+				claimed <- got
+			}()
+		}
+		for range processes {
+			got := <-claimed
+			if _, err := q.Release(t.Context(), got); err != nil || len(got) != limit {
+				t.Errorf("one got %d of %d messages, %v", len(got), limit, err)
+			}
+		}
+	}
+}
+
+// Whoever is stuck in its turn keeps the others for a moment only.
+func TestATurnThatDoesNotEndIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	rig, q := newQueue(t, 1, 1)
+	stuck, err := rig.DB.Pool(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stuck.Rollback(t.Context()) }()
+	if _, err := stuck.Exec(t.Context(), "select pg_advisory_xact_lock($1)", outbox.ClaimLock); err != nil {
+		t.Fatal(err)
+	}
+	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 1, Lease: time.Hour, PerEndpoint: 1, Trial: 1, TrialMore: 1, InTurn: true})
+	if err != nil || len(got) != 1 {
+		t.Errorf("claimed %d messages, %v", len(got), err)
+	}
 }

@@ -62,10 +62,14 @@ func (q *Queue) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v", queueTimeout))
 }
 
-// collect runs a statement and collects its rows, as transact does.
-func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T], s statement) (list []T, err error) {
+// collect runs statements as transact does, and collects the rows of the last one.
+func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T], statements ...statement) (list []T, err error) {
 	err = transact(ctx, pool, func(b *pgx.Batch) {
-		b.Queue(s.sql, s.args...).Query(func(rows pgx.Rows) (err error) {
+		last := len(statements) - 1
+		for _, s := range statements[:last] {
+			b.Queue(s.sql, s.args...)
+		}
+		b.Queue(statements[last].sql, statements[last].args...).Query(func(rows pgx.Rows) (err error) {
 			list, err = pgx.CollectRows(rows, row)
 			return err
 		})

@@ -57,7 +57,7 @@ func (l *lane) held() int { return l.flying + len(l.waiting) + l.rooms }
 func newGate(total, perEndpoint int) *gate {
 	return &gate{
 		total: total, perEndpoint: perEndpoint,
-		signal: make(chan struct{}, 1), lanes: map[uuid.UUID]*lane{}, line: line{pulses: map[uuid.UUID]time.Duration{}, eased: make(chan struct{}, 1)},
+		signal: make(chan struct{}, 1), lanes: map[uuid.UUID]*lane{}, line: line{pulses: map[uuid.UUID]time.Duration{}},
 	}
 }
 
@@ -268,7 +268,6 @@ func (g *gate) claimed(req outbox.ClaimRequest, messages []outbox.Message) {
 	for _, l := range g.lanes {
 		l.promised = false
 	}
-	defer g.ease()
 	if len(messages) >= req.Limit {
 		g.starved = true
 		g.free(g.total - g.flying + g.vacancy())

@@ -74,30 +74,6 @@ func (h *handover) expire(now time.Time) {
 	}
 }
 
-// paceTime is how long recording waits for quick senders at most.
-const paceTime = 250 * time.Millisecond
-
-// Pace implements outbox.Senders.
-func (h *handover) Pace(ctx context.Context) {
-	timer := time.NewTimer(paceTime)
-	defer timer.Stop()
-	for h.isOpen() && h.gate.crowded() {
-		select {
-		case <-h.gate.line.eased:
-		case <-timer.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (h *handover) isOpen() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.open && !h.declines()
-}
-
 // Reserve implements outbox.Senders.
 func (h *handover) Reserve(endpoints []uuid.UUID) outbox.Reservation {
 	h.mu.Lock()

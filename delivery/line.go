@@ -17,8 +17,6 @@ const (
 	lineMost  = 4096
 	laneMost  = lineMost / 4
 	lineBytes = 8 << 20
-	// quick senders send as many in lineTime, and so are worth waiting for.
-	quick = 1000
 	// maxPulses bounds how many endpoints are known; more start anew.
 	maxPulses = 100_000
 )
@@ -36,8 +34,6 @@ type line struct {
 	pulses map[uuid.UUID]time.Duration
 	// pulse is that of all together.
 	pulse time.Duration
-	// eased wakes who waits for the line to become short.
-	eased chan struct{}
 }
 
 // average moves an average by an eighth towards what was seen last.
@@ -134,7 +130,6 @@ func (g *gate) next(now time.Time) (m outbox.Message, left []outbox.Message, ok 
 		g.line.bytes -= len(m.Payload)
 		g.enter(l, now)
 		g.queue(l)
-		g.ease()
 		return m, left, true
 	}
 	return m, left, false
@@ -167,22 +162,4 @@ func (g *gate) disband() (left []outbox.Message) {
 		left = append(left, g.evict(endpoint)...)
 	}
 	return left
-}
-
-// crowded reports whether messages wait for senders who are quick: those recorded next would have to be claimed, and need not be if
-// they come a little later.
-func (g *gate) crowded() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return within(g.total, g.line.pulse, lineMost) >= quick && (g.starved || g.promised || g.line.waiting > lineMost/2)
-}
-
-func (g *gate) ease() {
-	if g.starved || g.promised || g.line.waiting > lineMost/2 {
-		return
-	}
-	select {
-	case g.line.eased <- struct{}{}:
-	default:
-	}
 }

@@ -222,41 +222,6 @@ func TestATurnThatComesTooLate(t *testing.T) {
 	})
 }
 
-// Recording waits for quick senders, as long as they have too much, and never for long.
-func TestPace(t *testing.T) {
-	t.Parallel()
-	cases := []struct {
-		name     string
-		took     time.Duration
-		messages int
-		want     func(time.Duration) bool
-	}{
-		{"nothing waits", time.Millisecond, 0, func(d time.Duration) bool { return d == 0 }},
-		{"the line is short", time.Millisecond, 1000, func(d time.Duration) bool { return d == 0 }},
-		{"the line is long", time.Millisecond, 4000, func(d time.Duration) bool { return d > 0 && d < paceTime }},
-		{"receivers are slow", 100 * time.Millisecond, 4000, func(d time.Duration) bool { return d == 0 }},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				store, r := runBusy(t, answersAfter(c.took), c.took, small(16, 4))
-				for i := range 4 {
-					url := busyURL + string(rune('a'+i))
-					known(r, url, c.took)
-					handKnown(r, store, messages(url, c.messages/4)...)
-				}
-				start := time.Now()
-				r.handover.Pace(t.Context())
-				if took := time.Since(start); !c.want(took) {
-					t.Errorf("waited %v", took)
-				}
-				r.stop()
-			})
-		})
-	}
-}
-
 // A message may be sent and answered before its reservation is given back.
 func TestAReservationThatIsUsedUp(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"context"
 	_ "embed"
 	"time"
 
@@ -17,9 +16,6 @@ var loopsSQL string
 // Senders send messages of this process as soon as they are recorded: these are leased as they are written, and neither claimed
 // nor looked for. It is safe for concurrent use.
 type Senders interface {
-	// Pace waits, for a moment at most, while messages stand in line for senders that are quick: what is recorded after that need not
-	// be claimed. Nobody waits for receivers that are slow, or away.
-	Pace(ctx context.Context)
 	// Reserve keeps a place for one message to each of the endpoints where it can. It never blocks.
 	Reserve(endpoints []uuid.UUID) Reservation
 }

@@ -1,7 +1,6 @@
 package outbox_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,7 +23,6 @@ type senders struct {
 	sent, dropped []outbox.Message
 }
 
-func (s *senders) Pace(context.Context) {}
 
 func (s *senders) Reserve(endpoints []uuid.UUID) outbox.Reservation {
 	s.mu.Lock()

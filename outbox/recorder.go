@@ -171,14 +171,8 @@ func (r *Recorder) Advance(ctx context.Context, to pglogrepl.LSN) error {
 	return r.writer.write(ctx, to, func(*pgx.Batch) {})
 }
 
-// backlog is how many commits at once mean that capture has fallen behind: then they may as well be recorded a moment later.
-const backlog = 200
-
 // prepare reads what commits that fit into memory come to, of which one transaction is made.
 func (r *Recorder) prepare(ctx context.Context, commits []replication.Commit) (replication.Recording, error) {
-	if r.senders != nil && len(commits) > backlog {
-		r.senders.Pace(ctx)
-	}
 	prior := newPrior(commits)
 	if err := r.ahead.await(ctx, prior.identities); err != nil {
 		return nil, err

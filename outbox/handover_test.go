@@ -23,7 +23,6 @@ type senders struct {
 	sent, dropped []outbox.Message
 }
 
-
 func (s *senders) Reserve(endpoints []uuid.UUID) outbox.Reservation {
 	s.mu.Lock()
 	defer s.mu.Unlock()

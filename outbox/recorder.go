@@ -49,6 +49,7 @@ type Recorder struct {
 	seenUntil pglogrepl.LSN
 	// ahead is what was prepared last; nil: nothing is left to be stored.
 	ahead *ahead
+	yield yield
 	// spooling is the large transaction whose parts are arriving; nil: none.
 	spooling *spooling
 	// renderLate: the payload query failed last, so acceptances wait for the Resolver until it succeeds there.
@@ -173,6 +174,10 @@ func (r *Recorder) Advance(ctx context.Context, to pglogrepl.LSN) error {
 
 // prepare reads what commits that fit into memory come to, of which one transaction is made.
 func (r *Recorder) prepare(ctx context.Context, commits []replication.Commit) (replication.Recording, error) {
+	if err := r.yield.wait(ctx, commits); err != nil {
+		return nil, err
+	}
+	began := time.Now()
 	prior := newPrior(commits)
 	if err := r.ahead.await(ctx, prior.identities); err != nil {
 		return nil, err
@@ -181,16 +186,24 @@ func (r *Recorder) prepare(ctx context.Context, commits []replication.Commit) (r
 	if err != nil {
 		return nil, err
 	}
+	r.yield.read(time.Since(began))
 	ahead := r.setAhead(b)
 	return func(ctx context.Context) error {
 		defer ahead.end()
-		return r.store(ctx, b)
+		began := time.Now()
+		err := r.store(ctx, b)
+		r.yield.writing.Store(int64(time.Since(began)))
+		return err
 	}, nil
 }
 
 // read takes a snapshot that shows the commits, and finds out in it what they come to.
 func (r *Recorder) read(ctx context.Context, commits []replication.Commit, prior *prior) (b *batch, err error) {
-	err = r.whenVisible(ctx, commits, prior.ask, func() error {
+	ask := func(q *pgx.Batch) {
+		prior.ask(q)
+		r.yield.ask(q, commits)
+	}
+	err = r.whenVisible(ctx, commits, ask, func() error {
 		b, err = r.evaluate(ctx, commits, prior)
 		return err
 	})

@@ -1,0 +1,103 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/pgtest"
+	"attendee-relay/replication"
+)
+
+// Between two batches of a backlog capture rests while the application is busy; nothing else waits.
+func TestCaptureRestsBesideABusyApplication(t *testing.T) {
+	t.Parallel()
+	backlog := make([]replication.Commit, manyChanges)
+	for i := range backlog {
+		backlog[i].Changes = make([]replication.Change, 1)
+	}
+	for name, c := range map[string]struct {
+		busy    bool
+		commits []replication.Commit
+		want    time.Duration
+	}{
+		"a backlog":           {true, backlog, time.Second},
+		"a single commit":     {true, backlog[:1], 0},
+		"an idle application": {false, backlog, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				y := yield{busy: c.busy}
+				y.writing.Store(int64(100 * time.Millisecond))
+				y.read(300 * time.Millisecond)
+				began := time.Now()
+				if err := y.wait(t.Context(), c.commits); err != nil || time.Since(began) != c.want {
+					t.Errorf("it waited %v, not %v: %v", time.Since(began), c.want, err)
+				}
+				y.read(time.Hour)
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				if err := y.wait(ctx, c.commits); (err != nil) != (c.want > 0) {
+					t.Errorf("when it has to stop: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// An application is busy that writes: what the relay writes itself does not count, nor what was long ago.
+func TestABusyApplicationIsSeen(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.Exec(t, "create schema attendee_relay; create table attendee_relay.own (id int); create table theirs (id int)")
+	commits := []replication.Commit{{Changes: make([]replication.Change, manyChanges)}}
+	writes := func(table string) {
+		t.Helper()
+		conn, err := pgx.Connect(t.Context(), db.URL()) // a session that ends leaves nothing uncounted
+		if err == nil {
+			_, err = conn.Exec(t.Context(), "insert into "+table+" select generate_series(1, 5000)")
+			err = errors.Join(err, conn.Close(t.Context()))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		pgtest.WaitUntil(t, 30*time.Second, "Postgres has counted", func() (bool, string) {
+			return pgtest.Value[bool](t, db, "select sum(n_tup_ins) % 5000 = 0 and sum(n_tup_ins) > 0 from pg_stat_user_tables where relid = $1::text::regclass", table), ""
+		})
+	}
+	var y yield
+	looks := func(ago time.Duration) bool {
+		t.Helper()
+		y.asked = time.Now().Add(-ago)
+		q := &pgx.Batch{}
+		y.ask(q, commits)
+		if err := db.Pool(t).SendBatch(t.Context(), q).Close(); err != nil {
+			t.Fatal(err)
+		}
+		return y.busy
+	}
+	writes("theirs")
+	if looks(time.Hour) {
+		t.Error("what was long ago counts")
+	}
+	writes("attendee_relay.own")
+	if looks(2 * writesEvery) {
+		t.Error("what the relay writes counts")
+	}
+	writes("theirs")
+	if !looks(2 * writesEvery) {
+		t.Error("an application that writes is not seen")
+	}
+	if looks(2 * writesEvery) {
+		t.Error("it is busy still, without writing")
+	}
+	q := &pgx.Batch{}
+	if y.ask(q, commits); q.Len() != 0 {
+		t.Error("it asks again at once")
+	}
+}

@@ -140,6 +140,7 @@ func (r *relay) run(ctx context.Context) error {
 	adminDone := make(chan error, 1)
 	go func() { adminDone <- r.admin.Run(watched) }()
 
+	go newMemory().run(watched)
 	stages, ctx := errgroup.WithContext(ctx)
 	stages.Go(func() error { return r.capture.Run(ctx) })
 	stages.Go(func() error { return r.resolver.Run(ctx) })

@@ -63,10 +63,10 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	if d.settler.outage.failing.Load() {
 		return nil
 	}
+	d.unrecorded.forget()
 	if err := d.notSent.release(ctx); err != nil {
 		return err
 	}
-	d.unrecorded.forget()
 	now := time.Now()
 	d.handover.expire(now)
 	room := d.gate.room(now)

@@ -82,7 +82,7 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 		refresh: refresher{store: store, stale: make(chan []outbox.Message, cfg.Concurrency),
 			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}},
 	}
-	d.settler = settler{store: store, unrecorded: d.unrecorded, late: metrics.late, random: rand.Float64, outage: outage{log: log, what: "recording outcomes"}}
+	d.settler = settler{store: store, unrecorded: d.unrecorded, leave: d.leave, late: metrics.late, random: rand.Float64, outage: outage{log: log, what: "recording outcomes"}}
 	// At a bounded rate an endpoint gets what the claim loop, which keeps the count, says.
 	d.handover = newHandover(d.gate, d.lease, func() bool { return cfg.EndpointRate > 0 || d.settler.outage.failing.Load() }, d.leave)
 	return d

@@ -24,9 +24,11 @@ var errStoreSilent = errors.New("the database did not answer in time")
 type settler struct {
 	store      Store
 	unrecorded *unrecorded
-	outage     outage
-	late       prometheus.Counter
-	random     func() float64
+	// leave has leased messages given back.
+	leave  func(...outbox.Message)
+	outage outage
+	late   prometheus.Counter
+	random func() float64
 }
 
 // run records what comes from results until it is closed and empty. When ctx ends it stops trying, and only empties
@@ -65,7 +67,7 @@ func (s *settler) record(ctx context.Context, batch []outbox.Settlement) {
 		settled, err := s.try(ctx, batch)
 		if err == nil {
 			s.outage.recovered()
-			s.unrecorded.end(batch)
+			s.leave(s.unrecorded.end(batch)...)
 			if settled.Refused > 0 {
 				s.late.Add(float64(settled.Refused))
 				s.outage.log.Warn("outcomes were refused: they came after their lease, and their messages are sent again, or they are recorded already",

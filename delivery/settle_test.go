@@ -137,7 +137,7 @@ func TestALateRefusalIsCountedAndNoError(t *testing.T) {
 	m := newMessage("https://receiver.example/hook")
 	m.Token = [16]byte{1}
 	registry := prometheus.NewRegistry()
-	s := settler{store: store, unrecorded: newUnrecorded(), late: NewMetrics(registry).late, random: fixed(0.5), outage: outage{log: zap.New(core), what: "recording outcomes"}}
+	s := settler{store: store, unrecorded: newUnrecorded(), leave: func(...outbox.Message) {}, late: NewMetrics(registry).late, random: fixed(0.5), outage: outage{log: zap.New(core), what: "recording outcomes"}}
 	results := make(chan outbox.Settlement, 2)
 	results <- outbox.Settlement{Message: m, Outcome: outbox.RetryIn(time.Second, outbox.Attempt{})}
 	results <- outbox.Settlement{Message: m, Outcome: outbox.Delivered(outbox.Attempt{})}

@@ -74,13 +74,22 @@ func (u *unrecorded) renew(batch []outbox.Settlement) {
 	}
 }
 
-// end notes that outcomes are recorded or refused.
-func (u *unrecorded) end(batch []outbox.Settlement) {
+// end notes that outcomes are recorded or refused, and returns the messages of which a claim took a new lease meanwhile: nobody holds it
+// any more.
+func (u *unrecorded) end(batch []outbox.Settlement) (left []outbox.Message) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for i := range batch {
-		if of := u.messages[batch[i].Message.ID]; of != nil {
-			of.ended, of.delivered = true, batch[i].Outcome.State() == outbox.StateDelivered
+		m := batch[i].Message
+		of := u.messages[m.ID]
+		if of == nil {
+			continue
+		}
+		of.ended, of.delivered = true, batch[i].Outcome.State() == outbox.StateDelivered
+		if of.token != m.Token && !of.delivered {
+			m.Token, m.LeaseEnds = of.token, of.ends
+			left = append(left, m)
 		}
 	}
+	return left
 }

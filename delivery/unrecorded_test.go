@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
+
 	"attendee-relay/outbox"
 )
 
@@ -123,6 +125,40 @@ func TestWhatIsNotRecordedYetIsNotSentAgain(t *testing.T) {
 				}
 				r.stop()
 			})
+		})
+	}
+}
+
+// A claim takes a new lease while the outcome is on its way under the old one: if nothing was delivered, the new one is given back.
+func TestALeaseTakenWhileItsOutcomeIsRecordedIsGivenBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		outcome outbox.Outcome
+		left    int
+	}{
+		"a failure":  {outbox.RetryIn(time.Second, outbox.Attempt{}), 1},
+		"a delivery": {outbox.Delivered(outbox.Attempt{}), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := newUnrecorded()
+			m := newMessage(busyURL)
+			m.Token = uuid.New()
+			u.begin(&m)
+			batch := []outbox.Settlement{{Message: m, Outcome: c.outcome}}
+			u.renew(batch)
+			again := m
+			again.Token = uuid.New()
+			if others, n := u.apart([]outbox.Message{again}); n != 1 || len(others) != 0 {
+				t.Fatalf("%d are known, %d are sent", n, len(others))
+			}
+			if left := u.end(batch); len(left) != c.left || c.left > 0 && left[0].Token != again.Token {
+				t.Errorf("left: %+v", left)
+			}
+			u.forget()
+			if len(u.messages) != 0 {
+				t.Error("it is not forgotten")
+			}
 		})
 	}
 }

@@ -81,6 +81,16 @@ func (r *reader) in(ctx context.Context, ask func(*pgx.Batch), read func(snapsho
 	return read(taken)
 }
 
+// applicationWrites returns how many rows the application has written so far.
+func (r *reader) applicationWrites(ctx context.Context) (rows int64, err error) {
+	if err := r.connect(ctx); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return rows, r.conn.QueryRow(ctx, applicationWritesSQL).Scan(&rows)
+}
+
 // payloads runs the payload query for keys, for timeout at most, in the snapshot that is open and returns the rows by key. It is the last
 // question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and URL are an error for that key.
 func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Duration, defaultURL string) (map[string][]payload, error) {

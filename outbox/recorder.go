@@ -177,11 +177,12 @@ func (r *Recorder) prepare(ctx context.Context, commits []replication.Commit) (r
 	if err := r.yield.wait(ctx, commits); err != nil {
 		return nil, err
 	}
-	began := time.Now()
 	prior := newPrior(commits)
 	if err := r.ahead.await(ctx, prior.identities); err != nil {
 		return nil, err
 	}
+	r.yield.ask(ctx, commits, r.reader.applicationWrites)
+	began := time.Now()
 	b, err := r.read(ctx, commits, prior)
 	if err != nil {
 		return nil, err
@@ -199,11 +200,7 @@ func (r *Recorder) prepare(ctx context.Context, commits []replication.Commit) (r
 
 // read takes a snapshot that shows the commits, and finds out in it what they come to.
 func (r *Recorder) read(ctx context.Context, commits []replication.Commit, prior *prior) (b *batch, err error) {
-	ask := func(q *pgx.Batch) {
-		prior.ask(q)
-		r.yield.ask(q, commits)
-	}
-	err = r.whenVisible(ctx, commits, ask, func() error {
+	err = r.whenVisible(ctx, commits, prior.ask, func() error {
 		b, err = r.evaluate(ctx, commits, prior)
 		return err
 	})

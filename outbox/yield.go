@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"attendee-relay/replication"
 )
 
@@ -18,11 +16,15 @@ const (
 	// manyChanges in a batch mean that capture has fallen behind.
 	manyChanges = 200
 	// busyRows is how many rows a second an application writes that is busy; it is asked for no more often than writesEvery, since
-	// Postgres counts with a second's delay (PGSTAT_MIN_INTERVAL, PostgreSQL 15).
+	// Postgres counts with a second's delay (PGSTAT_MIN_INTERVAL, PostgreSQL 15), and an answer holds for writesHold.
 	busyRows    = 100
 	writesEvery = time.Second
-	// restShare is how long capture rests, in terms of the time that it reads and writes.
+	writesHold  = 5 * time.Second
+	// restShare is how long capture rests, in terms of the time that it reads and writes; restMost is the most.
 	restShare = 2.5
+	restMost  = time.Second
+	// tooLate is how old commits are for which the application has to wait in turn: the WAL that is kept for them grows.
+	tooLate = 5 * time.Minute
 )
 
 // yield has capture that works off a backlog rest between two batches while the application is busy: what comes late already may come a
@@ -39,7 +41,7 @@ type yield struct {
 // wait waits until it is time for the next batch.
 func (y *yield) wait(ctx context.Context, commits []replication.Commit) error {
 	left := time.Until(y.rested)
-	if left <= 0 || !many(commits) {
+	if left <= 0 || !late(commits) {
 		return nil
 	}
 	select {
@@ -50,35 +52,31 @@ func (y *yield) wait(ctx context.Context, commits []replication.Commit) error {
 	}
 }
 
-// ask queues the question what the application does, where it is worth asking again.
-func (y *yield) ask(q *pgx.Batch, commits []replication.Commit) {
+// ask finds out what the application does, where it is worth asking again. Without an answer it is not busy.
+func (y *yield) ask(ctx context.Context, commits []replication.Commit, count func(context.Context) (int64, error)) {
 	since := time.Since(y.asked)
-	if since < writesEvery || !many(commits) {
+	if since < writesEvery || !late(commits) {
 		return
 	}
-	q.Queue(applicationWritesSQL).QueryRow(func(row pgx.Row) error {
-		var writes int64
-		if err := row.Scan(&writes); err != nil {
-			return err
-		}
-		// What was long ago says nothing of now.
-		y.busy = since < 5*writesEvery && float64(writes-y.writes) >= busyRows*since.Seconds()
-		y.asked, y.writes = time.Now(), writes
-		return nil
-	})
+	writes, err := count(ctx)
+	// What was long ago says nothing of now.
+	y.busy = err == nil && since < writesHold && float64(writes-y.writes) >= busyRows*since.Seconds()
+	y.asked, y.writes = time.Now(), writes
 }
 
 // read notes how long a batch took to be read.
 func (y *yield) read(took time.Duration) {
-	if y.busy {
-		y.rested = time.Now().Add(time.Duration(restShare * float64(took+time.Duration(y.writing.Load()))))
+	if y.busy && time.Since(y.asked) < writesHold {
+		rest := restShare * float64(took+time.Duration(y.writing.Load()))
+		y.rested = time.Now().Add(min(time.Duration(rest), restMost))
 	}
 }
 
-func many(commits []replication.Commit) bool {
+// late reports whether the commits are of a backlog, and not of one that has to be worked off at any price.
+func late(commits []replication.Commit) bool {
 	changes := 0
 	for i := range commits {
 		changes += len(commits[i].Changes)
 	}
-	return changes >= manyChanges
+	return changes >= manyChanges && time.Since(commits[0].Time) < tooLate
 }

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/internal/pgtest"
+	"attendee-relay/internal/secret"
 	"attendee-relay/replication"
 )
 
@@ -20,30 +22,46 @@ func TestCaptureRestsBesideABusyApplication(t *testing.T) {
 	for i := range backlog {
 		backlog[i].Changes = make([]replication.Change, 1)
 	}
+	at := func(ago time.Duration, commits []replication.Commit) []replication.Commit {
+		commits = slices.Clone(commits)
+		commits[0].Time = time.Now().Add(-ago)
+		return commits
+	}
 	for name, c := range map[string]struct {
 		busy    bool
 		commits []replication.Commit
+		ago     time.Duration
+		took    time.Duration
 		want    time.Duration
 	}{
-		"a backlog":           {true, backlog, time.Second},
-		"a single commit":     {true, backlog[:1], 0},
-		"an idle application": {false, backlog, 0},
+		"a backlog":                  {true, backlog, time.Minute, 100 * time.Millisecond, 500 * time.Millisecond},
+		"a backlog that takes long":  {true, backlog, time.Minute, time.Hour, time.Second},
+		"a backlog that is very old": {true, backlog, time.Hour, 100 * time.Millisecond, 0},
+		"a single commit":            {true, backlog[:1], time.Minute, 100 * time.Millisecond, 0},
+		"an idle application":        {false, backlog, time.Minute, 100 * time.Millisecond, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				y := yield{busy: c.busy}
+				y := yield{busy: c.busy, asked: time.Now()}
 				y.writing.Store(int64(100 * time.Millisecond))
-				y.read(300 * time.Millisecond)
+				commits := at(c.ago, c.commits)
+				y.read(c.took)
 				began := time.Now()
-				if err := y.wait(t.Context(), c.commits); err != nil || time.Since(began) != c.want {
+				if err := y.wait(t.Context(), commits); err != nil || time.Since(began) != c.want {
 					t.Errorf("it waited %v, not %v: %v", time.Since(began), c.want, err)
 				}
-				y.read(time.Hour)
+				y.read(c.took)
 				ctx, cancel := context.WithCancel(t.Context())
 				cancel()
-				if err := y.wait(ctx, c.commits); (err != nil) != (c.want > 0) {
+				if err := y.wait(ctx, commits); (err != nil) != (c.want > 0) {
 					t.Errorf("when it has to stop: %v", err)
+				}
+				time.Sleep(time.Hour) // the answer holds no longer
+				y.read(c.took)
+				began = time.Now()
+				if err := y.wait(t.Context(), at(c.ago, commits)); err != nil || time.Since(began) != 0 {
+					t.Errorf("long after the last answer it waited %v: %v", time.Since(began), err)
 				}
 			})
 		})
@@ -55,7 +73,9 @@ func TestABusyApplicationIsSeen(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	db.Exec(t, "create schema attendee_relay; create table attendee_relay.own (id int); create table theirs (id int)")
-	commits := []replication.Commit{{Changes: make([]replication.Change, manyChanges)}}
+	commits := []replication.Commit{{Changes: make([]replication.Change, manyChanges), Time: time.Now()}}
+	reader := &reader{url: secret.New(db.URL()), name: "attendee-relay/test reader"}
+	defer reader.close(context.WithoutCancel(t.Context()))
 	writes := func(table string) {
 		t.Helper()
 		conn, err := pgx.Connect(t.Context(), db.URL()) // a session that ends leaves nothing uncounted
@@ -74,11 +94,7 @@ func TestABusyApplicationIsSeen(t *testing.T) {
 	looks := func(ago time.Duration) bool {
 		t.Helper()
 		y.asked = time.Now().Add(-ago)
-		q := &pgx.Batch{}
-		y.ask(q, commits)
-		if err := db.Pool(t).SendBatch(t.Context(), q).Close(); err != nil {
-			t.Fatal(err)
-		}
+		y.ask(t.Context(), commits, reader.applicationWrites)
 		return y.busy
 	}
 	writes("theirs")
@@ -96,8 +112,13 @@ func TestABusyApplicationIsSeen(t *testing.T) {
 	if looks(2 * writesEvery) {
 		t.Error("it is busy still, without writing")
 	}
-	q := &pgx.Batch{}
-	if y.ask(q, commits); q.Len() != 0 {
+	y.ask(t.Context(), commits, func(context.Context) (int64, error) {
 		t.Error("it asks again at once")
+		return 0, nil
+	})
+	writes("theirs")
+	y.asked = time.Now().Add(-2 * writesEvery)
+	if y.ask(t.Context(), commits, func(context.Context) (int64, error) { return 1 << 40, errors.New("not now") }); y.busy {
+		t.Error("without an answer it is busy")
 	}
 }

@@ -130,6 +130,7 @@ func (q *Queue) recordAny(ctx context.Context, settlements []Settlement) (applie
 
 // apart takes the 2xx apart, in the order of their messages, so that two settlers lock the same rows in the same order.
 func apart(settlements []Settlement) (delivered, others []Settlement) {
+	delivered = make([]Settlement, 0, len(settlements))
 	for _, s := range settlements {
 		if s.Outcome.state == StateDelivered {
 			delivered = append(delivered, s)

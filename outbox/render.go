@@ -1,0 +1,68 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
+)
+
+// inlineTimeout bounds the payload query while capture waits for it; a slower one is left to the Resolver, which has
+// SOURCE_QUERY_TIMEOUT.
+const inlineTimeout = time.Second
+
+// render runs the payload query for acceptances inside the reader's snapshot. When it cannot, the acceptances wait: a
+// failing query never stops capture.
+func (r *Recorder) render(ctx context.Context, found []acceptance) (ready messages, waiting []acceptance, err error) {
+	if len(found) == 0 {
+		return messages{}, nil, nil
+	}
+	if r.config.Settle > 0 || r.renderLate.Load() {
+		return messages{}, found, nil
+	}
+	rows, err := r.reader.payloads(ctx, keysOf(found), min(inlineTimeout, r.config.QueryTimeout), r.config.DefaultURL)
+	if err != nil {
+		if postgres.Unreachable(err) || ctx.Err() != nil {
+			return messages{}, nil, fmt.Errorf("running the payload query: %w", err)
+		}
+		r.log.Warn("the payload query failed: the acceptances wait", zap.String("reason", failure(err)), zap.Int("acceptances", len(found)))
+		r.renderLate.Store(true)
+		return messages{}, found, nil
+	}
+	r.board.Clear(fault.QueryFailing, fault.QueryInvalid)
+	for _, a := range found {
+		if !ready.add(r.opened.Load().systemID, a, rows) {
+			waiting = append(waiting, a)
+		}
+	}
+	return ready, waiting, nil
+}
+
+// queryFailed shows that no payload can be rendered: as query_invalid when the query cannot even be prepared.
+func (r *Recorder) queryFailed(err error) {
+	var f *fault.Fault
+	if !errors.As(err, &f) {
+		f = fault.New(fault.QueryFailing, "%s", failure(err)).
+			WithFix("correct the payload query, or what it reads; the acceptances wait")
+	}
+	if r.board.Raise(f) {
+		r.log.Error("acceptances wait for the payload query", zap.String("fault", string(f.Code)), zap.String("reason", f.Message))
+	}
+}
+
+func keysOf(found []acceptance) []string {
+	seen := make(map[string]bool, len(found))
+	var keys []string
+	for _, a := range found {
+		if a.key != nil && !seen[*a.key] {
+			seen[*a.key] = true
+			keys = append(keys, *a.key)
+		}
+	}
+	return keys
+}

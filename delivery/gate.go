@@ -133,8 +133,8 @@ func (g *gate) forget(l *lane) {
 }
 
 // fits reports whether an endpoint may have one more place. Where places are scarce, it has another beside its first only while answers
-// come from it as quickly as they used to, and not more than its part of all places: many endpoints that fall silent at once take so
-// no more than a request each of what is left, and those that answer find places still.
+// come from it as quickly as they used to, and not more than its part of all places: of what is left, many endpoints that fall silent at
+// once then take a place each, and those that answer still find some.
 func (g *gate) fits(l *lane, now time.Time) bool {
 	switch {
 	case g.flying >= g.total || l.flying >= g.perEndpoint:

@@ -178,7 +178,7 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 		recorded: &c.recorded, serverEnd: &c.serverEnd}
 	var reconciled atomic.Pointer[string]
 	writer := &record{reconciled: &reconciled, recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue, recorded: &c.recorded,
-		unrecorded: unrecorded{oldest: &c.oldest}, advanced: time.Now()}
+		lag: lag{oldest: &c.oldest}, advanced: time.Now()}
 	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.unseen, reconciled: &reconciled}
 	group.Go(func() error { return writer.run(ctx) })
 	group.Go(func() error { return watcher.run(ctx) })

@@ -38,7 +38,7 @@ type record struct {
 	// reconciled are the files under the table for which ledger and table agree.
 	reconciled *atomic.Pointer[string]
 	recorded   *atomic.Uint64
-	unrecorded unrecorded
+	lag        lag
 	advanced   time.Time
 }
 
@@ -76,7 +76,7 @@ func (r *record) prepare(ctx context.Context, prepared chan<- *batch) error {
 		}
 		b := newBatch(items)
 		if len(b.commits) > 0 {
-			r.unrecorded.add(b.commits)
+			r.lag.add(b.commits)
 			if b.recording, err = r.prepareCommits(ctx, b.commits); err != nil {
 				return err
 			}
@@ -140,7 +140,7 @@ func (r *record) storeBatch(ctx context.Context, b *batch) error {
 		if err := b.recording(ctx); err != nil {
 			return err
 		}
-		r.unrecorded.remove()
+		r.lag.remove()
 		for i := range b.commits {
 			r.raise(b.commits[i].EndLSN)
 		}

@@ -49,7 +49,7 @@ func (r *slowRecorder) Reconcile(context.Context, int64) (bool, error) {
 func recordEach(t *testing.T, r *slowRecorder, items ...item) (*record, error) {
 	t.Helper()
 	rec := &record{recorder: r, reconciler: r, queue: newQueue(), reconciled: &atomic.Pointer[string]{},
-		recorded: &atomic.Uint64{}, unrecorded: unrecorded{oldest: &atomic.Int64{}}}
+		recorded: &atomic.Uint64{}, lag: lag{oldest: &atomic.Int64{}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	r.began = time.Now()
@@ -82,8 +82,8 @@ func TestTheNextBatchIsPreparedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &slowRecorder{}
 		rec, err := recordEach(t, r, commitOf(1), commitOf(2), commitOf(3))
-		if !errors.Is(err, context.Canceled) || rec.recorded.Load() != 3 || rec.unrecorded.oldest.Load() != 0 {
-			t.Errorf("it ended with %v; recorded up to %d, the oldest unrecorded is of %d", err, rec.recorded.Load(), rec.unrecorded.oldest.Load())
+		if !errors.Is(err, context.Canceled) || rec.recorded.Load() != 3 || rec.lag.oldest.Load() != 0 {
+			t.Errorf("it ended with %v; recorded up to %d, the oldest unrecorded is of %d", err, rec.recorded.Load(), rec.lag.oldest.Load())
 		}
 		// The third is in one batch with the second.
 		if !slices.Equal(r.prepared, seconds(0, 1)) || !slices.Equal(r.stored, seconds(2, 3)) {
@@ -112,8 +112,8 @@ func TestAFailureDropsWhatIsPrepared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &slowRecorder{fails: errors.New("the disk is full")}
 		rec, err := recordEach(t, r, commitOf(1), commitOf(2))
-		if !errors.Is(err, r.fails) || len(r.stored) != 1 || rec.recorded.Load() != 0 || rec.unrecorded.oldest.Load() != time.Unix(1, 0).UnixNano() {
-			t.Errorf("it ended with %v; %d were stored, recorded up to %d, the oldest unrecorded is of %d", err, len(r.stored), rec.recorded.Load(), rec.unrecorded.oldest.Load())
+		if !errors.Is(err, r.fails) || len(r.stored) != 1 || rec.recorded.Load() != 0 || rec.lag.oldest.Load() != time.Unix(1, 0).UnixNano() {
+			t.Errorf("it ended with %v; %d were stored, recorded up to %d, the oldest unrecorded is of %d", err, len(r.stored), rec.recorded.Load(), rec.lag.oldest.Load())
 		}
 	})
 }

@@ -34,7 +34,7 @@ func allocatedBytes() uint64 {
 }
 
 // run works until ctx ends.
-func (m *memory) run(ctx context.Context) {
+func (m *memory) run(ctx context.Context) error {
 	tick := time.NewTicker(restEvery)
 	defer tick.Stop()
 	for {
@@ -42,7 +42,7 @@ func (m *memory) run(ctx context.Context) {
 		case <-tick.C:
 			m.look()
 		case <-ctx.Done():
-			return
+			return nil
 		}
 	}
 }

@@ -140,7 +140,6 @@ func (r *relay) run(ctx context.Context) error {
 	adminDone := make(chan error, 1)
 	go func() { adminDone <- r.admin.Run(watched) }()
 
-	go newMemory().run(watched)
 	stages, ctx := errgroup.WithContext(ctx)
 	stages.Go(func() error { return r.capture.Run(ctx) })
 	stages.Go(func() error { return r.resolver.Run(ctx) })
@@ -148,6 +147,7 @@ func (r *relay) run(ctx context.Context) error {
 	if r.deliver {
 		stages.Go(func() error { return r.dispatcher.Run(ctx) })
 	}
+	stages.Go(func() error { return newMemory().run(ctx) })
 	err := stages.Wait()
 	r.resolver.Close(context.WithoutCancel(ctx))
 	r.recorder.Close(context.WithoutCancel(ctx))

@@ -82,7 +82,11 @@ func (c columns) payload(values [][]byte) payload {
 
 // body writes the message's body: compact JSON in the contract's key order, without HTML escaping.
 func (c columns) body(values [][]byte) ([]byte, error) {
-	b := make([]byte, 0, 1024)
+	size := 256 // what stands between the values takes less
+	for _, value := range values {
+		size += len(value)
+	}
+	b := make([]byte, 0, size)
 	b = append(b, `{"type":"attendee_accepted","attendee":{"id":`...)
 	b = c.appendID(b, values, c.attendeeID)
 	b = append(b, `,"name":`...)

@@ -18,7 +18,7 @@ var (
 // messages are new messages, as the arrays that one statement takes: of types that pgx encodes without reflection.
 type messages struct {
 	ids, identities, lsns, deliveryKeys, attendees, events []string
-	payloads                                               pgtype.FlatArray[[]byte]
+	payloads                                               bodies
 	keys, times, urls, secrets                             pgtype.FlatArray[pgtype.Text]
 	endpoints                                              pgtype.FlatArray[pgtype.UUID]
 	committed                                              []time.Time

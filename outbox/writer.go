@@ -66,6 +66,7 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 			return nil, fmt.Errorf("naming the bookkeeping's new session: %w", err)
 		}
 	}
+	useBodies(conn)
 	w.conn = conn
 	return conn, nil
 }

@@ -17,6 +17,8 @@ import (
 )
 
 var (
+	//go:embed sql/settle_lock.sql
+	settleLockSQL string
 	//go:embed sql/settle.sql
 	settleSQL string
 	//go:embed sql/settle_delivered.sql
@@ -104,7 +106,8 @@ func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judg
 			})
 		}
 		if len(others) > 0 {
-			s := settling(others)
+			lock, s := settling(others)
+			b.Queue(lock.sql, lock.args...)
 			b.Queue(s.sql, s.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&applied) })
 		}
 		for _, s := range judged.statements(q.breaker) {
@@ -121,7 +124,8 @@ func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judg
 
 // recordAny writes settlements down wherever their messages are now.
 func (q *Queue) recordAny(ctx context.Context, settlements []Settlement) (applied int, err error) {
-	counts, err := collect(ctx, q.pool, pgx.RowTo[int], settling(settlements))
+	lock, s := settling(settlements)
+	counts, err := collect(ctx, q.pool, pgx.RowTo[int], lock, s)
 	if err != nil {
 		return 0, err
 	}
@@ -155,7 +159,8 @@ func settlingDelivered(settlements []Settlement) statement {
 	return statement{settleDeliveredSQL, []any{ids, endpoints, started, durations, statuses, responses}}
 }
 
-func settling(settlements []Settlement) statement {
+// settling returns the statement that settles, and the one that locks what it changes, which goes before it.
+func settling(settlements []Settlement) (lock, settle statement) {
 	var ids []int64
 	var leases []uuid.UUID
 	var states, waits []string
@@ -178,5 +183,5 @@ func settling(settlements []Settlement) statement {
 		statuses = append(statuses, status)
 		failures, responses = append(failures, optional(attempt.Error)), append(responses, optional(attempt.Response))
 	}
-	return statement{settleSQL, []any{ids, leases, states, waits, stepped, started, durations, statuses, failures, responses}}
+	return statement{settleLockSQL, []any{ids, leases, states}}, statement{settleSQL, []any{ids, leases, states, waits, stepped, started, durations, statuses, failures, responses}}
 }

@@ -1,5 +1,6 @@
 -- Records attempts and what becomes of their messages. A 2xx settles whatever is still pending; any other outcome counts
--- only under the lease it was made with. Rows are locked in one order, so that two settlers cannot block each other.
+-- only under the lease it was made with. settle_lock.sql has locked the rows: they are what this statement sees of them.
+-- Each is looked up on its own and reached by its place, as in settle_delivered.sql.
 WITH told AS (
     SELECT t.*, m.endpoint
       FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[], $7::int[], $8::int[], $9::text[], $10::text[])
@@ -8,44 +9,54 @@ WITH told AS (
 ), once AS MATERIALIZED (
     SELECT DISTINCT ON (t.id) t.*
       FROM told t
-      LEFT JOIN LATERAL (SELECT p.lease FROM attendee_relay.pending p WHERE p.endpoint = t.endpoint AND p.id = t.id LIMIT 1) p ON true
+      LEFT JOIN LATERAL (SELECT p.lease FROM attendee_relay.pending p WHERE (p.endpoint, p.id) BETWEEN (t.endpoint, t.id) AND (t.endpoint, t.id) ORDER BY p.endpoint, p.id LIMIT 1) p ON true
      ORDER BY t.id, t.state = 'delivered' DESC, p.lease = t.lease DESC NULLS LAST
 ), held AS MATERIALIZED (
-    SELECT o.*, p.lane, p.attempts + 1 AS number, now() + o.wait::interval AS due_at
+    SELECT o.*, p.place, p.lane, p.attempts + 1 AS number, now() + o.wait::interval AS due_at
       FROM once o
      CROSS JOIN LATERAL (
-           SELECT p.lane, p.attempts
+           SELECT p.ctid AS place, p.lane, p.attempts
              FROM attendee_relay.pending p
-            WHERE p.endpoint = o.endpoint AND p.id = o.id AND (o.state = 'delivered' OR p.lease = o.lease)
-              FOR UPDATE) p
+            WHERE (p.endpoint, p.id) BETWEEN (o.endpoint, o.id) AND (o.endpoint, o.id) AND (o.state = 'delivered' OR p.lease = o.lease)
+            ORDER BY p.endpoint, p.id LIMIT 1) p
 ), kept AS (
     UPDATE attendee_relay.pending p
        SET attempts = h.number, step = p.step + h.stepped::int, retry = p.retry OR h.stepped, due_at = h.due_at,
            lease = NULL, lease_ends = NULL, last_status = h.status, last_error = h.error
       FROM held h
-     WHERE p.endpoint = h.endpoint AND p.id = h.id AND h.state = 'pending'
-), held_up AS (
-    -- Those that come after a message of the same attendee are not looked at before it is due again. Of a row that two parts of a
-    -- statement change, one change is lost: those told of themselves are left out.
-    UPDATE attendee_relay.pending p
-       SET due_at = h.due_at
+     WHERE p.ctid = h.place AND h.state = 'pending'
+), later AS MATERIALIZED (
+    -- Of a row that two parts of a statement change, one change is lost: those told of themselves are left out.
+    SELECT l.place, h.due_at
       FROM held h
-     WHERE h.state = 'pending' AND p.lane = h.lane AND p.endpoint = h.endpoint AND p.id > h.id AND NOT p.retry AND p.due_at < h.due_at
-       AND p.id <> ALL (ARRAY(SELECT id FROM held))
+     CROSS JOIN LATERAL (SELECT l.ctid AS place, l.id
+                           FROM attendee_relay.pending l
+                          WHERE l.lane = h.lane AND l.id > h.id AND l.endpoint = h.endpoint AND NOT l.retry AND l.due_at < h.due_at
+                          ORDER BY l.lane, l.id OFFSET 0) l
+     WHERE h.state = 'pending' AND l.id <> ALL (ARRAY(SELECT id FROM held))
+), held_up AS (
+    -- Those that come after a message of the same attendee are not looked at before it is due again.
+    UPDATE attendee_relay.pending p
+       SET due_at = l.due_at
+      FROM later l
+     WHERE p.ctid = l.place AND NOT p.retry AND p.due_at < l.due_at
 ), ended AS (
     DELETE FROM attendee_relay.pending p
      USING held h
-     WHERE p.endpoint = h.endpoint AND p.id = h.id AND h.state <> 'pending'
+     WHERE p.ctid = h.place AND h.state <> 'pending'
+), next AS MATERIALIZED (
+    SELECT n.place
+      FROM held h
+     CROSS JOIN LATERAL (SELECT n.ctid AS place, n.id, n.retry, n.due_at
+                           FROM attendee_relay.pending n
+                          WHERE n.lane = h.lane AND n.id > h.id AND n.endpoint = h.endpoint
+                          ORDER BY n.lane, n.id LIMIT 1) n
+     WHERE h.state <> 'pending' AND NOT n.retry AND n.due_at > now() AND n.id <> ALL (ARRAY(SELECT id FROM held))
 ), let_go AS (
     UPDATE attendee_relay.pending p
        SET due_at = now()
-      FROM held h
-     CROSS JOIN LATERAL (SELECT n.id
-                           FROM attendee_relay.pending n
-                          WHERE n.lane = h.lane AND n.id > h.id AND n.endpoint = h.endpoint
-                          ORDER BY n.lane, n.id LIMIT 1) next
-     WHERE h.state <> 'pending' AND p.endpoint = h.endpoint AND p.id = next.id AND NOT p.retry AND p.due_at > now()
-       AND p.id <> ALL (ARRAY(SELECT id FROM held))
+      FROM next n
+     WHERE p.ctid = n.place AND NOT p.retry AND p.due_at > now()
 ), noted AS (
     INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_status, last_error)
     SELECT id, state, now(), number, status, error

@@ -57,16 +57,20 @@ func (r *reservation) Drop(messages []outbox.Message) {
 	r.dropped = append(r.dropped, messages...)
 }
 
-// take returns what was sent since it was called last, and fails if a reservation did not end.
-func (s *senders) take(t *testing.T) []outbox.Message {
+// take returns what was sent since it was called last, and fails if a reservation does not end. That a commit is seen says only that it
+// began: what is sent, is sent after that.
+func (s *senders) take(t *testing.T) (sent []outbox.Message) {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open != 0 {
-		t.Errorf("%d reservations have not ended", s.open)
-	}
-	sent := s.sent
-	s.unused, s.sent = 0, nil
+	pgtest.WaitUntil(t, capturetest.Patience, "every reservation has ended", func() (bool, string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.open != 0 {
+			return false, fmt.Sprintf("%d have not", s.open)
+		}
+		sent = s.sent
+		s.unused, s.sent = 0, nil
+		return true, ""
+	})
 	return sent
 }
 

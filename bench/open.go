@@ -53,6 +53,11 @@ func open(ctx context.Context, o options) (b *bench, err error) {
 	if b.dir, err = scratch(); err != nil {
 		return b, err
 	}
+	if o.profile != "" {
+		if err := os.MkdirAll(o.profile, 0o750); err != nil {
+			return b, fmt.Errorf("making the directory of --profile: %w", err)
+		}
+	}
 	if b.self, err = os.Executable(); err != nil {
 		return b, fmt.Errorf("finding the bench's own program: %w", err)
 	}

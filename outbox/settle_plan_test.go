@@ -10,7 +10,8 @@ import (
 )
 
 // A backlog that came about after pending was last seen empty: by its statistics it is one row, and reading it from end to end for each
-// outcome of a batch would seem to cost no more than looking one up. That takes seconds; a batch takes some ten milliseconds.
+// outcome of a batch would seem to cost no more than looking one up. That took 2.8 s for a batch that was answered and 8.4 s for one that
+// was not; a batch takes 15 and 30 ms, and half a second beside all other tests on two cores.
 func TestSettlingABacklogThatStatisticsDoNotKnowOf(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {
@@ -53,7 +54,7 @@ func TestSettlingABacklogThatStatisticsDoNotKnowOf(t *testing.T) {
 		}
 		median := relaytest.Percentile(took, .5)
 		t.Logf("%s: %d of %d: median %v, min %v, max %v", c.name, batch, backlog, median, slices.Min(took), slices.Max(took))
-		if median > 300*time.Millisecond {
+		if median > 1500*time.Millisecond {
 			t.Errorf("%s: the median of a batch is %v", c.name, median)
 		}
 	}

@@ -106,9 +106,9 @@ func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judg
 			})
 		}
 		if len(others) > 0 {
-			lock, s := settling(others)
+			lock, settle := settling(others)
 			b.Queue(lock.sql, lock.args...)
-			b.Queue(s.sql, s.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&applied) })
+			b.Queue(settle.sql, settle.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&applied) })
 		}
 		for _, s := range judged.statements(q.breaker) {
 			b.Queue(s.sql, s.args...)
@@ -124,8 +124,8 @@ func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judg
 
 // recordAny writes settlements down wherever their messages are now.
 func (q *Queue) recordAny(ctx context.Context, settlements []Settlement) (applied int, err error) {
-	lock, s := settling(settlements)
-	counts, err := collect(ctx, q.pool, pgx.RowTo[int], lock, s)
+	lock, settle := settling(settlements)
+	counts, err := collect(ctx, q.pool, pgx.RowTo[int], lock, settle)
 	if err != nil {
 		return 0, err
 	}
@@ -183,5 +183,7 @@ func settling(settlements []Settlement) (lock, settle statement) {
 		statuses = append(statuses, status)
 		failures, responses = append(failures, optional(attempt.Error)), append(responses, optional(attempt.Response))
 	}
-	return statement{settleLockSQL, []any{ids, leases, states}}, statement{settleSQL, []any{ids, leases, states, waits, stepped, started, durations, statuses, failures, responses}}
+	lock = statement{settleLockSQL, []any{ids, leases, states}}
+	settle = statement{settleSQL, []any{ids, leases, states, waits, stepped, started, durations, statuses, failures, responses}}
+	return lock, settle
 }

@@ -129,7 +129,7 @@ func TestAnswersAreReadNoFurtherThanTheBound(t *testing.T) {
 
 func TestTheTimeoutBoundsTheWholeExchange(t *testing.T) {
 	t.Parallel()
-	const timeout = 100 * time.Millisecond
+	const timeout = 2 * time.Second // a busy machine needs a part of it until the header of an answer is there
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	trickle := func(code int) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -174,7 +174,7 @@ func TestTheTimeoutBoundsTheWholeExchange(t *testing.T) {
 			if x.Reason != c.want && x.Reason != "timeout" || x.Attempt.Status != c.status {
 				t.Errorf("%+v", x)
 			}
-			if x.Attempt.Duration > 10*timeout {
+			if x.Attempt.Duration > 5*timeout {
 				t.Errorf("took %v", x.Attempt.Duration)
 			}
 		})
@@ -193,7 +193,7 @@ func TestTheTimeoutNamesHowFarItCame(t *testing.T) {
 		"http://" + silent.Addr().String():  "timeout: no answer in time",
 		"https://" + silent.Addr().String(): "timeout: the TLS handshake was not finished in time",
 	} {
-		s := newTestSender(t, func(c *Config) { c.Timeout = 50 * time.Millisecond })
+		s := newTestSender(t, func(c *Config) { c.Timeout = time.Second })
 		if x := s.Send(t.Context(), newMessage(url)); x.Attempt.Error != want {
 			t.Errorf("%q, want %q", x.Attempt.Error, want)
 		}

@@ -144,7 +144,7 @@ func TestAFailureEmptiesTheEndpointsLine(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		free := 0
-		for _, id := range store.order {
+		for id := range store.rows {
 			if row := store.row(id); row.token == uuid.Nil {
 				free++
 			}

@@ -17,7 +17,7 @@ import (
 type memoryStore struct {
 	mu      sync.Mutex
 	rows    map[string]*memoryRow
-	order   []string
+	waiting []*memoryRow // in order; Claim drops those that are pending no more
 	claims  []outbox.ClaimRequest
 	refused int
 	// failClaims, failSettles and failReleases make so many calls fail.
@@ -48,8 +48,9 @@ func (s *memoryStore) add(messages ...outbox.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range messages {
-		s.rows[m.ID] = &memoryRow{message: m, state: outbox.StatePending}
-		s.order = append(s.order, m.ID)
+		row := &memoryRow{message: m, state: outbox.StatePending}
+		s.rows[m.ID] = row
+		s.waiting = append(s.waiting, row)
 	}
 }
 
@@ -69,10 +70,10 @@ func (s *memoryStore) Claim(ctx context.Context, req outbox.ClaimRequest) ([]out
 	}
 	taken := map[uuid.UUID]int{}
 	var turns []turn
-	for _, id := range s.order {
-		row := s.rows[id]
+	s.waiting = slices.DeleteFunc(s.waiting, func(row *memoryRow) bool { return row.state != outbox.StatePending })
+	for _, row := range s.waiting {
 		endpoint := row.message.Endpoint
-		if row.state != outbox.StatePending || row.due.After(now) || taken[endpoint] >= req.PerEndpoint+req.Ahead[endpoint]-req.Busy[endpoint] {
+		if row.due.After(now) || taken[endpoint] >= req.PerEndpoint+req.Ahead[endpoint]-req.Busy[endpoint] {
 			continue
 		}
 		taken[endpoint]++

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -57,12 +58,28 @@ func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	db := &DB{name: fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1)), server: s}
-	if err := run(ctx, s.URL("postgres"), "create database "+db.name+" template "+o.template); err != nil {
+	if err := copyDatabase(ctx, s, db.name, o.template); err != nil {
 		t.Fatalf("creating the test's database: %v", err)
 	}
 	t.Cleanup(func() { db.drop(t) })
 	db.own = db.Pool(t, alive)
 	return db
+}
+
+// copyDatabase makes a database by copying the files of another. Through the write-ahead log, the default since Postgres
+// 15 and before it unknown, it takes three times as long (CREATE DATABASE, Postgres 15).
+func copyDatabase(ctx context.Context, s *pgserver.Server, name, template string) error {
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	statement := "create database " + name + " template " + template
+	if !strings.HasPrefix(conn.PgConn().ParameterStatus("server_version"), "14") {
+		statement += " strategy file_copy"
+	}
+	_, err = conn.Exec(ctx, statement)
+	return err
 }
 
 // alive asks for connections that work: those lost to a crash that the test caused are not the test's concern.

@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -21,6 +22,7 @@ type DB struct {
 	server  *pgserver.Server
 	address string        // where it is reached; empty: at the server's
 	own     *pgxpool.Pool // for Exec, Value and Values
+	admin   *pgx.Conn     // to another database of the server: it made this one, and is to drop it
 }
 
 // Option changes how a database is made.
@@ -58,7 +60,7 @@ func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	db := &DB{name: fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1)), server: s}
-	if err := copyDatabase(ctx, s, db.name, o.template); err != nil {
+	if err := db.create(ctx, o.template); err != nil {
 		t.Fatalf("creating the test's database: %v", err)
 	}
 	t.Cleanup(func() { db.drop(t) })
@@ -66,20 +68,22 @@ func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
 	return db
 }
 
-// copyDatabase makes a database by copying the files of another. Through the write-ahead log, the default since Postgres
-// 15 and before it unknown, it takes three times as long (CREATE DATABASE, Postgres 15).
-func copyDatabase(ctx context.Context, s *pgserver.Server, name, template string) error {
-	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+// create makes the database by copying the files of another. Through the write-ahead log, the default since Postgres 15 and
+// before it unknown, it takes three times as long (CREATE DATABASE, Postgres 15).
+func (db *DB) create(ctx context.Context, template string) error {
+	conn, err := pgx.Connect(ctx, db.server.URL("postgres"))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close(ctx) }()
-	statement := "create database " + name + " template " + template
+	statement := "create database " + db.name + " template " + template
 	if !strings.HasPrefix(conn.PgConn().ParameterStatus("server_version"), "14") {
 		statement += " strategy file_copy"
 	}
-	_, err = conn.Exec(ctx, statement)
-	return err
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		return errors.Join(err, conn.Close(ctx))
+	}
+	db.admin = conn
+	return nil
 }
 
 // alive asks for connections that work: those lost to a crash that the test caused are not the test's concern.

@@ -15,10 +15,13 @@ func (db *DB) drop(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, db.server.URL("postgres"))
-	if err != nil {
-		t.Logf("the test's database is not dropped, its server is gone: %v", err)
-		return
+	conn := db.admin
+	if conn.Ping(ctx) != nil { // the test had its server crash
+		var err error
+		if conn, err = pgx.Connect(ctx, db.server.URL("postgres")); err != nil {
+			t.Logf("the test's database is not dropped, its server is gone: %v", err)
+			return
+		}
 	}
 	defer func() { _ = conn.Close(ctx) }()
 	if _, err := conn.Exec(ctx, "alter database "+db.name+" allow_connections false"); err != nil {

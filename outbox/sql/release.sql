@@ -1,12 +1,14 @@
 -- These leased messages are not sent; whoever has a place for them may take them. What somebody else holds nobody waits for: it is not
--- among those returned. A probe among them is due again soon.
+-- among those returned, nor is what changed a moment ago. A probe among them is due again soon. Each is looked up on its own and
+-- reached by its place, as in settle_delivered.sql.
 WITH held AS MATERIALIZED (
-    SELECT p.endpoint, p.id
+    SELECT p.place, p.endpoint
       FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS t (id, endpoint, lease)
      CROSS JOIN LATERAL (
-           SELECT p.endpoint, p.id
+           SELECT p.ctid AS place, p.endpoint
              FROM attendee_relay.pending p
-            WHERE p.endpoint = t.endpoint AND p.id = t.id AND p.lease = t.lease
+            WHERE (p.endpoint, p.id) BETWEEN (t.endpoint, t.id) AND (t.endpoint, t.id) AND p.lease = t.lease
+            ORDER BY p.endpoint, p.id LIMIT 1
               FOR UPDATE SKIP LOCKED) p
 ), probes AS (
     UPDATE attendee_relay.endpoint e
@@ -16,5 +18,5 @@ WITH held AS MATERIALIZED (
 UPDATE attendee_relay.pending p
    SET lease = NULL, lease_ends = NULL
   FROM held h
- WHERE p.endpoint = h.endpoint AND p.id = h.id
+ WHERE p.ctid = h.place
 RETURNING p.id

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -77,6 +78,11 @@ func (d *database) idle(ctx context.Context, r *relay) ([]sample, error) {
 	if err != nil {
 		return nil, err
 	}
+	for query, wal := range after.writing {
+		if wrote := wal - before.writing[query]; wrote > 0 {
+			fmt.Fprintf(os.Stderr, "  %d bytes of WAL: %s\n", wrote, query)
+		}
+	}
 	now, err := memory(r.pid())
 	seconds := after.at.Sub(before.at).Seconds()
 	return []sample{
@@ -91,6 +97,7 @@ type activity struct {
 	at                                       time.Time
 	cpu                                      float64
 	statements, transactions, wal, serverWAL int64
+	writing                                  map[string]int64 // bytes of WAL, by the beginning of the statement
 }
 
 const activitySQL = `select coalesce(sum(s.calls), 0)::bigint, min(d.xact_commit + d.xact_rollback), coalesce(sum(s.wal_bytes), 0)::bigint,
@@ -98,13 +105,20 @@ const activitySQL = `select coalesce(sum(s.calls), 0)::bigint, min(d.xact_commit
 	from pg_stat_database d left join pg_stat_statements s on s.dbid = d.datid
 	where d.datname = $1`
 
+const writingSQL = `select coalesce(jsonb_object_agg(query, wal), '{}')
+	from (select left(regexp_replace(query, '\s+', ' ', 'g'), 100) as query, sum(wal_bytes)::bigint as wal
+	        from pg_stat_statements where dbid = (select oid from pg_database where datname = $1) and wal_bytes > 0 group by 1) s`
+
 func (d *database) activity(ctx context.Context, r *relay, watch *pgx.Conn) (a activity, err error) {
 	a.at = time.Now()
 	if a.cpu, err = cpuOf(r.pid()); err != nil {
 		return a, err
 	}
 	if err = watch.QueryRow(ctx, activitySQL, d.name).Scan(&a.statements, &a.transactions, &a.wal, &a.serverWAL); err != nil {
-		err = fmt.Errorf("reading the statistics of Postgres: %w", err)
+		return a, fmt.Errorf("reading the statistics of Postgres: %w", err)
+	}
+	if err = watch.QueryRow(ctx, writingSQL, d.name).Scan(&a.writing); err != nil {
+		err = fmt.Errorf("reading which statements write WAL: %w", err)
 	}
 	return a, err
 }

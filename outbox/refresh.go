@@ -17,8 +17,8 @@ import (
 var (
 	//go:embed sql/stored_read.sql
 	storedReadSQL string
-	//go:embed sql/redirect_lock.sql
-	redirectLockSQL string
+	//go:embed sql/lease_lock.sql
+	leaseLockSQL string
 	//go:embed sql/redirect.sql
 	redirectSQL string
 )
@@ -166,7 +166,7 @@ func (q *Queue) redirect(ctx context.Context, changes *redirections) (map[int64]
 		err := row.Scan(&id, &fate)
 		fates[id] = fate
 		return true, err
-	}, statement{redirectLockSQL, []any{changes.ids, changes.leases}},
+	}, statement{leaseLockSQL, []any{changes.ids, changes.leases}},
 		statement{redirectSQL, []any{changes.ids, changes.leases, changes.fates, changes.urls, changes.endpoints, changes.secrets}})
 	if err != nil {
 		q.suspect(err)

@@ -1,8 +1,9 @@
 -- Writes down where messages go now ($3 move: to $4 and $5, or with the secret $6), or that they end: their row has no URL (blank)
 -- or is not there any more (removed). It counts only under the lease they were claimed with, or, without one ($2 NULL), where there is
 -- none. A message that would go where another of the same acceptance goes is one too many: its webhook was removed.
--- redirect_lock.sql has locked the rows. Each is looked up on its own and reached by its place, as in settle_delivered.sql; what is written
--- of a message follows from what became of its row in pending.
+-- lease_lock.sql has locked the rows; what came free only since is taken if nobody else has it. Each is looked up on its own and reached
+-- by its place, as in settle_delivered.sql. What is written of a message follows from what became of its row in pending: of one that
+-- changed a moment ago nothing is, and it comes again.
 WITH told AS (
     SELECT t.*
       FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[])
@@ -24,7 +25,8 @@ WITH told AS (
                            FROM attendee_relay.pending p
                           WHERE (p.endpoint, p.id) BETWEEN (m.endpoint, m.id) AND (m.endpoint, m.id)
                             AND CASE WHEN t.lease IS NULL THEN (p.lease_ends <= now()) IS NOT FALSE ELSE p.lease = t.lease END
-                          ORDER BY p.endpoint, p.id LIMIT 1) p
+                          ORDER BY p.endpoint, p.id LIMIT 1
+                            FOR UPDATE SKIP LOCKED) p
 ), held AS MATERIALIZED (
     SELECT o.*,
            CASE WHEN o.wanted = 'move' AND row_number() OVER (PARTITION BY o.wanted, o.attendee_id, o.commit_lsn, o.identity, o.delivery_key, o.target
@@ -58,7 +60,7 @@ WITH told AS (
     UPDATE attendee_relay.message m
        SET webhook_url = c.webhook_url, endpoint = c.target, secret = coalesce(c.secret, m.secret)
       FROM changed c
-     WHERE m.id = c.id AND c.fate IN ('move', 'secret')
+     WHERE m.id = c.id AND (c.fate = 'move' OR c.fate = 'secret' AND m.endpoint = c.target)
 ), noted AS (
     INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_status, last_error)
     SELECT id, CASE fate WHEN 'blank' THEN 'skipped' ELSE 'dead' END, now(), attempts, last_status,

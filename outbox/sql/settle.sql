@@ -25,6 +25,7 @@ WITH told AS (
            lease = NULL, lease_ends = NULL, last_status = h.status, last_error = h.error
       FROM held h
      WHERE p.ctid = h.place AND h.state = 'pending'
+    RETURNING h.id
 ), later AS MATERIALIZED (
     -- Of a row that two parts of a statement change, one change is lost: those told of themselves are left out.
     SELECT l.place, h.due_at
@@ -44,6 +45,10 @@ WITH told AS (
     DELETE FROM attendee_relay.pending p
      USING held h
      WHERE p.ctid = h.place AND h.state <> 'pending'
+    RETURNING h.id
+), done AS MATERIALIZED (
+    -- A row that the lock did not find, because it was being moved, may have changed since: nothing is said of it.
+    SELECT h.* FROM held h WHERE h.id IN (SELECT id FROM kept UNION ALL SELECT id FROM ended)
 ), next AS MATERIALIZED (
     SELECT n.place
       FROM held h
@@ -60,13 +65,13 @@ WITH told AS (
 ), noted AS (
     INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_status, last_error)
     SELECT id, state, now(), number, status, error
-      FROM held
+      FROM done
      WHERE state <> 'pending'
     ON CONFLICT (id) DO NOTHING
 ), logged AS (
     INSERT INTO attendee_relay.exchange (message, number, started_at, duration_ms, status, error, response)
     SELECT id, number, started_at, duration_ms, status, error, response
-      FROM held
+      FROM done
     ON CONFLICT (message, number) DO NOTHING
 )
-SELECT count(*) FROM held
+SELECT count(*) FROM done

@@ -10,11 +10,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// idleSeconds is how long nothing happens, after idleBefore: the relay has stored its last position then, and looked at the catalog
-// once, which it does every 30 s and which tidies up the pages there after the work.
+// idleSeconds is how long nothing happens, after idleBefore: what the relay does most rarely, looking for what is too old (once a
+// minute), it has done once since the work then, and stored its position after that. Postgres lets whoever reads a page first after the
+// work tidy it up, and writes that into the WAL, once.
 const (
 	idleSeconds = 60
-	idleBefore  = 35 * time.Second
+	idleBefore  = 80 * time.Second
 )
 
 var (

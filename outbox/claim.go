@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,6 +44,9 @@ type ClaimRequest struct {
 // claimLock is the advisory lock under which claims take turns.
 const claimLock = 0x617474656e646566
 
+// turnPatience is how long a claim waits for its turn before it does without.
+const turnPatience = 250 * time.Millisecond
+
 // Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an earlier
 // acceptance is never sent after a later one. It takes none of endpoints that are paused or disabled.
 func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, error) {
@@ -55,7 +59,7 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 		claim := statement{claimSQL, []any{request.Limit, interval(request.Lease), request.PerEndpoint, busy, held, token,
 			q.deployment, request.Trial, interval(RecoveryTime), request.TrialMore, ahead}}
 		if request.InTurn {
-			return []statement{{claimTurnSQL, []any{int64(claimLock)}}, claim}
+			return []statement{{claimTurnSQL, []any{int64(claimLock), strconv.FormatInt(q.turnPatience.Milliseconds(), 10)}}, claim}
 		}
 		return []statement{claim}
 	})

@@ -104,6 +104,7 @@ func TestClaimsTakeTurns(t *testing.T) {
 		attendees[i] = i + 1
 	}
 	_, q := newQueue(t, 1, attendees...)
+	q.SetTurnPatience(5 * time.Second)
 	claimed := make(chan []outbox.Message, processes)
 	for range 10 {
 		for range processes {

@@ -1,7 +1,12 @@
 package outbox
 
+import "time"
+
 // SetSpoolBatch makes the steps of a large transaction small.
 func (r *Recorder) SetSpoolBatch(rows int) { r.spoolBatch = rows }
+
+// SetTurnPatience has claims wait for their turn as long as the test needs.
+func (q *Queue) SetTurnPatience(d time.Duration) { q.turnPatience = d }
 
 // ClaimLock is the lock under which claims take turns.
 const ClaimLock int64 = claimLock

@@ -28,6 +28,8 @@ type Queue struct {
 	deployment string
 	breaker    Breaker
 	lookup     Lookup
+	// turnPatience is longer in tests of what turns give on a busy machine.
+	turnPatience time.Duration
 
 	mu sync.Mutex
 	// ailing are the endpoints that this process has told a failure of, and no 2xx since.
@@ -48,7 +50,7 @@ const RecoveryTime = time.Minute
 // NewQueue makes a Queue on a pool. It gives out nothing where the bookkeeping belongs to another deployment, database or
 // cluster: a copy of the database must not send what the original sends.
 func NewQueue(pool *pgxpool.Pool, deployment string, breaker Breaker, lookup Lookup) *Queue {
-	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, ailing: map[uuid.UUID]bool{}}
+	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, turnPatience: turnPatience, ailing: map[uuid.UUID]bool{}}
 }
 
 // statement is one with its arguments.

@@ -294,7 +294,7 @@ func TestAnOlderAnswerDoesNotUndoAMove(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) //nolint:usetesting // the test's context has ended by then
+		t.Cleanup(func() { _ = tx.Rollback(context.Background()) })
 		for _, sql := range statements {
 			if _, err := tx.Exec(t.Context(), sql); err != nil {
 				t.Fatalf("%s: %v", sql, err)

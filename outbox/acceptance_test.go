@@ -154,6 +154,22 @@ func TestTruncateEmptiesTheSet(t *testing.T) {
 	}
 }
 
+// A row that was deleted by itself before the TRUNCATE is known to have existed: inserted again, it is that row, and not a move of another
+// one with the same SOURCE_KEY that the TRUNCATE took.
+func TestARowDeletedBeforeATruncateIsItself(t *testing.T) {
+	t.Parallel()
+	rig := peopleRig(t, "create table people (id int primary key, status text, code text); insert into people values (1, 'Accepted', 'a'), (2, 'Pending', 'b')")
+	rig.Source.Key = "code"
+	rig.Outbox.Query = strings.ReplaceAll(strings.ReplaceAll(peopleQuery, "id as key", "code as key"), "where id = any ($1::int[])", "where code = any ($1::text[])")
+	rig.Start(t)
+	rig.CaughtUp(t)
+	rig.DB.Exec(t, "begin; delete from people where id = 2; truncate people; insert into people values (2, 'Accepted', 'a'); commit")
+	rig.CaughtUp(t)
+	if got, want := rig.Announced(t, "%1$s"), []string{"2"}; !slices.Equal(got, want) {
+		t.Errorf("announced %q, want %q", got, want)
+	}
+}
+
 // An UPDATE does not carry a SOURCE_KEY that is stored apart from its row and did not change.
 func TestKeyStoredApartFromItsRow(t *testing.T) {
 	t.Parallel()

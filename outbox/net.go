@@ -25,7 +25,7 @@ type row struct {
 	dirty  bool
 	// before is what the ledger says of origin; filled when the row is spooled, else at the decision.
 	before entry
-	// reloaded: inserted after a TRUNCATE. If it was not accepted before, nothing says that it existed.
+	// reloaded: inserted after a TRUNCATE that took it. If it was not accepted before, nothing says that it existed.
 	reloaded bool
 	// successor is the row that a gone one was inserted again as, under the same SOURCE_KEY.
 	successor *row
@@ -92,7 +92,8 @@ func (n *net) inserted(identity string) *row {
 	if gone := n.gone[identity]; len(gone) > 0 {
 		r := gone[len(gone)-1]
 		n.gone[identity] = gone[:len(gone)-1]
-		r.seq, r.reloaded = n.seq, n.truncated()
+		// What was deleted before the TRUNCATE, or again after it, is known from its DELETE.
+		r.seq, r.reloaded = n.seq, r.reloaded || slices.Contains(n.truncates, r.seq)
 		return r
 	}
 	if n.truncated() && n.origins[identity] == nil {

@@ -10,5 +10,5 @@ select 'msg_' || md5(n::text), who, who, who, '0/1', now(), who, 'paused', e.id,
        lateral (select (30000000 + n)::text as who) m,
        lateral (select id, webhook_url from attendee_relay.endpoint where id = md5('paused' || n % 50)::uuid offset 0) e;
 insert into attendee_relay.pending (id, endpoint, lane, due_at)
-select id, endpoint, hashtextextended(attendee_id, 0), now()
+select id, endpoint, attendee_relay.lane(attendee_id), now()
   from attendee_relay.message where id > (select before from size) order by id;

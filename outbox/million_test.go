@@ -57,7 +57,7 @@ func TestClaimsBesideDeadEndpoints(t *testing.T) {
 	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
 		select 'm' || i, i, i, '0/1', i, '2', md5('dead' || i % $2)::uuid, 'https://dead.example/' || i % $2, '{}' from generate_series(1, $1) as i`, rows, dead)
 	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at)
-		select id, endpoint, hashtextextended(attendee_id, 0), now() from attendee_relay.message where event_id = '2'`)
+		select id, endpoint, attendee_relay.lane(attendee_id), now() from attendee_relay.message where event_id = '2'`)
 	rig.DB.Exec(t, `insert into attendee_relay.endpoint (id, webhook_url, state, failures, probe_at, probe_wait)
 		select md5('dead' || i)::uuid, 'https://dead.example/' || i, 'paused', 10, now() + interval '1 hour', interval '1 hour' from generate_series(0, $1) as i`, dead/2-1)
 	busy := map[uuid.UUID]int{}

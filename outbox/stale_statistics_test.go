@@ -18,7 +18,7 @@ const staleRows = 20_000
 func staleBacklog(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
 	const fill = `insert into attendee_relay.pending (id, endpoint, lane, due_at, attempts)
-		select id, endpoint, hashtextextended(attendee_id, 0), now(), 1 from attendee_relay.message where event_id = '2'`
+		select id, endpoint, attendee_relay.lane(attendee_id), now(), 1 from attendee_relay.message where event_id = '2'`
 	rig.DB.Exec(t, "alter table attendee_relay.pending set (autovacuum_enabled = false)")
 	rig.DB.Exec(t, "delete from attendee_relay.pending")
 	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, source_key, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)

@@ -142,7 +142,7 @@ func addPaused(t *testing.T, db *pgtest.DB, messages int) {
 			insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
 			select 'm' || i, i, i, '0/1', -i, '2', md5((i % 50)::text)::uuid, 'https://dead.example/' || i % 50, '{}' from generate_series(1, $1) as i
 			returning id, endpoint, attendee_id)
-		insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, endpoint, hashtextextended(attendee_id, 0), now() from made`, messages)
+		insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, endpoint, attendee_relay.lane(attendee_id), now() from made`, messages)
 }
 
 func awaitPending(t *testing.T, db *pgtest.DB, n int) {

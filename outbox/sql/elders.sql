@@ -7,7 +7,7 @@ SELECT y.id, o.id, o.endpoint = m.endpoint
                        FROM attendee_relay.pending p
                       CROSS JOIN LATERAL (SELECT e.delivery_key, e.attendee_id, e.commit_lsn, e.identity FROM attendee_relay.message e
                                            WHERE e.id = p.id ORDER BY e.id LIMIT 1) e
-                      WHERE p.lane = hashtextextended(m.attendee_id, 0) AND p.id < y.id
+                      WHERE p.lane = attendee_relay.lane(m.attendee_id) AND p.id < y.id
                         AND e.attendee_id = m.attendee_id AND e.delivery_key = m.delivery_key
                         AND (e.commit_lsn <> m.commit_lsn OR e.identity <> m.identity)
                       ORDER BY p.lane, p.id) o

@@ -14,7 +14,7 @@ WITH made AS (
                                      attendee_id, event_id, endpoint, webhook_url, secret, payload, place)
      ORDER BY place
     ON CONFLICT (message_id) DO NOTHING
-    RETURNING id, message_id, hashtextextended(attendee_id, 0) AS lane, endpoint
+    RETURNING id, message_id, attendee_relay.lane(attendee_id) AS lane, endpoint
 ), standing AS (
     SELECT id, message_id, lane, endpoint,
            cardinality($13::text[]) > 0 AND EXISTS (SELECT FROM attendee_relay.own_books WHERE deployment = $16)

@@ -1,0 +1,44 @@
+package outbox_test
+
+import (
+	"testing"
+
+	"attendee-relay/internal/pgtest"
+	"attendee-relay/outbox"
+)
+
+// What waited before lanes were numbers stays in line with what comes after.
+func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
+	t.Parallel()
+	rig, _ := newQueue(t, 1, 7, 8)
+	rig.DB.Exec(t, `
+		update attendee_relay.message set attendee_id = 'ID-8' where attendee_id = '8';
+		update attendee_relay.pending p set lane = hashtextextended(m.attendee_id, 0) from attendee_relay.message m where m.id = p.id;
+		drop function attendee_relay.lane;
+		update attendee_relay.schema_version set version = 7`)
+
+	conn, err := rig.DB.Pool(t).Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	if err := outbox.Migrate(t.Context(), conn.Conn()); err != nil {
+		t.Fatal(err)
+	}
+
+	const lanes = `select string_agg(format('%s:%s', attendee_id, lane = attendee_relay.lane(attendee_id)), ' ' order by id)
+		from attendee_relay.pending join attendee_relay.message using (id)`
+	if got := pgtest.Value[string](t, rig.DB, lanes); got != "7:t ID-8:t" {
+		t.Errorf("lanes that are those of new messages: %s", got)
+	}
+	for attendee, number := range map[string]bool{
+		"0": true, "007": true, "123456789012345678": true, "999999999999999999": true,
+		"": false, "-1": false, "1.0": false, "1234567890123456789": false, "９": false, "7\n": false,
+		"018f6f0e-0000-7000-8000-000000000001": false,
+	} {
+		const isNumber = "select attendee_relay.lane($1) = case when $2 then $1::text::numeric else hashtextextended($1, 0) end"
+		if !pgtest.Value[bool](t, rig.DB, isNumber, attendee, number) {
+			t.Errorf("lane of %q: %d", attendee, pgtest.Value[int64](t, rig.DB, "select attendee_relay.lane($1)", attendee))
+		}
+	}
+}

@@ -2,7 +2,6 @@ package pgtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -22,7 +21,6 @@ type DB struct {
 	server  *pgserver.Server
 	address string        // where it is reached; empty: at the server's
 	own     *pgxpool.Pool // for Exec, Value and Values
-	admin   *pgx.Conn     // to another database of the server: it made this one, and is to drop it
 }
 
 // Option changes how a database is made.
@@ -71,19 +69,21 @@ func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
 // create makes the database by copying the files of another. Through the write-ahead log, the default since Postgres 15 and
 // before it unknown, it takes three times as long (CREATE DATABASE, Postgres 15).
 func (db *DB) create(ctx context.Context, template string) error {
-	conn, err := pgx.Connect(ctx, db.server.URL("postgres"))
+	pool, err := admin(db.server)
 	if err != nil {
 		return err
 	}
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
 	statement := "create database " + db.name + " template " + template
-	if !strings.HasPrefix(conn.PgConn().ParameterStatus("server_version"), "14") {
+	if !strings.HasPrefix(conn.Conn().PgConn().ParameterStatus("server_version"), "14") {
 		statement += " strategy file_copy"
 	}
-	if _, err := conn.Exec(ctx, statement); err != nil {
-		return errors.Join(err, conn.Close(ctx))
-	}
-	db.admin = conn
-	return nil
+	_, err = conn.Exec(ctx, statement)
+	return err
 }
 
 // alive asks for connections that work: those lost to a crash that the test caused are not the test's concern.

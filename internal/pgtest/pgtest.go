@@ -71,9 +71,7 @@ func stopShared() error {
 	if shared.server == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return shared.server.Stop(ctx)
+	return stop(shared.server)
 }
 
 // makeTemplate creates the database that the others are copied from: a copy is faster than running the schema each time.
@@ -106,9 +104,7 @@ func Start(t testing.TB, settings map[string]string) *pgserver.Server {
 		t.Fatalf("starting a Postgres: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
-		defer cancel()
-		if err := s.Stop(ctx); err != nil {
+		if err := stop(s); err != nil {
 			t.Errorf("stopping a Postgres: %v", err)
 		}
 	})

@@ -25,7 +25,7 @@ const attendees = 60_000
 
 // serverSettings are those of a small production server, durable commits and all.
 var serverSettings = map[string]string{
-	"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "wal_compression": "on",
+	"shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min",
 	"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track_planning": "on",
 	"pg_stat_statements.track_utility": "on",
 }

@@ -11,6 +11,7 @@ import (
 
 	"attendee-relay/internal/capturetest"
 	"attendee-relay/internal/pgtest"
+	"attendee-relay/internal/relaytest"
 	"attendee-relay/replication"
 )
 
@@ -42,8 +43,8 @@ func heapPeak() (stop func() uint64) {
 
 // It measures the heap, so it runs before the parallel tests.
 func TestMemoryOfALargeTransaction(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes long, and the version of Postgres does not matter to it")
+	if testing.Short() || relaytest.Racing() {
+		t.Skip("it takes long, the version of Postgres does not matter to it, and the race detector uses memory of its own")
 	}
 	rig := peopleRig(t, peopleTable)
 	rig.Start(t)

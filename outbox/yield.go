@@ -21,7 +21,7 @@ const (
 	writesEvery = time.Second
 	writesHold  = 5 * time.Second
 	// restShare is how long capture rests, in terms of the time that it reads and writes; restMost is the most.
-	restShare = 2.5
+	restShare = 3.0
 	restMost  = time.Second
 	// tooLate is how old commits are for which the application has to wait in turn: the WAL that is kept for them grows.
 	tooLate = 5 * time.Minute

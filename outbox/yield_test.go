@@ -34,7 +34,7 @@ func TestCaptureRestsBesideABusyApplication(t *testing.T) {
 		took    time.Duration
 		want    time.Duration
 	}{
-		"a backlog":                  {true, backlog, time.Minute, 100 * time.Millisecond, 500 * time.Millisecond},
+		"a backlog":                  {true, backlog, time.Minute, 100 * time.Millisecond, 600 * time.Millisecond},
 		"a backlog that takes long":  {true, backlog, time.Minute, time.Hour, time.Second},
 		"a backlog that is very old": {true, backlog, time.Hour, 100 * time.Millisecond, 0},
 		"a single commit":            {true, backlog[:1], time.Minute, 100 * time.Millisecond, 0},

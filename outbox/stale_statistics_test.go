@@ -131,3 +131,44 @@ func TestABacklogThatStatisticsDoNotKnowOfIsRedirected(t *testing.T) {
 		})
 	}
 }
+
+// As above, for a batch of which each has an older message of its attendee that a new URL has led to its endpoint since it was claimed.
+func TestABacklogThatStatisticsDoNotKnowOfGivesWay(t *testing.T) {
+	t.Parallel()
+	if testing.Short() || relaytest.Racing() {
+		t.Skip("it measures")
+	}
+	const batch = 250
+	rig, _ := newQueue(t, 1, 1)
+	rig.Start(t) // for its payload query
+	rig.AwaitLeading(t)
+	staleBacklog(t, rig)
+	rig.DB.Exec(t, `insert into attendee_relay.message (id, message_id, source_key, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
+		overriding system value
+		select -i, 'elder' || i, i, i, 'k', '0/2', i, '3', md5('elder')::uuid, 'https://elder.example/', '{}' from generate_series(1, $1) as i`, staleRows)
+	rig.DB.Exec(t, "analyze attendee_relay.message")
+	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at, attempts)
+		select id, endpoint, attendee_relay.lane(attendee_id), now() + interval '1 day', 1 from attendee_relay.message where event_id = '3'`)
+	q := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, rig.Resolver().Lookup)
+	staleCosts(t, rig, "giving way", func() (took []time.Duration) {
+		for range 3 {
+			claimed := claim(t, q, batch, batch, time.Minute, nil)
+			if len(claimed) != batch {
+				t.Fatalf("%d were claimed", len(claimed))
+			}
+			// Their elders come to where they go.
+			rig.DB.Exec(t, `set enable_nestloop = off;
+				update attendee_relay.pending e set endpoint = y.endpoint
+				  from attendee_relay.pending l join attendee_relay.message y using (id) join attendee_relay.message o using (attendee_id)
+				 where l.lease is not null and o.event_id = '3' and e.id = o.id;
+				reset enable_nestloop`)
+			began := time.Now()
+			left, err := q.Refresh(t.Context(), claimed)
+			took = append(took, time.Since(began))
+			if len(left) > 0 || err != nil {
+				t.Fatalf("%d did not give way: %v", len(left), err)
+			}
+		}
+		return took
+	})
+}

@@ -115,6 +115,7 @@ func (d *database) receiveLogically(ctx context.Context, w captureWork) (float64
 // capture returns how many seconds a relay took, from its start, and how many of CPU time.
 func (d *database) capture(ctx context.Context, w captureWork) (seconds, cpu float64, err error) {
 	err = d.withRelay(ctx, func(r *relay) error {
+		d.b.profileRelay(ctx, r)
 		if err := d.await(ctx, 5*time.Minute, 5*time.Millisecond, "the last acceptance is recorded", fmt.Sprintf(
 			"select exists (select from attendee_relay.message where attendee_id = '%d')", registered+w.acceptances)); err != nil {
 			return err

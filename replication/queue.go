@@ -85,24 +85,48 @@ func (q *queue) release(weight int64) {
 	}
 }
 
+const (
+	// gather is how long a batch that is late waits to become fuller, and lateness how old its first commit is then. Each batch costs a
+	// transaction that is flushed to the disk, and a stream that is read faster than it comes would have one for every few commits.
+	gather   = 10 * time.Millisecond
+	lateness = time.Second
+)
+
 // batch waits for an item and returns it with those that are there already, up to limit changes: one at once when idle,
 // many together under a backlog.
 func (q *queue) batch(ctx context.Context, limit int64) ([]item, error) {
+	crowded := len(q.items) > 0
 	var batch []item
-	var weight int64
 	select {
 	case it := <-q.items:
-		batch, weight = append(batch, it), it.weight()
+		batch = append(batch, it)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	batch, weight := q.collect(batch, batch[0].weight(), limit)
+	// Where clocks differ, every commit may look late; at rest none finds another before it.
+	if weight < limit && crowded && batch[0].late() {
+		select {
+		case <-time.After(gather):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		batch, _ = q.collect(batch, weight, limit)
+	}
+	return batch, nil
+}
+
+// collect adds the items that are there to a batch of this weight, up to limit.
+func (q *queue) collect(batch []item, weight, limit int64) ([]item, int64) {
 	for weight < limit {
 		select {
 		case it := <-q.items:
 			batch, weight = append(batch, it), weight+it.weight()
 		default:
-			return batch, nil
+			return batch, weight
 		}
 	}
-	return batch, nil
+	return batch, weight
 }
+
+func (it item) late() bool { return it.commit != nil && time.Since(it.commit.Time) > lateness }

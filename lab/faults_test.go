@@ -73,7 +73,7 @@ func term(l *laboratory) (outcome, bool) {
 	return outcome{relay: r.number, heal: func() bool {
 		select {
 		case <-r.Ended():
-			if status := r.Exit(l.t, time.Second); status != 0 && !(silent && status == bySignal) {
+			if status := r.Exit(l.t, time.Second); status != 0 && (!silent || status != bySignal) {
 				l.t.Errorf("relay %d ended with status %d after SIGTERM at %s", r.number, status, l.journal.at(asked))
 			}
 			r.retire(l.t)

@@ -95,7 +95,7 @@ const (
 // batch waits for an item and returns it with those that are there already, up to limit changes: one at once when idle,
 // many together under a backlog.
 func (q *queue) batch(ctx context.Context, limit int64) ([]item, error) {
-	crowded := len(q.items) > 0
+	crowded := len(q.items) > 1
 	var batch []item
 	select {
 	case it := <-q.items:
@@ -104,7 +104,7 @@ func (q *queue) batch(ctx context.Context, limit int64) ([]item, error) {
 		return nil, context.Cause(ctx)
 	}
 	batch, weight := q.collect(batch, batch[0].weight(), limit)
-	// Where clocks differ, every commit may look late; at rest none finds another before it.
+	// Where clocks differ, every commit may look late; without a backlog hardly any has others behind it.
 	if weight < limit && crowded && batch[0].late() {
 		select {
 		case <-time.After(gather):

@@ -16,7 +16,7 @@ func TestALateBatchGathers(t *testing.T) {
 		want        int
 		waits       bool
 	}{
-		"alone, however late":   {age: time.Hour, there: 0, more: 1, limit: 100, want: 1},
+		"alone, however late":   {age: time.Hour, there: 1, more: 1, limit: 100, want: 1},
 		"in time":               {age: lateness, there: 3, more: 5, limit: 100, want: 3},
 		"late":                  {age: 2 * lateness, there: 3, more: 5, limit: 100, want: 8, waits: true},
 		"late, with more yet":   {age: 2 * lateness, there: 3, more: 50, limit: 100, want: 34, waits: true},

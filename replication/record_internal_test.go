@@ -65,9 +65,12 @@ func recordEach(t *testing.T, r *slowRecorder, items ...item) (*record, error) {
 	return rec, <-ended
 }
 
+// commitOf is a commit that is never late.
 func commitOf(end int) item {
-	return item{commit: &Commit{EndLSN: pglogrepl.LSN(end), Time: time.Unix(int64(end), 0)}}
+	return item{commit: &Commit{EndLSN: pglogrepl.LSN(end), Time: committed(end)}}
 }
+
+func committed(end int) time.Time { return time.Date(2200, 1, 1, 0, 0, end, 0, time.UTC) }
 
 func seconds(list ...int) (durations []time.Duration) {
 	for _, s := range list {
@@ -112,7 +115,7 @@ func TestAFailureDropsWhatIsPrepared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &slowRecorder{fails: errors.New("the disk is full")}
 		rec, err := recordEach(t, r, commitOf(1), commitOf(2))
-		if !errors.Is(err, r.fails) || len(r.stored) != 1 || rec.recorded.Load() != 0 || rec.lag.oldest.Load() != time.Unix(1, 0).UnixNano() {
+		if !errors.Is(err, r.fails) || len(r.stored) != 1 || rec.recorded.Load() != 0 || rec.lag.oldest.Load() != committed(1).UnixNano() {
 			t.Errorf("it ended with %v; %d were stored, recorded up to %d, the oldest unrecorded is of %d", err, len(r.stored), rec.recorded.Load(), rec.lag.oldest.Load())
 		}
 	})

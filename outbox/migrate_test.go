@@ -42,3 +42,20 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 		}
 	}
 }
+
+// A migration resets the session that goes on to keep the books: it must write durably all the same.
+func TestTheBooksAreDurableAfterAMigration(t *testing.T) {
+	t.Parallel()
+	rig := peopleRig(t, peopleTable)
+	rig.DB.Exec(t, "alter database "+rig.DB.Name()+" set synchronous_commit = off")
+	rig.Start(t)
+	rig.AwaitLeading(t)
+	rig.DB.Exec(t, `create table commits (how text);
+		create function attendee_relay.noted() returns trigger language plpgsql as $$ begin insert into public.commits values (current_setting('synchronous_commit')); return null; end $$;
+		create trigger noted after insert on attendee_relay.ledger for each row execute function attendee_relay.noted()`)
+	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
+	rig.CaughtUp(t)
+	if how := pgtest.Values[string](t, rig.DB, "select how from commits"); len(how) != 1 || how[0] == "off" {
+		t.Errorf("the ledger was written with synchronous_commit %q", how)
+	}
+}

@@ -53,12 +53,9 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting for the bookkeeping: %w", err)
 	}
-	// What is confirmed must be durable, also where the role's default is off. Waiting for a standby stays as it is set.
-	for _, sql := range []string{durableSQL, postgres.EndlessSQL} {
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			_ = conn.Close(ctx)
-			return nil, fmt.Errorf("preparing the bookkeeping's session: %w", err)
-		}
+	if err := setWriting(ctx, conn); err != nil {
+		_ = conn.Close(ctx)
+		return nil, err
 	}
 	if w.epoch > 0 {
 		if _, err := conn.Exec(ctx, leaderAgainSQL, w.epoch); err != nil {
@@ -69,6 +66,17 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 	useBodies(conn)
 	w.conn = conn
 	return conn, nil
+}
+
+// setWriting gives the bookkeeping's session its settings: what is confirmed must be durable, also where the role's default is off.
+// Waiting for a standby stays as it is set.
+func setWriting(ctx context.Context, conn *pgx.Conn) error {
+	for _, sql := range []string{durableSQL, postgres.EndlessSQL} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("preparing the bookkeeping's session: %w", err)
+		}
+	}
+	return nil
 }
 
 // hold gives the connection to one caller until release.

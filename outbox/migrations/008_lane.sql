@@ -11,4 +11,4 @@ CREATE FUNCTION attendee_relay.lane(attendee_id text) RETURNS bigint
 UPDATE attendee_relay.pending p
    SET lane = attendee_relay.lane(m.attendee_id)
   FROM attendee_relay.message m
- WHERE m.id = p.id;
+ WHERE m.id = p.id AND p.lane <> attendee_relay.lane(m.attendee_id);

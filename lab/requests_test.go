@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/pgtest"
 )
 
 // message is what the outbox says of one.
@@ -81,11 +83,24 @@ func (l *laboratory) compareOrder(order []*message, requests []request) {
 		}
 		lane := [2]string{m.attendee, m.url}
 		if before := last[lane]; before != nil && m.first.at.Before(succeeded[before.id]) {
-			early.add("%s of attendee %s at %s, %s was delivered at %s%s", m.id, m.attendee, l.journal.at(m.first.at), before.id,
-				l.journal.at(succeeded[before.id]), l.around(m.first.at))
+			early.add("%s of attendee %s at %s, %s was delivered at %s\n%s\n%s%s", m.id, m.attendee, l.journal.at(m.first.at), before.id,
+				l.journal.at(succeeded[before.id]), l.story(before), l.story(m), l.around(m.first.at))
 		}
 		last[lane] = m
 	}
+}
+
+// story tells when a message was accepted and recorded, as which one of all, and what its attempts were, in seconds of the journal.
+func (l *laboratory) story(m *message) string {
+	l.t.Helper()
+	return pgtest.Value[string](l.t, l.db, `
+		with since as (select $2::timestamptz as start)
+		select format('%s: accepted as %s by %s at %s, recorded as number %s at %s with key %s; attempts at %s', m.message_id, m.identity, m.commit_lsn,
+		       m.committed_at - start, m.id, m.created_at - start, m.source_key,
+		       (select string_agg(format('%s for %s ms: %s', a.started_at - start, a.duration_ms, coalesce(a.status::text, a.error)), ', ' order by a.number)
+		          from attendee_relay.attempt a where a.message_id = m.message_id))
+		  from attendee_relay.message m, since
+		 where m.message_id = $1`, m.id, l.journal.start)
 }
 
 // messages reads the outbox in the order of the acceptances.

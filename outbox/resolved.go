@@ -4,7 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,38 +18,35 @@ var (
 )
 
 // store writes what an evaluation came to, in one transaction. failed: the query's error; without one, a key without
-// rows is not ready.
+// rows is not ready. What has changed since it was evaluated stays as it is, and is evaluated again.
 func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]payload, failed string) error {
-	var ready messages
+	var answered []*due
 	var later postponed
-	var taken []int64
 	for _, d := range list {
-		reason := failed
-		if reason == "" && ready.add(v.recorder.opened.Load().systemID, d.acceptance, rows) {
-			taken = append(taken, d.id)
-			continue
-		}
 		var mine []payload
-		if d.key != nil {
+		if failed == "" && d.key != nil {
 			mine = rows[*d.key]
 		}
-		if err := firstError(mine); err != nil {
-			reason = err.Error()
+		switch err := firstError(mine); {
+		case err != nil:
+			later.add(d, err.Error())
+		case len(mine) == 0:
+			later.add(d, failed)
+		default:
+			answered = append(answered, d)
 		}
-		later.add(d, reason)
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), time.Minute, errors.New("storing evaluated acceptances took too long"))
 	defer cancel()
+	var ready messages
 	sending := v.recorder.handOver(&ready)
 	err := v.recorder.writer.within(ctx, func(tx pgx.Tx) error {
-		if len(taken) > 0 {
-			gone, err := tx.Exec(ctx, resolveTakeSQL, taken)
-			if err != nil {
-				return err
-			}
-			if int(gone.RowsAffected()) != len(taken) {
-				return fmt.Errorf("%d of %d acceptances were resolved by another process", len(taken)-int(gone.RowsAffected()), len(taken))
-			}
+		taken, err := take(ctx, tx, answered)
+		if err != nil {
+			return err
+		}
+		for _, d := range taken {
+			ready.add(v.recorder.opened.Load().systemID, d.acceptance, rows)
 		}
 		q := &pgx.Batch{}
 		later.queue(q)
@@ -58,6 +55,28 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 	})
 	v.recorder.signal(sending.settle(err), false)
 	return err
+}
+
+// take ends the waiting of acceptances whose payload is there, and returns those that it found as they were evaluated, in order.
+func take(ctx context.Context, tx pgx.Tx, answered []*due) ([]*due, error) {
+	if len(answered) == 0 {
+		return nil, nil
+	}
+	ids, revisions := make([]int64, len(answered)), make([]int32, len(answered))
+	for i, d := range answered {
+		ids[i], revisions[i] = d.id, d.revision
+	}
+	rows, err := tx.Query(ctx, resolveTakeSQL, ids, revisions)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[int64]bool, len(answered))
+	var id int64
+	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
+		found[id] = true
+		return nil
+	})
+	return slices.DeleteFunc(answered, func(d *due) bool { return !found[d.id] }), err
 }
 
 // postponed are acceptances that stay: evaluated again later, or recorded as empty.

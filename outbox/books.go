@@ -63,10 +63,6 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	if err := Migrate(ctx, conn); err != nil {
 		return replication.Position{}, err
 	}
-	// A migration ends with RESET ALL.
-	if err := setWriting(ctx, conn); err != nil {
-		return replication.Position{}, err
-	}
 	settings, err := json.Marshal(r.settings)
 	if err != nil {
 		return replication.Position{}, fmt.Errorf("writing the settings down: %w", err)

@@ -30,7 +30,8 @@ func schemaExists(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return exists, nil
 }
 
-// Migrate brings the relay's own schema to this version, over a direct connection: tern's lock is the session's.
+// Migrate brings the relay's own schema to this version, over a direct connection: tern's lock is the session's. It leaves the session
+// with the settings for writing the bookkeeping.
 func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	exists, err := schemaExists(ctx, conn)
 	if err != nil {
@@ -63,7 +64,7 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	if err := migrator.Migrate(ctx); err != nil {
 		return lacking(err, "migrating the schema attendee_relay")
 	}
-	return nil
+	return setWriting(ctx, conn) // tern ends with RESET ALL
 }
 
 // lacking names a missing right as the fault it is.

@@ -3,6 +3,8 @@ package outbox_test
 import (
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/outbox"
 )
@@ -57,5 +59,29 @@ func TestTheBooksAreDurableAfterAMigration(t *testing.T) {
 	rig.CaughtUp(t)
 	if how := pgtest.Values[string](t, rig.DB, "select how from commits"); len(how) != 1 || how[0] == "off" {
 		t.Errorf("the ledger was written with synchronous_commit %q", how)
+	}
+}
+
+// Adopting writes in the session that has migrated.
+func TestASessionThatMigratesWritesDurably(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, pgtest.Empty())
+	db.Exec(t, "alter database "+db.Name()+" set synchronous_commit = off")
+	conn, err := pgx.Connect(t.Context(), db.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	for _, what := range []string{"the first", "a migration that finds nothing to do"} {
+		if err := outbox.Migrate(t.Context(), conn); err != nil {
+			t.Fatal(err)
+		}
+		var how string
+		if err := conn.QueryRow(t.Context(), "show synchronous_commit").Scan(&how); err != nil {
+			t.Fatal(err)
+		}
+		if how == "off" {
+			t.Errorf("after %s synchronous_commit is off", what)
+		}
 	}
 }

@@ -13,7 +13,11 @@ WITH held AS MATERIALIZED (
 ), probes AS (
     UPDATE attendee_relay.endpoint e
        SET probe_at = least(e.probe_at, now() + interval '1 second')
-     WHERE e.state = 'paused' AND e.id = ANY (ARRAY(SELECT endpoint FROM held))
+     WHERE e.id = ANY (ARRAY(SELECT paused.id
+                               FROM attendee_relay.endpoint paused
+                              WHERE paused.state = 'paused' AND paused.id = ANY (ARRAY(SELECT endpoint FROM held))
+                              ORDER BY paused.id
+                                FOR UPDATE))
 )
 UPDATE attendee_relay.pending p
    SET lease = NULL, lease_ends = NULL

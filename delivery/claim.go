@@ -22,7 +22,7 @@ const (
 	// linger is how long a free place waits for others, so that a backlog is claimed in batches and not one by one, lingerInLine how
 	// long while messages wait in line.
 	linger       = 5 * time.Millisecond
-	lingerInLine = 100 * time.Millisecond
+	lingerInLine = lineTime / 2
 )
 
 // claimUntil claims and starts messages until ctx ends. A claim that is under way then may finish, bounded by requests,

@@ -18,7 +18,7 @@ var (
 )
 
 // store writes what an evaluation came to, in one transaction. failed: the query's error; without one, a key without
-// rows is not ready. What has changed since it was evaluated stays as it is, and is evaluated again.
+// rows is not ready. What has moved since it was evaluated stays as it is, and is evaluated again.
 func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]payload, failed string) error {
 	var answered []*due
 	var later postponed
@@ -57,16 +57,16 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 	return err
 }
 
-// take ends the waiting of acceptances whose payload is there, and returns those that it found as they were evaluated, in order.
+// take ends the waiting of acceptances whose payload is there, and returns those that it found where they were evaluated, in order.
 func take(ctx context.Context, tx pgx.Tx, answered []*due) ([]*due, error) {
 	if len(answered) == 0 {
 		return nil, nil
 	}
-	ids, revisions := make([]int64, len(answered)), make([]int32, len(answered))
+	ids, identities, keys := make([]int64, len(answered)), make([]string, len(answered)), make([]string, len(answered))
 	for i, d := range answered {
-		ids[i], revisions[i] = d.id, d.revision
+		ids[i], identities[i], keys[i] = d.id, d.row, *d.key
 	}
-	rows, err := tx.Query(ctx, resolveTakeSQL, ids, revisions)
+	rows, err := tx.Query(ctx, resolveTakeSQL, ids, identities, keys)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"slices"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// What was evaluated is taken, but for what has changed since, and what comes after something of its key that goes on waiting.
+// What was evaluated is taken, but for what has moved since, and what comes after something of its key that goes on waiting.
 func TestWhatIsTakenOfEvaluatedAcceptances(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
@@ -21,36 +22,55 @@ func TestWhatIsTakenOfEvaluatedAcceptances(t *testing.T) {
 	if err := Migrate(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
-	db.Exec(t, `insert into attendee_relay.acceptance (id, identity, row_identity, source_key, commit_lsn, next_evaluation_at, revision, state)
-		overriding system value values (1, '', '', 'as it was', '0/1', now(), 3, 'waiting'), (2, '', '', 'as it was', '0/1', now(), 0, 'waiting'),
-		(3, '', '', 'changed', '0/1', now(), 1, 'waiting'), (4, '', '', 'changed', '0/1', now(), 0, 'waiting'),
-		(5, '', '', 'not asked for', '0/1', now(), 0, 'waiting'), (6, '', '', 'not asked for', '0/1', now(), 0, 'waiting'),
-		(7, '', '', 'empty before', '0/1', now(), 0, 'empty'), (8, '', '', 'empty before', '0/1', now(), 0, 'waiting'),
-		(9, '', '', null, '0/1', now(), 0, 'waiting'), (10, '', '', null, '0/1', now(), 0, 'waiting')`)
-	var answered []*due
-	for _, d := range []due{{id: 1, revision: 3}, {id: 2}, {id: 3}, {id: 4}, {id: 6}, {id: 8}, {id: 10}, {id: 11}} {
-		answered = append(answered, &d)
+	db.Exec(t, `
+		insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase, spool_lsn) values ('', '', '', '{}', 'streaming', '0/1');
+		insert into attendee_relay.acceptance (id, row_identity, source_key, revision, state, identity, commit_lsn, next_evaluation_at)
+		overriding system value select *, '', '0/1'::pg_lsn, now() from (values
+			(1, 'a', 'edited', 3, 'waiting'), (2, 'b', 'edited', 0, 'waiting'),
+			(3, 'moved', 'elsewhere', 1, 'waiting'), (4, 'c', 'left', 0, 'waiting'),
+			(5, 'd', 'taken over', 1, 'waiting'), (6, 'e', 'taken over', 0, 'waiting'),
+			(7, 'f', 'not evaluated', 0, 'waiting'), (8, 'g', 'not evaluated', 0, 'waiting'),
+			(9, 'h', 'came to naught', 0, 'empty'), (10, 'i', 'came to naught', 0, 'waiting'),
+			(11, 'j', null, 0, 'waiting'), (12, 'k', null, 0, 'waiting')) as a`)
+	answered := func() (list []*due) {
+		for id, place := range map[int64]place{1: {row: "a", key: optional("edited")}, 2: {row: "b", key: optional("edited")},
+			3: {row: "before", key: optional("left")}, 4: {row: "c", key: optional("left")},
+			5: {row: "d", key: optional("before")}, 6: {row: "e", key: optional("taken over")},
+			8: {row: "g", key: optional("not evaluated")}, 10: {row: "i", key: optional("came to naught")},
+			12: {row: "k", key: optional("read from the table")}, 13: {row: "l", key: optional("taken long since")}} {
+			list = append(list, &due{id: id, acceptance: acceptance{place: &place}})
+		}
+		slices.SortFunc(list, func(a, b *due) int { return cmp.Compare(a.id, b.id) })
+		return list
 	}
-	tx, err := conn.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	taken, err := take(t.Context(), tx, answered)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := tx.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var got []int64
-	for _, d := range taken {
-		got = append(got, d.id)
-	}
-	if want := []int64{1, 2, 8, 10}; !slices.Equal(got, want) {
-		t.Errorf("taken are %v, not %v", got, want)
-	}
-	left := pgtest.Values[int64](t, db, "select id from attendee_relay.acceptance order by id")
-	if want := []int64{3, 4, 5, 6, 7, 9}; !slices.Equal(left, want) {
-		t.Errorf("left are %v, not %v", left, want)
+	for _, c := range []struct {
+		step        spoolStep
+		taken, left []int64
+	}{
+		{spoolFollow, nil, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}},
+		{spoolAdd, []int64{1, 2, 4, 10, 12}, []int64{3, 5, 6, 7, 8, 9, 11}},
+	} {
+		db.Exec(t, "update attendee_relay.checkpoint set spool_step = $1", string(c.step))
+		tx, err := conn.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken, err := take(t.Context(), tx, answered())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var got []int64
+		for _, d := range taken {
+			got = append(got, d.id)
+		}
+		if !slices.Equal(got, c.taken) {
+			t.Errorf("at step %q %v are taken, not %v", c.step, got, c.taken)
+		}
+		if left := pgtest.Values[int64](t, db, "select id from attendee_relay.acceptance order by id"); !slices.Equal(left, c.left) {
+			t.Errorf("at step %q %v are left, not %v", c.step, left, c.left)
+		}
 	}
 }

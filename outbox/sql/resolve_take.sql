@@ -1,22 +1,25 @@
--- These acceptances, with the revisions that they were evaluated in, become messages in this transaction. Those are left whose row has
--- changed meanwhile: it may be elsewhere, and another row under the key that was asked for. So are those behind an older one of their key
--- that goes on waiting. Each is looked up on its own, whatever the statistics say.
+-- These acceptances, with the places where their rows were when they were evaluated, become messages in this transaction. Those are left
+-- whose row has moved meanwhile, for another one may be under the key that was asked for; also where a large transaction has moved it,
+-- which they have not followed yet. So are those behind an older one of their key that goes on waiting. Each is looked up on its own,
+-- whatever the statistics say.
 WITH answered AS MATERIALIZED (
-    SELECT id, revision
-      FROM unnest($1::bigint[], $2::int[]) AS t (id, revision)
-), current AS MATERIALIZED (
+    SELECT id, row_identity COLLATE "C" AS row_identity, source_key COLLATE "C" AS source_key
+      FROM unnest($1::bigint[], $2::text[], $3::text[]) AS t (id, row_identity, source_key)
+     WHERE NOT EXISTS (SELECT FROM attendee_relay.checkpoint WHERE spool_step NOT IN ('add', 'clear'))
+), unmoved AS MATERIALIZED (
     SELECT a.place
       FROM answered t
      CROSS JOIN LATERAL (SELECT a.ctid AS place, a.source_key
                            FROM attendee_relay.acceptance a
-                          WHERE a.id = t.id AND a.state = 'waiting' AND a.revision = t.revision
+                          WHERE a.id = t.id AND a.state = 'waiting' AND a.row_identity = t.row_identity
+                            AND coalesce(a.source_key = t.source_key, true) -- one that was not in the stream has been read from the table
                           ORDER BY a.id LIMIT 1) a
      WHERE NOT EXISTS (SELECT FROM attendee_relay.acceptance older
                         WHERE older.state = 'waiting' AND older.source_key = a.source_key AND older.id < t.id
-                          AND (older.id, older.revision) NOT IN (SELECT id, revision FROM answered)
+                          AND (older.id, older.row_identity, older.source_key) NOT IN (TABLE answered)
                        OFFSET 0)
 )
 DELETE FROM attendee_relay.acceptance a
- USING current c
- WHERE a.ctid = c.place
+ USING unmoved u
+ WHERE a.ctid = u.place
 RETURNING a.id

@@ -48,7 +48,7 @@ type Message struct {
 	LeaseEnds time.Time
 	// Retry: it was tried in vain or moved from another URL.
 	Retry bool
-	// Elders: older messages of the same attendee wait after failures, maybe at another endpoint.
+	// Elders: messages of earlier acceptances of the same attendee have not ended, probably at another endpoint.
 	Elders bool
 	// Standing is how its endpoint stood when the message was claimed.
 	Standing Standing

@@ -106,12 +106,12 @@ SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), co
        m.committed_at, l.retry, e.trial, coalesce(e.recovering, -1),
        CASE WHEN e.trial THEN e.places ELSE least(e.places, e.held + (SELECT most FROM share)) END,
        EXISTS (SELECT FROM attendee_relay.pending older
+                CROSS JOIN LATERAL (SELECT e.commit_lsn, e.identity FROM attendee_relay.message e WHERE e.id = older.id ORDER BY e.id LIMIT 1) e
                 WHERE older.lane = l.lane AND older.id < l.id
-                  AND (older.attempts > 0 OR EXISTS (SELECT FROM attendee_relay.endpoint o
-                                                      WHERE o.id = older.endpoint AND o.state <> 'active')))
+                  AND (e.commit_lsn <> m.commit_lsn OR e.identity <> m.identity)) -- those of the same acceptance are for other webhooks
   FROM leased l
   JOIN endpoint e ON e.endpoint = l.endpoint
- CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.payload, m.committed_at
+ CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.payload, m.committed_at, m.commit_lsn, m.identity
                        FROM attendee_relay.message m
                       WHERE m.id = l.id
                       ORDER BY m.id LIMIT 1) m

@@ -26,14 +26,14 @@ var (
 // Refresh asks the payload query where leased messages go now, and with which secret they are signed. It returns those that are to
 // be sent under their lease: not those that now go elsewhere, which others claim, nor those whose URL was taken away, nor those that
 // an older message of the same attendee goes before, because its URL has become theirs. With an error, some are as they were
-// stored; all may be sent.
+// stored; all may be sent: one is not among them where it is not known what goes before it.
 func (q *Queue) Refresh(ctx context.Context, messages []Message) ([]Message, error) {
 	if q.lookup == nil || len(messages) == 0 {
 		return messages, nil
 	}
 	elders, err := q.elders(ctx, messages)
 	if err != nil {
-		return messages, err
+		return withoutElders(messages), err
 	}
 	asking, sure := messages[:0:0], messages[:0:0]
 	for _, m := range messages {
@@ -54,7 +54,7 @@ func (q *Queue) Refresh(ctx context.Context, messages []Message) ([]Message, err
 func (q *Queue) refresh(ctx context.Context, messages []Message, elders map[int64][]elder) ([]Message, error) {
 	stored, rows, err := q.now(ctx, rowsOf(messages, elders))
 	if stored == nil {
-		return messages, err
+		return withoutElders(messages), err
 	}
 	p := planRefresh(messages, elders, stored, rows)
 	// First these, for an elder that comes to their endpoint waits for what is in flight there.
@@ -67,6 +67,11 @@ func (q *Queue) refresh(ctx context.Context, messages []Message, elders map[int6
 		err = failed
 	}
 	return p.left(messages, fates), err
+}
+
+// withoutElders are those that nothing goes before.
+func withoutElders(messages []Message) []Message {
+	return slices.DeleteFunc(slices.Clone(messages), func(m Message) bool { return m.Elders })
 }
 
 // refreshPlan is what to do with a batch: what changes for which messages, and which give way to older ones.

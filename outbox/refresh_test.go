@@ -251,6 +251,25 @@ func TestALaterAcceptanceGivesWayToOneThatHasJustCome(t *testing.T) {
 	}
 }
 
+// Where the database does not say what goes before a message, it is not sent; those that nothing goes before are.
+func TestWhatMayHaveToWaitIsNotSentWhereNobodyKnows(t *testing.T) {
+	t.Parallel()
+	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null), (2, 'k', 'https://example.org/a', null)")
+	rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() + interval '1 hour' where id = (select id from attendee_relay.message where attendee_id = '1')")
+	rig.DB.Exec(t, "update hooks set url = 'https://example.org/b' where person = 1")
+	rig.DB.Exec(t, "update people set status = 'Cancelled' where id = 1")
+	rig.DB.Exec(t, "update people set status = 'Accepted' where id = 1")
+	rig.Settled(t)
+	proven(t, rig)
+	claimed := claim(t, q, 10, 8, time.Minute, nil)
+	rig.DB.Exec(t, "alter function attendee_relay.lane rename to away")
+	left, err := q.Refresh(t.Context(), claimed)
+	if err == nil || len(claimed) != 2 || len(left) != 1 || left[0].URL != "https://example.org/a" {
+		t.Errorf("of %d messages %+v are sent, %v", len(claimed), left, err)
+	}
+	rig.DB.Exec(t, "alter function attendee_relay.away rename to lane")
+}
+
 // A payload query that runs into its caller's deadline leaves the connection as the next one needs it.
 func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
 	t.Parallel()

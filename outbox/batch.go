@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"slices"
@@ -78,6 +79,7 @@ func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit, p
 		return nil, err
 	}
 	b.messages, b.waiting = ready, append(queued, late...)
+	slices.SortStableFunc(b.waiting, func(x, y acceptance) int { return cmp.Compare(x.lsn, y.lsn) })
 	for _, w := range waiting {
 		if w.touched {
 			b.touched = append(b.touched, w)
@@ -128,9 +130,10 @@ func queueBehind(waiting []*stored, accepted []acceptance) (found, queued []acce
 	return found, queued
 }
 
-// mentioned lists the identities that the commits name, and the keys of rows that they accept.
+// mentioned lists the identities that the commits name, and the keys, if they accept any row: those that it may have been given in them.
 func mentioned(commits []replication.Commit) (identities, keys []string) {
 	seen := map[string]bool{}
+	accepts := false
 	for _, commit := range commits {
 		for _, c := range commit.Changes {
 			named := []string{c.Identity, c.Previous}
@@ -146,10 +149,14 @@ func mentioned(commits []replication.Commit) (identities, keys []string) {
 					identities = append(identities, identity)
 				}
 			}
-			if c.Status == replication.Accepted && c.Key.Kind == replication.Present {
+			accepts = accepts || c.Status == replication.Accepted
+			if c.Key.Kind == replication.Present {
 				keys = append(keys, c.Key.Text)
 			}
 		}
+	}
+	if !accepts {
+		return identities, nil
 	}
 	return identities, keys
 }

@@ -151,6 +151,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 
 // deliver sends one message and decides what becomes of it.
 func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) outbox.Settlement {
+	// The process may have stood still since the message was found to be timely.
+	ctx, cancel := context.WithDeadlineCause(ctx, m.LeaseEnds.Add(-recording), errInterrupted)
+	defer cancel()
 	x := d.sender.Send(ctx, m)
 	outcome := d.policy.outcome(&m, x, time.Now())
 	if x.fate != delivered {

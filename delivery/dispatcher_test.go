@@ -161,6 +161,29 @@ func TestAMessageIsNotBegunWithoutAWholeTimeoutOnItsLease(t *testing.T) {
 	})
 }
 
+// Where the process stands still between finding a message timely and sending it, nothing is sent when its lease is about to end. It is no
+// failure of the endpoint.
+func TestNoRequestIsBegunAtTheEndOfItsLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMessage("https://receiver.example/hook")
+		store := newMemoryStore(m)
+		var lease, request time.Time
+		r := run(t, store, exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange {
+			lease = m.LeaseEnds
+			request, _ = ctx.Deadline()
+			<-ctx.Done()
+			return failed(context.Cause(ctx), stepLookup)
+		}))
+		<-store.settled
+		r.stop()
+		row := store.rows[m.ID]
+		if !request.Equal(lease.Add(-recording)) || !strings.HasPrefix(row.attempts[0].Error, string(reasonInterrupted)) {
+			t.Errorf("the request may last until %v, the lease until %v; it ends with %+v", request, lease, row)
+		}
+	})
+}
+
 // slowClaims lets the first answer travel for a while.
 type slowClaims struct {
 	*memoryStore

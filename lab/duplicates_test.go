@@ -33,8 +33,8 @@ func (d *duplicates) judge(m *message, first, second *request) {
 
 func (d *duplicates) explain(m *message, first, second *request) string {
 	touching := d.lab.journal.touching
-	// A sender that slept between its claim and its request does not know what happened meanwhile.
-	woken := touching(second.relay(), second.at.Add(-grace), second.at, "freeze") != nil
+	// A sender that slept between its claim and its request, or heard of its claim late, does not know what happened meanwhile.
+	woken := touching(second.relay(), second.at.Add(-grace), second.at, "freeze", "stall") != nil
 	recorded := first.answered.Add(grace)
 	switch {
 	case second.at.After(m.delivered.Add(grace)) && !woken:

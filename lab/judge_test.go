@@ -65,6 +65,8 @@ func TestDuplicatesAreExplainedByWhatConcernedTheirSender(t *testing.T) {
 		"it stood as delivered":              {"crash", everybody, 99.5, 117, 100.1, false, ""},
 		"the second sender slept meanwhile":  {"freeze", 2, 115.5, 117, 100.1, false, "sender woke up"},
 		"the second sender slept long since": {"freeze", 2, 105, 117, 100.1, false, ""},
+		"the second sender heard late":       {"stall down", 2, 115.5, 117, 100.1, false, "sender woke up"},
+		"another sender heard late":          {"stall down", 1, 115.5, 117, 100.1, false, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -30,7 +30,7 @@ func TestStandbyTakesOverFromALeaderThatIsCutOff(t *testing.T) {
 
 			began := time.Now()
 			cut(network)
-			standby.AwaitRole(t, takeover+5*time.Second, "leader")
+			standby.AwaitRole(t, takeover+follow, "leader")
 			t.Logf("the standby led %v after the cut", time.Since(began).Round(10*time.Millisecond))
 			leader.Await(t, busy, "is not ready", func(s relaytest.State) bool { return !s.Ready })
 			t.Logf("the leader knew it %v after the cut", time.Since(began).Round(10*time.Millisecond))
@@ -68,7 +68,7 @@ func TestStandbyTakesOverFromALeaderCutOffInItsTransaction(t *testing.T) {
 			release := holdInTransaction(t, db, event)
 			began := time.Now()
 			network.Stall(stalled.up, stalled.down)
-			standby.AwaitRole(t, takeover+5*time.Second, "leader")
+			standby.AwaitRole(t, takeover+follow, "leader")
 			t.Logf("the standby led %v after the cut", time.Since(began).Round(10*time.Millisecond))
 			release()
 			awaitState(t, db, "delivered", 1)

@@ -29,8 +29,7 @@ func readingRig(t *testing.T) (rig *capturetest.Rig, goOn func()) {
 	}
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
 	awaitAcceptance(t, rig, "1", "waiting", "")
-	rig.DB.Exec(t, "insert into ready default values")
-	rig.DB.Exec(t, "update people set note = 'read'")
+	rig.DB.Exec(t, "begin; insert into ready default values; update people set note = 'read'; commit") // it is evaluated at times of its own, too
 	pgtest.WaitUntil(t, capturetest.Patience, "the resolver reads the payload", func() (bool, string) {
 		return pgtest.Value[bool](t, rig.DB, `select exists (select from pg_locks where locktype = 'advisory' and not granted
 			and database = (select oid from pg_database where datname = current_database()))`), ""

@@ -5,23 +5,13 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"attendee-relay/internal/pgtest"
 )
 
 // What was evaluated is taken, but for what has moved since, and what comes after something of its key that goes on waiting.
 func TestWhatIsTakenOfEvaluatedAcceptances(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t, pgtest.Empty())
-	conn, err := pgx.Connect(t.Context(), db.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	if err := Migrate(t.Context(), conn); err != nil {
-		t.Fatal(err)
-	}
+	db, conn := migrated(t)
 	db.Exec(t, `
 		insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase, spool_lsn) values ('', '', '', '{}', 'streaming', '0/1');
 		insert into attendee_relay.acceptance (id, row_identity, source_key, revision, state, identity, commit_lsn, next_evaluation_at)

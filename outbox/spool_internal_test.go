@@ -8,19 +8,22 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
+// migrated is a database with the relay's schema, and a session in it.
+func migrated(t *testing.T) (*pgtest.DB, *pgx.Conn) {
+	t.Helper()
+	db := pgtest.New(t, pgtest.Empty())
+	conn := directConn(t, db)
+	if err := Migrate(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	return db, conn
+}
+
 // Until the acceptances that wait have followed their rows through a large transaction, none is evaluated, and none that was
 // being evaluated is put off or given up: its row may be elsewhere, under another key.
 func TestNothingIsEvaluatedBeforeItHasFollowedItsRow(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t, pgtest.Empty())
-	conn, err := pgx.Connect(t.Context(), db.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	if err := Migrate(t.Context(), conn); err != nil {
-		t.Fatal(err)
-	}
+	db, conn := migrated(t)
 	db.Exec(t, `insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase) values ('', '', '', '{}', 'streaming')`)
 	for _, c := range []struct {
 		step spoolStep

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"context"
 	"math"
 	"strings"
 	"testing"
@@ -13,20 +14,20 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-func statusConn(t *testing.T, db *pgtest.DB) *pgx.Conn {
+func directConn(t *testing.T, db *pgtest.DB) *pgx.Conn {
 	t.Helper()
 	conn, err := postgres.Direct(t.Context(), secret.New(db.URL()), "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the test's context has ended by then
 	return conn
 }
 
 func TestStatusCounts(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	conn := statusConn(t, db)
+	conn := directConn(t, db)
 	s, err := ReadStatus(t.Context(), conn)
 	if err != nil || s.Checkpoint != nil || s.Endpoints == nil || s.Outbox.Pending != 0 {
 		t.Fatalf("there is no outbox: %+v, %v", s, err)
@@ -67,7 +68,7 @@ func TestStatusCounts(t *testing.T) {
 func TestStatusEstimates(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	conn := statusConn(t, db)
+	conn := directConn(t, db)
 	if err := Migrate(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}

@@ -187,6 +187,16 @@ func TestMessagesOfADisabledEndpointFollowTheirURL(t *testing.T) {
 	}
 }
 
+// acceptAgainAtB gives the first person's hook the URL b and accepts the person a second time.
+func acceptAgainAtB(t *testing.T, rig *capturetest.Rig) {
+	t.Helper()
+	rig.DB.Exec(t, "update hooks set url = 'https://example.org/b' where person = 1")
+	rig.DB.Exec(t, "update people set status = 'Cancelled' where id = 1")
+	rig.DB.Exec(t, "update people set status = 'Accepted' where id = 1")
+	rig.Settled(t)
+	proven(t, rig)
+}
+
 // An organiser changes the URL while a message waits; the attendee is accepted again. The later acceptance must not overtake.
 func TestALaterAcceptanceDoesNotOvertakeOneThatFollowsItsURL(t *testing.T) {
 	t.Parallel()
@@ -200,11 +210,7 @@ func TestALaterAcceptanceDoesNotOvertakeOneThatFollowsItsURL(t *testing.T) {
 			t.Parallel()
 			rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null)")
 			rig.DB.Exec(t, "update attendee_relay.pending set "+earlier)
-			rig.DB.Exec(t, "update hooks set url = 'https://example.org/b'")
-			rig.DB.Exec(t, "update people set status = 'Cancelled'")
-			rig.DB.Exec(t, "update people set status = 'Accepted'")
-			rig.Settled(t)
-			proven(t, rig)
+			acceptAgainAtB(t, rig)
 			later := claim(t, q, 10, 8, time.Minute, nil)
 			if len(later) != 1 || !later[0].Stale() || later[0].URL != "https://example.org/b" {
 				t.Fatalf("claimed %+v", later)
@@ -237,11 +243,7 @@ func TestALaterAcceptanceGivesWayToOneThatHasJustCome(t *testing.T) {
 	t.Parallel()
 	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null)")
 	earlier := claim(t, q, 1, 8, time.Minute, nil)
-	rig.DB.Exec(t, "update hooks set url = 'https://example.org/b'")
-	rig.DB.Exec(t, "update people set status = 'Cancelled'")
-	rig.DB.Exec(t, "update people set status = 'Accepted'")
-	rig.Settled(t)
-	proven(t, rig)
+	acceptAgainAtB(t, rig)
 	later := claim(t, q, 10, 8, time.Minute, nil)
 	if left, err := q.Refresh(t.Context(), earlier); err != nil || len(left) != 0 || len(later) != 1 {
 		t.Fatalf("%d are sent to the old URL, %v; %d claimed", len(left), err, len(later))
@@ -256,11 +258,7 @@ func TestWhatMayHaveToWaitIsNotSentWhereNobodyKnows(t *testing.T) {
 	t.Parallel()
 	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null), (2, 'k', 'https://example.org/a', null)")
 	rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() + interval '1 hour' where id = (select id from attendee_relay.message where attendee_id = '1')")
-	rig.DB.Exec(t, "update hooks set url = 'https://example.org/b' where person = 1")
-	rig.DB.Exec(t, "update people set status = 'Cancelled' where id = 1")
-	rig.DB.Exec(t, "update people set status = 'Accepted' where id = 1")
-	rig.Settled(t)
-	proven(t, rig)
+	acceptAgainAtB(t, rig)
 	claimed := claim(t, q, 10, 8, time.Minute, nil)
 	rig.DB.Exec(t, "alter function attendee_relay.lane rename to away")
 	left, err := q.Refresh(t.Context(), claimed)

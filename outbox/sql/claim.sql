@@ -106,9 +106,9 @@ SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), co
        m.committed_at, l.retry, e.trial, coalesce(e.recovering, -1),
        CASE WHEN e.trial THEN e.places ELSE least(e.places, e.held + (SELECT most FROM share)) END,
        EXISTS (SELECT FROM attendee_relay.pending older
-                CROSS JOIN LATERAL (SELECT e.commit_lsn, e.identity FROM attendee_relay.message e WHERE e.id = older.id ORDER BY e.id LIMIT 1) e
+                CROSS JOIN LATERAL (SELECT o.commit_lsn, o.identity FROM attendee_relay.message o WHERE o.id = older.id ORDER BY o.id LIMIT 1) o
                 WHERE older.lane = l.lane AND older.id < l.id
-                  AND (e.commit_lsn <> m.commit_lsn OR e.identity <> m.identity)) -- those of the same acceptance are for other webhooks
+                  AND (o.commit_lsn <> m.commit_lsn OR o.identity <> m.identity)) -- those of the same acceptance are for other webhooks
   FROM leased l
   JOIN endpoint e ON e.endpoint = l.endpoint
  CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.payload, m.committed_at, m.commit_lsn, m.identity

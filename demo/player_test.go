@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 func TestLoadFillsEveryTable(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
-	secrets, err := demo.Load(t.Context(), db.URL(), "http://127.0.0.1:9")
+	secrets, err := demo.Load(t.Context(), db.OwnerURL(), "http://127.0.0.1:9")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,12 +51,12 @@ type step struct {
 func TestPlayerPlaysARound(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
-	if _, err := demo.Load(t.Context(), db.URL(), "http://127.0.0.1:9"); err != nil {
+	if _, err := demo.Load(t.Context(), db.OwnerURL(), "http://127.0.0.1:9"); err != nil {
 		t.Fatal(err)
 	}
 	var said []string
 	var accepting []int64
-	player := demo.NewPlayer(db.Pool(t),
+	player := demo.NewPlayer(db.OwnerPool(t),
 		func(line string) { said = append(said, line) },
 		func(id int64, _ time.Time) { accepting = append(accepting, id) })
 

@@ -14,7 +14,7 @@ import (
 // connect opens the laboratory's own way to Postgres, which goes past the proxies. Whoever uses it expects Postgres to be
 // away at times.
 func (l *laboratory) connect() {
-	l.pool = l.db.Pool(l.t, func(c *pgxpool.Config) {
+	l.pool = l.db.OwnerPool(l.t, func(c *pgxpool.Config) {
 		c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
 	})
 }

@@ -55,7 +55,7 @@ func newLoad(l *laboratory, seed uint64) *load {
 
 func (ld *load) start(t *testing.T) {
 	t.Helper()
-	pool := ld.lab.db.Pool(t)
+	pool := ld.lab.db.OwnerPool(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	ld.cancel = cancel
 	for number := range workers {

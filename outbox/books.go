@@ -22,6 +22,8 @@ var (
 	checkpointReadSQL string
 	//go:embed sql/checkpoint_make.sql
 	checkpointMakeSQL string
+	//go:embed sql/books_exist.sql
+	booksExistSQL string
 )
 
 // Exist implements replication.Books.
@@ -31,9 +33,12 @@ func (r *Recorder) Exist(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer release()
+	return booksExist(ctx, conn)
+}
+
+func booksExist(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var exists bool
-	err = conn.QueryRow(ctx, "SELECT to_regclass('attendee_relay.checkpoint') IS NOT NULL").Scan(&exists)
-	if err != nil {
+	if err := conn.QueryRow(ctx, booksExistSQL).Scan(&exists); err != nil {
 		return false, fmt.Errorf("looking for the bookkeeping: %w", err)
 	}
 	return exists, nil
@@ -48,7 +53,7 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 		return replication.Position{}, err
 	}
 	defer release()
-	exists, err := schemaExists(ctx, conn)
+	exists, err := booksExist(ctx, conn)
 	if err != nil {
 		return replication.Position{}, err
 	}

@@ -82,7 +82,7 @@ func TestReaderOfTheSpoolDoesNotStopCapture(t *testing.T) {
 	rig := peopleRig(t, peopleTable)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	dump, err := rig.DB.Pool(t).Begin(t.Context())
+	dump, err := rig.DB.OwnerPool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestClaimsTakeTurns(t *testing.T) {
 func TestATurnThatDoesNotEndIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, 1)
-	stuck, err := rig.DB.Pool(t).Begin(t.Context())
+	stuck, err := rig.DB.OwnerPool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

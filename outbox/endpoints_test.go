@@ -16,7 +16,7 @@ import (
 
 func operatorConn(t *testing.T, db *pgtest.DB) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), db.URL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,7 +154,7 @@ func TestSpoolIsEmptiedBesideAReader(t *testing.T) {
 	rig.Capture = func(c *replication.Capture) { c.PartSize = 500 }
 	rig.Start(t)
 	rig.CaughtUp(t)
-	reader, err := rig.DB.Pool(t).Begin(t.Context())
+	reader, err := rig.DB.OwnerPool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,13 +17,22 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+var (
+	//go:embed sql/schema_exists.sql
+	schemaExistsSQL string
+	//go:embed sql/schema_version.sql
+	schemaVersionSQL string
+	//go:embed sql/schema_version_begin.sql
+	schemaVersionBeginSQL string
+)
+
 // versionTable is where tern keeps the schema's version.
 const versionTable = "attendee_relay.schema_version"
 
 // schemaExists asks first, because CREATE SCHEMA IF NOT EXISTS needs the right to create one even where it exists.
 func schemaExists(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var exists bool
-	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'attendee_relay')").Scan(&exists)
+	err := conn.QueryRow(ctx, schemaExistsSQL).Scan(&exists)
 	if err != nil {
 		return false, fmt.Errorf("looking for the schema attendee_relay: %w", err)
 	}
@@ -40,6 +49,11 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	if !exists {
 		if _, err := conn.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS attendee_relay"); err != nil {
 			return lacking(err, "creating the schema attendee_relay")
+		}
+	}
+	for _, sql := range []string{schemaVersionSQL, schemaVersionBeginSQL} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return lacking(err, "making the table of the schema's version")
 		}
 	}
 	migrator, err := migrate.NewMigrator(ctx, conn, versionTable)

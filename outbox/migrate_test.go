@@ -67,7 +67,7 @@ func TestASessionThatMigratesWritesDurably(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
 	db.Exec(t, "alter database "+db.Name()+" set synchronous_commit = off")
-	conn, err := pgx.Connect(t.Context(), db.URL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 	if err != nil {
 		t.Fatal(err)
 	}

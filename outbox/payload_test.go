@@ -183,7 +183,7 @@ func TestQueriesThatCannotBeUsed(t *testing.T) {
 			if f := rig.AwaitFault(t, fault.QueryInvalid); !strings.Contains(f.Message, c.says) {
 				t.Errorf("the fault says %q and not %q", f.Message, c.says)
 			}
-			if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_namespace where nspname = 'attendee_relay'"); n > 0 {
+			if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_class where relnamespace = 'attendee_relay'::regnamespace"); n > 0 {
 				t.Error("the schema was made although the query cannot be used")
 			}
 		})

@@ -20,7 +20,7 @@ func readingRig(t *testing.T) (rig *capturetest.Rig, goOn func()) {
 		when current_setting('application_name') like '%resolver' then pg_advisory_xact_lock_shared(1)::text is not null else true end and`, 1)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	held, err := rig.DB.Pool(t).Begin(t.Context())
+	held, err := rig.DB.OwnerPool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -164,7 +164,7 @@ func TestIntervalIsReadByPostgres(t *testing.T) {
 func TestArrayLiteral(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
-	conn, err := pgx.Connect(t.Context(), db.URL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func FuzzAssembler(f *testing.F) {
 func TestRowText(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
-	conn, err := pgx.Connect(t.Context(), db.URL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func TestWaitingKeyChangedInAGap(t *testing.T) {
 // adoptAs is the command adopt, with the rig's settings.
 func adoptAs(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), rig.DB.URL())
+	conn, err := pgx.Connect(t.Context(), rig.DB.OwnerURL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestCrashWhileTheSlotIsMade(t *testing.T) {
 	rig.CaughtUp(t)
 	loseOffline(t, rig)
 	rig.DB.Exec(t, "update attendee_relay.checkpoint set phase = 'own_slot'") // stored before the slot is made
-	open, err := rig.DB.Pool(t).Begin(t.Context())
+	open, err := rig.DB.OwnerPool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,15 +2,18 @@ package replication
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/internal/fault"
-	"attendee-relay/internal/postgres"
 	"attendee-relay/internal/secret"
 )
+
+//go:embed cluster.sql
+var clusterSQL string
 
 // Inspector looks at everything that capture rests on and says what it found, the good and the bad, so that an operator
 // mends all of it in one round. It changes nothing.
@@ -49,13 +52,20 @@ func (i *Inspection) fails(code fault.Code) bool {
 	return false
 }
 
-// Identify asks which database of which cluster conn leads to, and where its WAL ends. A standby has no answer.
+// Identify asks which database of which cluster conn leads to, and where its WAL ends. A standby has no answer
+// (SQLSTATE 55000).
 func Identify(ctx context.Context, conn *pgx.Conn) (Cluster, error) {
-	server, err := readServer(ctx, conn, "", "")
-	return server.cluster, err
+	var cluster Cluster
+	var wal string
+	err := ask(ctx, conn, "asking which cluster the database belongs to", clusterSQL, nil, &cluster.SystemID, &cluster.Database, &wal)
+	if err == nil {
+		cluster.WAL, err = pglogrepl.ParseLSN(wal)
+	}
+	return cluster, err
 }
 
-// Inspect looks. An error means that the database was lost on the way; what was found until then stands in the Inspection.
+// Inspect looks at one thing after the other; a fault in one is a finding and does not end the list. An error means that the
+// database was lost on the way; what was found until then stands in the Inspection.
 func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the database did not answer the checks in time"))
 	defer cancel()
@@ -63,62 +73,28 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 	if err := found.step(fault.WALLevel, checkServer(ctx, conn), "wal_level is logical"); err != nil || found.fails(fault.InRecovery) {
 		return found, err
 	}
-	server, err := readServer(ctx, conn, i.Config.Slot, "attendee-relay/"+i.Deployment+" ")
-	if err != nil {
-		return found, err
+	for _, look := range []func(context.Context, *pgx.Conn, *Inspection) error{i.inspectTable, i.inspectSlot, i.inspectPins, i.inspectServer} {
+		if err := found.note(look(ctx, conn, found)); err != nil {
+			return found, err
+		}
 	}
-	if err := i.inspectTable(ctx, conn, found); err != nil {
-		return found, err
-	}
-	if err := i.inspectSlot(ctx, conn, found); err != nil {
-		return found, err
-	}
-	i.inspectPins(found)
-	found.add(i.serverFindings(server, found, roleName(conn.PgConn()))...)
 	return found, i.inspectWalsender(ctx, found, roleName(conn.PgConn()))
+}
+
+// note adds a fault that ended one look, and returns any other error.
+func (i *Inspection) note(err error) error {
+	var f *fault.Fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	i.add(fault.Failed(f))
+	return nil
 }
 
 // step adds what one step of a start came to: its fault, or that it passed. Another error than a fault is the caller's.
 func (i *Inspection) step(code fault.Code, err error, passed string) error {
-	var f *fault.Fault
-	switch {
-	case err == nil:
+	if err == nil {
 		i.add(fault.Passed(code, "%s", passed))
-	case errors.As(err, &f):
-		i.add(fault.Failed(f))
-	default:
-		return err
 	}
-	return nil
-}
-
-// serverState is the row of inspect_server.sql.
-type serverState struct {
-	cluster                        Cluster
-	walKeep                        string
-	idleTimeout                    int64
-	idleTimeoutText                string
-	standbyNames                   string
-	standbyConnected, mayReadStats bool
-	standbySlotsDown               string
-	prepared                       string
-	preparedCount                  int64
-	slots, maxSlots                int64
-	senders, maxSenders            int64
-	sessions, ours, maxConnections int64
-	roleLimit                      int64
-	slotExists, slotActive         bool
-}
-
-func readServer(ctx context.Context, conn *pgx.Conn, slot, name string) (serverState, error) {
-	var s serverState
-	var wal string
-	err := conn.QueryRow(ctx, inspectServerSQL, slot, name).Scan(&s.cluster.SystemID, &s.cluster.Database, &wal, &s.walKeep, &s.idleTimeout,
-		&s.idleTimeoutText, &s.standbyNames, &s.standbyConnected, &s.mayReadStats, &s.standbySlotsDown, &s.prepared, &s.preparedCount, &s.slots, &s.maxSlots,
-		&s.senders, &s.maxSenders, &s.sessions, &s.ours, &s.maxConnections, &s.roleLimit, &s.slotExists, &s.slotActive)
-	if err != nil {
-		return s, postgres.Safe(err)
-	}
-	s.cluster.WAL, err = pglogrepl.ParseLSN(wal)
-	return s, err
+	return i.note(err)
 }

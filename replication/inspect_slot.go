@@ -2,12 +2,16 @@ package replication
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/internal/fault"
 )
+
+//go:embed heirs.sql
+var heirsSQL string
 
 // inspectPublication judges the publication, or the right to make it.
 func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, source *Source, found *Inspection) error {
@@ -16,7 +20,7 @@ func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, sourc
 		found.Published = true
 		found.add(fault.Passed(fault.PublicationMissing, "publication %q holds %s", i.Config.Publication, source.Name()),
 			fault.Passed(fault.PublicationUnsafe, "publication %q has no filter and no column list, and publishes every operation", i.Config.Publication))
-		return nil
+		return i.inspectHeirs(ctx, conn, source, found)
 	}
 	s, slotErr := readSlot(ctx, conn, i.Config.Slot)
 	if slotErr != nil {
@@ -33,15 +37,15 @@ func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, sourc
 	return i.inspectMayPublish(ctx, conn, source, found)
 }
 
-// inspectUnseen judges what can be said of the publication without USAGE on the table's schema: whether it holds the table.
-func (i Inspector) inspectUnseen(ctx context.Context, conn *pgx.Conn, source *Source, found *Inspection) error {
-	var holds bool
-	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_publication_tables WHERE pubname = $1 AND schemaname = $2 AND tablename = $3)",
-		i.Config.Publication, source.Schema, source.Table).Scan(&holds)
-	if err != nil || holds {
-		return err
+// inspectHeirs warns of tables that inherit from the watched one: their rows are seen in it, and are not in its stream.
+func (i Inspector) inspectHeirs(ctx context.Context, conn *pgx.Conn, source *Source, found *Inspection) error {
+	var heirs string
+	err := ask(ctx, conn, "looking for tables that inherit from the watched one", heirsSQL, []any{source.OID}, &heirs)
+	if err == nil && heirs != "" {
+		found.add(fault.Warning(fault.Inheritance, "-- move the rows into "+source.Name()+", or make it a partitioned table",
+			"%s inherit from %s: their rows are not watched", heirs, source.Name()))
 	}
-	return i.inspectMayPublish(ctx, conn, source, found)
+	return err
 }
 
 // inspectMayPublish judges the right to make the publication that is missing.
@@ -107,14 +111,14 @@ func (i Inspector) noSlot() fault.Finding {
 func (i Inspector) streaming() bool { return i.At.Phase == PhaseStreaming }
 
 // inspectPins compares what is watched with what the stream was begun on.
-func (i Inspector) inspectPins(found *Inspection) {
+func (i Inspector) inspectPins(_ context.Context, _ *pgx.Conn, found *Inspection) error {
 	if i.At.Pins == nil || found.Source == nil || !found.Published || !i.streaming() {
-		return
+		return nil
 	}
 	source := found.Source
 	if f := i.At.Pins.drifted(source.Pins, source.Name()); f != nil {
 		found.add(fault.Failed(f))
-		return
+		return nil
 	}
 	switch f := i.At.Pins.remade(source.Pins, source.Name()); {
 	case f == nil:
@@ -124,6 +128,7 @@ func (i Inspector) inspectPins(found *Inspection) {
 	default:
 		found.add(fault.Failed(f.WithFix("attendee-relay adopt --keep-pending --yes")))
 	}
+	return nil
 }
 
 func (i Inspector) resyncs() bool { return i.Config.OnLoss == "resync" && i.Config.Setup == "auto" }

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -32,10 +31,10 @@ func (i Inspector) inspectTable(ctx context.Context, conn *pgx.Conn, found *Insp
 	schema, table, _ := strings.Cut(i.Config.Table, ".")
 	name, role := pgx.Identifier{schema, table}.Sanitize(), roleName(conn.PgConn())
 	var s tableState
-	err := conn.QueryRow(ctx, inspectTableSQL, schema, table, i.Config.Key, i.Config.Status).Scan(&s.oid, &s.kind, &s.persistence, &s.version, &s.unidentified,
-		&s.identify, &s.policies, &s.mayUse, &s.maySelect)
+	err := ask(ctx, conn, "reading the watched table from the catalog", inspectTableSQL, []any{schema, table, i.Config.Key, i.Config.Status},
+		&s.oid, &s.kind, &s.persistence, &s.version, &s.unidentified, &s.identify, &s.policies, &s.mayUse, &s.maySelect)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("reading the watched table from the catalog: %w", err)
+		return err
 	}
 	if s.oid != 0 {
 		found.add(s.findings(name, schema, role)...)
@@ -57,9 +56,6 @@ func (i Inspector) inspectTable(ctx context.Context, conn *pgx.Conn, found *Insp
 	// A table that cannot be captured yet can be looked up in the publication all the same.
 	if source == nil {
 		source = &Source{OID: s.oid, Schema: schema, Table: table, Partitioned: s.kind == "p", ServerVersion: s.version}
-	}
-	if !s.mayUse {
-		return i.inspectUnseen(ctx, conn, source, found)
 	}
 	return i.inspectPublication(ctx, conn, source, found)
 }

@@ -11,16 +11,16 @@ SELECT c.oid,
                          WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate
                            AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END)
          OR odd.statements IS NOT NULL,
-       concat_ws('; ',
-           (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I, ADD PRIMARY KEY (%s)', named.table, k.conname, (
-                        SELECT string_agg(format('%I', a.attname), ', ' ORDER BY u.place)
-                          FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, place)
+       pg_catalog.concat_ws('; ',
+           (SELECT pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I, ADD PRIMARY KEY (%s)', named.table, k.conname, (
+                        SELECT pg_catalog.string_agg(pg_catalog.format('%I', a.attname), ', ' ORDER BY u.place)
+                          FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS u (attnum, place)
                           JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum))
               FROM pg_catalog.pg_constraint k
              WHERE k.conrelid = c.oid AND k.contype = 'p' AND k.condeferrable),
-           (SELECT format('ALTER TABLE %s ADD PRIMARY KEY (%I)', named.table, $3::text)
+           (SELECT pg_catalog.format('ALTER TABLE %s ADD PRIMARY KEY (%I)', named.table, $3::text)
              WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')),
-           (SELECT format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', named.table)
+           (SELECT pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', named.table)
              WHERE c.relreplident = 'n'
                 OR c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i
                                                          WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND i.indisreplident)),
@@ -37,9 +37,9 @@ SELECT c.oid,
                            AND NOT pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'))
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS table) AS named
+ CROSS JOIN LATERAL (SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS table) AS named
  CROSS JOIN LATERAL (
-       SELECT string_agg(format('ALTER TABLE %I.%I REPLICA IDENTITY DEFAULT', home.nspname, leaf.relname), '; ' ORDER BY t.relid) AS statements
+       SELECT pg_catalog.string_agg(pg_catalog.format('ALTER TABLE %I.%I REPLICA IDENTITY DEFAULT', home.nspname, leaf.relname), '; ' ORDER BY t.relid) AS statements
          FROM pg_catalog.pg_partition_tree(c.oid) t
          JOIN pg_catalog.pg_class leaf ON leaf.oid = t.relid
          JOIN pg_catalog.pg_namespace home ON home.oid = leaf.relnamespace

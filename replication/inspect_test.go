@@ -18,8 +18,10 @@ import (
 	"attendee-relay/replication"
 )
 
-// inspector looks at a table people as the database's owner.
-func inspector(db *pgtest.DB) replication.Inspector {
+// inspector looks at a table people as a role that owns it and may make its publication.
+func inspector(t *testing.T, db *pgtest.DB) replication.Inspector {
+	t.Helper()
+	db.OwnTables(t)
 	return replication.Inspector{
 		Config: replication.Config{Table: "public.people", Key: "id", Status: "status", Accepted: []string{"Accepted"},
 			Slot: db.Name(), Publication: db.Name(), Setup: "auto", OnLoss: "resync", Takeover: 10 * time.Second},
@@ -126,7 +128,7 @@ func TestEachPredictionIsMendedByItsSQL(t *testing.T) {
 				t.Skip("this version has none")
 			}
 			db.Exec(t, strings.ReplaceAll(c.ddl, "PUB", db.Name()))
-			mended(t, inspector(db), db, server, c.want)
+			mended(t, inspector(t, db), db, server, c.want)
 			if n := pgtest.Value[int](t, db, "select count(*)::int from pg_replication_slots where database = current_database()"); n != 0 {
 				t.Error("a slot was made")
 			}
@@ -157,7 +159,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			} else {
 				paste(t, db, server, c.prepare)
 			}
-			mended(t, inspector(db), db, server, c.want)
+			mended(t, inspector(t, db), db, server, c.want)
 			paste(t, db, server, c.undo)
 		})
 	}
@@ -165,7 +167,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 		db.Exec(t, `create role "blind" login replication password 'x'; grant select (id, status) on people to "blind"; grant create on database `+db.Name()+` to "blind";
 			alter table people owner to "blind"`)
 		paste(t, db, server, "alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()")
-		i := inspector(db)
+		i := inspector(t, db)
 		i.URL = secret.New(db.As(t, "blind", "x"))
 		for _, want := range []string{"GRANT pg_read_all_stats TO", "ALTER SYSTEM SET synchronous_standby_names"} {
 			found := inspect(t, i)
@@ -190,14 +192,14 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close(context.Background()) }()
-		mended(t, inspector(db), db, server, "fail senders_exhausted")
+		mended(t, inspector(t, db), db, server, "fail senders_exhausted")
 	})
 }
 
 // transaction runs statements on a connection of their own, one by one.
 func transaction(t *testing.T, db *pgtest.DB, statements string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), db.URL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +219,7 @@ func TestGrantsForARoleThatOwnsNothing(t *testing.T) {
 	db.Exec(t, `create schema app; create table app.people (id int primary key, status text); alter table app.people enable row level security;
 		create role "`+role+`" login password 'x' connection limit 5`)
 	t.Cleanup(func() { db.Exec(t, `drop owned by "`+role+`"; drop role "`+role+`"`) })
-	i := inspector(db)
+	i := inspector(t, db)
 	i.Config.Table = "app.people"
 	i.URL = secret.New(db.As(t, role, "x"))
 	want := []string{"fail row_security", "fail privilege", "fail privilege", "warn connections", "warn wal_keep_unlimited", "fail privilege"}
@@ -247,7 +249,7 @@ func TestColumnGrantsAreEnough(t *testing.T) {
 	role := "relay_" + db.Name()
 	db.Exec(t, table+"create publication "+db.Name()+" for table people; create role "+role+" login replication password 'x'; grant select (id) on people to "+role)
 	t.Cleanup(func() { db.Exec(t, "drop owned by "+role+"; drop role "+role) })
-	i := inspector(db)
+	i := inspector(t, db)
 	i.URL = secret.New(db.As(t, role, "x"))
 	if list := withoutWALKeep(unmet(inspect(t, i))); !slices.Equal(list, []string{"fail privilege"}) {
 		t.Errorf("without the status: not ok: %q", list)
@@ -286,7 +288,7 @@ func TestInspectSlots(t *testing.T) {
 				db.Exec(t, "create publication "+db.Name()+" for table people")
 			}
 			db.Exec(t, strings.ReplaceAll(c.prepare, "PUB", db.Name()))
-			i := inspector(db)
+			i := inspector(t, db)
 			if c.change != nil {
 				c.change(&i)
 			}
@@ -332,5 +334,5 @@ func TestIdleSlotTimeout(t *testing.T) {
 	}
 	db.Exec(t, table)
 	paste(t, db, server, "alter system set idle_replication_slot_timeout = '1d'; select pg_reload_conf()")
-	mended(t, inspector(db), db, server, "warn idle_slot_timeout")
+	mended(t, inspector(t, db), db, server, "warn idle_slot_timeout")
 }

@@ -21,7 +21,7 @@ func TestTakeoverThatDoesNotArrive(t *testing.T) {
 	role := "relay_" + db.Name()
 	db.Exec(t, table+"create role "+role+" superuser login password 'x'")
 	t.Cleanup(func() { db.Exec(t, "drop role "+role) })
-	i := inspector(db)
+	i := inspector(t, db)
 	i.URL = secret.New(forgetful(t, db.As(t, role, "x"), "wal_sender_timeout"))
 	found := inspect(t, i)
 	if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{"warn sender_timeout"}) {
@@ -39,7 +39,7 @@ func TestPoolerInTheWayOfReplication(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
 	db.Exec(t, table)
-	i := inspector(db)
+	i := inspector(t, db)
 	i.URL = secret.New(forgetful(t, db.URL(), "replication"))
 	found := inspect(t, i)
 	if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{"fail replication_refused"}) {

@@ -133,7 +133,7 @@ func stopped(lost *fault.Fault) error {
 
 func (c *Capture) slotMissing() *fault.Fault {
 	return fault.New(fault.SlotMissing, "replication slot %q does not exist (REPLICATION_SLOT)", c.config.Slot).
-		WithFix("SELECT pg_create_logical_replication_slot(" + quoteLiteral(c.config.Slot) + ", 'pgoutput')")
+		WithFix("SELECT pg_catalog.pg_create_logical_replication_slot(" + quoteLiteral(c.config.Slot) + ", 'pgoutput')")
 }
 
 func (c *Capture) slotLost() *fault.Fault {
@@ -143,5 +143,5 @@ func (c *Capture) slotLost() *fault.Fault {
 
 func (c *Capture) remakeSlotSQL() string {
 	name := quoteLiteral(c.config.Slot)
-	return "SELECT pg_drop_replication_slot(" + name + "); SELECT pg_create_logical_replication_slot(" + name + ", 'pgoutput')"
+	return "SELECT pg_catalog.pg_drop_replication_slot(" + name + "); SELECT pg_catalog.pg_create_logical_replication_slot(" + name + ", 'pgoutput')"
 }

@@ -121,7 +121,7 @@ func (c *Capture) held(s *slot) error {
 		return errStandby
 	}
 	return fault.New(fault.SlotBusy, "replication slot %q is in use by %q, process %d of the server (REPLICATION_SLOT)", c.config.Slot, s.holder, s.pid).
-		WithFix(fmt.Sprintf("SELECT pg_terminate_backend(%d), or set REPLICATION_SLOT to a free name", s.pid))
+		WithFix(fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(%d), or set REPLICATION_SLOT to a free name", s.pid))
 }
 
 // setUp makes publication, slot and baseline where they are missing, one process at a time.

@@ -12,13 +12,18 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-//go:embed publication.sql
-var publicationSQL string
+var (
+	//go:embed publication.sql
+	publicationSQL string
+	//go:embed may_publish.sql
+	mayPublishSQL string
+)
 
 // createPublicationSQL is the plain publication the relay needs: no row filter and no column list, because with either
-// the application's UPDATE fails as soon as it reaches outside the replica identity.
+// the application's UPDATE fails as soon as it reaches outside the replica identity, and ONLY the table, because the tables that
+// inherit from it may have no replica identity of their own.
 func createPublicationSQL(c Config, s *Source) string {
-	return "CREATE PUBLICATION " + pgx.Identifier{c.Publication}.Sanitize() + " FOR TABLE " + s.Name() +
+	return "CREATE PUBLICATION " + pgx.Identifier{c.Publication}.Sanitize() + " FOR TABLE ONLY " + s.Name() +
 		" WITH (publish_via_partition_root = true)"
 }
 
@@ -43,10 +48,8 @@ func ensurePublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source)
 // checkMayPublish refuses, before anything is made, a role that may not make the publication.
 func checkMayPublish(ctx context.Context, conn *pgx.Conn, c Config, s *Source) error {
 	var may bool
-	err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_has_role(relowner, 'USAGE') AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') FROM pg_catalog.pg_class WHERE oid = $1",
-		s.OID).Scan(&may)
-	if err != nil {
-		return fmt.Errorf("reading the role's rights: %w", err)
+	if err := ask(ctx, conn, "reading the role's rights on the watched table", mayPublishSQL, []any{s.OID}, &may); err != nil {
+		return err
 	}
 	if !may {
 		return mayNotPublish(c, s)
@@ -59,63 +62,66 @@ func mayNotPublish(c Config, s *Source) error {
 		WithFix("as the table's owner: " + createPublicationSQL(c, s))
 }
 
-// checkPublication fills in the source's pins. It reports, with the fault, whether the publication exists: one that does and cannot be used is
-// somebody's, and left to them.
+// checkPublication fills in the source's pins. It reports, with the fault, whether the publication exists: one that does and cannot be
+// used is somebody's, and left to them.
 func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) (exists bool, err error) {
-	var oid, membership uint32
-	var unidentified, versions string
-	var allTables, viaRoot, allOperations, member, filtered bool
-	err = conn.QueryRow(ctx, publicationSQL, c.Publication, s.Schema, s.Table).
-		Scan(&oid, &allTables, &viaRoot, &allOperations, &member, &filtered, &membership, &versions, &unidentified)
+	var p published
+	err = ask(ctx, conn, fmt.Sprintf("reading publication %q", c.Publication), publicationSQL, []any{c.Publication, s.OID},
+		&p.oid, &p.allTables, &p.viaRoot, &p.allOperations, &p.member, &p.filtered, &p.listed, &p.membership, &p.versions, &p.unidentified, &p.heir)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, fault.New(fault.PublicationMissing, "publication %q does not exist (REPLICATION_PUBLICATION)", c.Publication).
 			WithFix(createPublicationSQL(c, s))
 	}
 	if err != nil {
-		return true, fmt.Errorf("reading publication %q: %w", c.Publication, err)
+		return true, err
 	}
-	name := pgx.Identifier{c.Publication}.Sanitize()
-	unsafe := func(why, fix string) (bool, error) {
-		return true, fault.New(fault.PublicationUnsafe, "publication %q %s", c.Publication, why).WithFix(fix)
+	if f := p.judge(c, s); f != nil {
+		return true, f
 	}
-	switch {
-	case s.Partitioned && !viaRoot:
-		return unsafe("publishes the partitions of "+s.Name()+" under their own names",
-			"ALTER PUBLICATION "+name+" SET (publish_via_partition_root = true)")
-	case !member:
-		return true, fault.New(fault.PublicationMissing, "publication %q does not hold %s", c.Publication, s.Name()).
-			WithFix("ALTER PUBLICATION " + name + " ADD TABLE " + s.Name())
-	case allTables:
-		return unsafe("is FOR ALL TABLES: in it, UPDATE and DELETE fail on every table without a primary key",
-			"DROP PUBLICATION "+name+"; "+createPublicationSQL(c, s))
-	case unidentified != "":
-		return unsafe("holds "+unidentified+", which has no replica identity: the application's UPDATE and DELETE on it fail",
-			"ALTER PUBLICATION "+name+" SET TABLE "+s.Name())
-	case filtered:
-		return unsafe("has a row filter: the application's UPDATE fails when the filter reaches outside the replica identity",
-			"ALTER PUBLICATION "+name+" SET TABLE "+s.Name())
-	case !allOperations:
-		return unsafe("leaves out an operation: a row that leaves the accepted ones unseen is never announced again",
-			"ALTER PUBLICATION "+name+" SET (publish = 'insert, update, delete, truncate')")
-	}
-	s.Pins.Publication, s.Pins.Membership, s.Pins.Versions = oid, membership, versions
-	return true, checkColumnList(ctx, conn, c, s, oid)
+	s.Pins.Publication, s.Pins.Membership, s.Pins.Versions = p.oid, p.membership, p.versions
+	return true, nil
 }
 
-// checkColumnList refuses a column list, which Postgres has from 15 on.
-func checkColumnList(ctx context.Context, conn *pgx.Conn, c Config, s *Source, publication uint32) error {
-	if s.ServerVersion < 150000 {
-		return nil
+// published is the row of publication.sql.
+type published struct {
+	oid, membership                           uint32
+	allTables, viaRoot, allOperations, member bool
+	filtered, listed                          bool
+	versions, unidentified, heir              string
+}
+
+// judge returns the fault for which the publication cannot be used; nil: it can.
+func (p published) judge(c Config, s *Source) *fault.Fault {
+	name := pgx.Identifier{c.Publication}.Sanitize()
+	unsafe := func(why, fix string) *fault.Fault {
+		return fault.New(fault.PublicationUnsafe, "publication %q %s", c.Publication, why).WithFix(fix)
 	}
-	var listed bool
-	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_publication_rel WHERE prpubid = $1 AND prrelid = $2 AND prattrs IS NOT NULL)",
-		publication, s.OID).Scan(&listed)
-	if err != nil {
-		return fmt.Errorf("reading the column list of publication %q: %w", c.Publication, err)
-	}
-	if listed {
-		return fault.New(fault.PublicationUnsafe, "publication %q has a column list: the application's UPDATE fails when the replica identity reaches outside it", c.Publication).
-			WithFix("ALTER PUBLICATION " + pgx.Identifier{c.Publication}.Sanitize() + " SET TABLE " + s.Name())
+	setTable := "ALTER PUBLICATION " + name + " SET TABLE ONLY " + s.Name()
+	remake := "DROP PUBLICATION " + name + "; " + createPublicationSQL(c, s)
+	switch {
+	case s.Partitioned && !p.viaRoot:
+		return unsafe("publishes the partitions of "+s.Name()+" under their own names",
+			"ALTER PUBLICATION "+name+" SET (publish_via_partition_root = true)")
+	case !p.member:
+		return fault.New(fault.PublicationMissing, "publication %q does not hold %s", c.Publication, s.Name()).
+			WithFix("ALTER PUBLICATION " + name + " ADD TABLE ONLY " + s.Name())
+	case p.allTables:
+		return unsafe("is FOR ALL TABLES: in it, UPDATE and DELETE fail on every table without a primary key", remake)
+	case p.membership == 0:
+		return unsafe("holds "+s.Name()+" only with its whole schema or the table that it is a partition of: "+
+			"in it, UPDATE and DELETE fail on every table that has no primary key", remake)
+	case p.heir != "":
+		return unsafe("also holds "+p.heir+", which inherits from "+s.Name()+
+			": without a replica identity of its own, the application's UPDATE and DELETE on it fail", setTable)
+	case p.unidentified != "":
+		return unsafe("holds "+p.unidentified+", which has no replica identity: the application's UPDATE and DELETE on it fail", setTable)
+	case p.filtered:
+		return unsafe("has a row filter: the application's UPDATE fails when the filter reaches outside the replica identity", setTable)
+	case p.listed:
+		return unsafe("has a column list: the application's UPDATE fails when the replica identity reaches outside it", setTable)
+	case !p.allOperations:
+		return unsafe("leaves out an operation: a row that leaves the accepted ones unseen is never announced again",
+			"ALTER PUBLICATION "+name+" SET (publish = 'insert, update, delete, truncate')")
 	}
 	return nil
 }

@@ -2,9 +2,9 @@ package replication
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
@@ -14,6 +14,9 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
+//go:embed server.sql
+var serverSQL string
+
 // oldestServer is the first version whose publications cover partitioned tables the way the relay needs, and that is
 // tested.
 const oldestServer = 140000
@@ -21,11 +24,10 @@ const oldestServer = 140000
 // checkServer refuses a server that cannot give a logical stream.
 func checkServer(ctx context.Context, conn *pgx.Conn) error {
 	var recovering bool
-	var level, version string
-	err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('wal_level'), pg_catalog.current_setting('server_version_num')").
-		Scan(&recovering, &level, &version)
-	if err != nil {
-		return fmt.Errorf("reading the server's settings: %w", err)
+	var level string
+	var version int
+	if err := ask(ctx, conn, "reading the server's settings", serverSQL, nil, &recovering, &level, &version); err != nil {
+		return err
 	}
 	if recovering {
 		return fault.New(fault.InRecovery, "the server is a standby: it cannot hold the outbox").
@@ -35,8 +37,8 @@ func checkServer(ctx context.Context, conn *pgx.Conn) error {
 		return fault.New(fault.WALLevel, "wal_level is %s, and logical replication needs logical", level).
 			WithFix("ALTER SYSTEM SET wal_level = 'logical'; -- then restart Postgres")
 	}
-	if number, err := strconv.Atoi(version); err == nil && number < oldestServer {
-		return fault.New(fault.WALLevel, "the server is Postgres %d: 14 is the oldest that is supported", number/10000)
+	if version < oldestServer {
+		return fault.New(fault.WALLevel, "the server is Postgres %d: 14 is the oldest that is supported", version/10000)
 	}
 	return nil
 }

@@ -18,8 +18,8 @@ func (c Config) PublicationSQL() string {
 // SlotSQL makes the slot where it is missing.
 func (c Config) SlotSQL() string {
 	name := quoteLiteral(c.Slot)
-	return "SELECT pg_create_logical_replication_slot(" + name + ", 'pgoutput')\n" +
-		" WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = " + name + ");"
+	return "SELECT pg_catalog.pg_create_logical_replication_slot(" + name + ", 'pgoutput')\n" +
+		" WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = " + name + ");"
 }
 
 // CountAccepted counts the rows that a baseline would find.

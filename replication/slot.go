@@ -15,8 +15,14 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-//go:embed slot.sql
-var slotSQL string
+var (
+	//go:embed slot.sql
+	slotSQL string
+	//go:embed slots_left.sql
+	slotsLeftSQL string
+	//go:embed slot_end_reader.sql
+	slotEndReaderSQL string
+)
 
 // slot is the replication slot as the catalog sees it.
 type slot struct {
@@ -33,13 +39,13 @@ type slot struct {
 func readSlot(ctx context.Context, conn *pgx.Conn, name string) (*slot, error) {
 	var s slot
 	var confirmed string
-	err := conn.QueryRow(ctx, slotSQL, name).Scan(&s.kind, &s.plugin, &s.database, &s.temporary, &s.active, &s.pid,
-		&s.holder, &s.walStatus, &s.invalidated, &confirmed, &s.ownDatabase)
+	err := ask(ctx, conn, fmt.Sprintf("reading replication slot %q", name), slotSQL, []any{name}, &s.kind, &s.plugin, &s.database,
+		&s.temporary, &s.active, &s.pid, &s.holder, &s.walStatus, &s.invalidated, &confirmed, &s.ownDatabase)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading replication slot %q: %w", name, err)
+		return nil, err
 	}
 	s.confirmed, err = pglogrepl.ParseLSN(confirmed)
 	return &s, err
@@ -92,7 +98,7 @@ func (c *Capture) dropOldSlot(ctx context.Context, conn *pgx.Conn, at Position) 
 	}
 	if c.config.Setup != "auto" {
 		c.log.Error("the replication slot that was read before keeps WAL and is read by nobody: drop it",
-			zap.String("slot", old), zap.String("fix", "SELECT pg_drop_replication_slot("+quoteLiteral(old)+")"))
+			zap.String("slot", old), zap.String("fix", "SELECT pg_catalog.pg_drop_replication_slot("+quoteLiteral(old)+")"))
 		return nil
 	}
 	c.log.Warn("dropping the replication slot that was read before under another name", zap.String("slot", old))
@@ -110,9 +116,8 @@ func (p Position) oldSlot(now string) string {
 // checkFreeSlot refuses, before anything is made, a server that has no room for one more slot.
 func checkFreeSlot(ctx context.Context, conn *pgx.Conn) error {
 	var full bool
-	err := conn.QueryRow(ctx, "SELECT count(*) >= pg_catalog.current_setting('max_replication_slots')::int FROM pg_catalog.pg_replication_slots").Scan(&full)
-	if err != nil {
-		return fmt.Errorf("counting the replication slots: %w", err)
+	if err := ask(ctx, conn, "counting the replication slots", slotsLeftSQL, nil, &full); err != nil {
+		return err
 	}
 	if full {
 		return slotsExhausted()
@@ -156,8 +161,7 @@ func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersio
 // EndReader ends the session that reads the slot, if there is one, so that the relay behind it looks at the bookkeeping anew:
 // an idle one has no other reason to.
 func EndReader(ctx context.Context, conn *pgx.Conn, c Config) error {
-	_, err := conn.Exec(ctx, `SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots
-		WHERE slot_name = $1 AND database = pg_catalog.current_database() AND active`, c.Slot)
+	_, err := conn.Exec(ctx, slotEndReaderSQL, c.Slot)
 	if err != nil {
 		return fmt.Errorf("ending the session that reads replication slot %q: %w", c.Slot, err)
 	}

@@ -103,14 +103,14 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 	var identityColumns []int16
 	var oddLeaves int
 	var policies, mayUse bool
-	err := conn.QueryRow(ctx, sourceSQL, schema, table).
-		Scan(&s.OID, &kind, &persistence, &identity, &s.ServerVersion, &identityColumns, &oddLeaves, &policies, &mayUse)
+	err := ask(ctx, conn, "reading the watched table from the catalog", sourceSQL, []any{schema, table},
+		&s.OID, &kind, &persistence, &identity, &s.ServerVersion, &identityColumns, &oddLeaves, &policies, &mayUse)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, fault.New(fault.SourceMissing, "the watched table %s does not exist (SOURCE_TABLE)", s.Name()).
 			WithFix("set SOURCE_TABLE to the attendees table, schema-qualified and in verbatim case")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the watched table from the catalog: %w", err)
+		return nil, err
 	}
 	switch {
 	case !mayUse:

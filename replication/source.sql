@@ -7,7 +7,7 @@ SELECT c.oid,
        c.relreplident::text,
        pg_catalog.current_setting('server_version_num')::int,
        coalesce((i.indkey::int2[])[0 : i.indnkeyatts - 1], '{}'),
-       (SELECT count(*)
+       (SELECT pg_catalog.count(*)
           FROM pg_catalog.pg_partition_tree(c.oid) t
           JOIN pg_catalog.pg_class leaf ON leaf.oid = t.relid
          WHERE t.isleaf AND c.relkind = 'p' AND leaf.relreplident NOT IN ('f', CASE c.relreplident WHEN 'i' THEN 'i' ELSE 'd' END)),

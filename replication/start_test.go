@@ -45,7 +45,7 @@ func startWriters(t *testing.T, db *pgtest.DB, n int) *writers {
 	ctx, stop := context.WithCancel(context.Background())
 	w := &writers{stop: stop}
 	for i := range n {
-		conn, err := pgx.Connect(t.Context(), db.URL())
+		conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -244,10 +244,10 @@ func TestSlotFaults(t *testing.T) {
 	t.Run("manual setup makes nothing", func(t *testing.T) {
 		t.Parallel()
 		rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)
-		rig.Source.Setup = "manual"
+		rig.Source.Setup, rig.Unprepared = "manual", true
 		rig.Start(t)
 		rig.AwaitFault(t, fault.PublicationMissing)
-		rig.DB.Exec(t, "create publication "+rig.Source.Publication+" for table people with (publish_via_partition_root = true)")
+		rig.DB.Exec(t, pgtest.Publication(rig.Source.Publication, "people"))
 		rig.AwaitFault(t, fault.SlotMissing)
 		rig.DB.Exec(t, "select pg_create_logical_replication_slot($1, 'pgoutput')", rig.Source.Slot)
 		rig.AwaitLeading(t)
@@ -305,7 +305,7 @@ func TestRefusedUntilMended(t *testing.T) {
 			}
 			rig.Start(t)
 			f := rig.AwaitFault(t, c.code)
-			touched := pgtest.Values[string](t, db, `select nspname::text from pg_namespace where nspname = 'attendee_relay'
+			touched := pgtest.Values[string](t, db, `select relname::text from pg_class where relnamespace = 'attendee_relay'::regnamespace
 				union all select slot_name::text from pg_replication_slots where database = current_database()`)
 			if len(touched) > 0 {
 				t.Errorf("made although there is a fault: %q", touched)
@@ -315,6 +315,7 @@ func TestRefusedUntilMended(t *testing.T) {
 			}
 			t.Log(f.Error())
 			db.Exec(t, strings.ReplaceAll(c.mend, "PUB", db.Name()))
+			rig.Publish(t)
 			rig.CaughtUp(t)
 			db.Exec(t, "insert into people (id, status) values (1, 'Accepted')")
 			rig.CaughtUp(t)

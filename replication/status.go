@@ -27,9 +27,10 @@ type SlotStatus struct {
 // ReadSlotStatus reads how a slot stands.
 func ReadSlotStatus(ctx context.Context, conn *pgx.Conn, name string) (SlotStatus, error) {
 	s := SlotStatus{Name: name}
-	err := conn.QueryRow(ctx, statusSQL, name).Scan(&s.Active, &s.WALStatus, &s.Lag, &s.RetainedWAL, &s.Holder)
+	err := ask(ctx, conn, fmt.Sprintf("reading replication slot %q", name), statusSQL, []any{name},
+		&s.Active, &s.WALStatus, &s.Lag, &s.RetainedWAL, &s.Holder)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return s, fmt.Errorf("reading replication slot %q: %w", name, err)
+		return s, err
 	}
 	return s, nil
 }

@@ -14,8 +14,14 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-//go:embed teardown_publication.sql
-var teardownPublicationSQL string
+var (
+	//go:embed teardown_publication.sql
+	teardownPublicationSQL string
+	//go:embed connected.sql
+	connectedSQL string
+	//go:embed slot_drop.sql
+	slotDropSQL string
+)
 
 // Teardown is what capture has left in a database and what of it may be removed.
 type Teardown struct {
@@ -81,14 +87,12 @@ func planTeardown(ctx context.Context, conn *pgx.Conn, c Config, deployment stri
 func refuseConnected(ctx context.Context, conn *pgx.Conn, deployment string) error {
 	var name string
 	var pid int
-	err := conn.QueryRow(ctx, `SELECT application_name, pid FROM pg_catalog.pg_stat_activity
-		WHERE datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid() AND pg_catalog.starts_with(application_name, $1)
-		LIMIT 1`, "attendee-relay/"+deployment+" ").Scan(&name, &pid)
+	err := ask(ctx, conn, "looking for relays that are connected", connectedSQL, []any{"attendee-relay/" + deployment + " "}, &name, &pid)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("looking for relays that are connected: %w", err)
+		return err
 	}
 	return fault.New(fault.SlotBusy, "a relay of this deployment is connected: %q, process %d of the server", name, pid).WithFix("stop the relay first")
 }
@@ -97,12 +101,13 @@ func (t *Teardown) planPublication(ctx context.Context, conn *pgx.Conn) error {
 	schema, table, _ := strings.Cut(t.config.Table, ".")
 	var mine, allTables bool
 	var others string
-	err := conn.QueryRow(ctx, teardownPublicationSQL, t.config.Publication, schema, table).Scan(&mine, &allTables, &others)
+	err := ask(ctx, conn, fmt.Sprintf("reading publication %q", t.config.Publication), teardownPublicationSQL,
+		[]any{t.config.Publication, schema, table}, &mine, &allTables, &others)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
 	case err != nil:
-		return fmt.Errorf("reading publication %q: %w", t.config.Publication, err)
+		return err
 	case allTables:
 		t.Notes = append(t.Notes, fmt.Sprintf("publication %q is FOR ALL TABLES, which no relay makes: it stays", t.config.Publication))
 	case others != "":
@@ -123,8 +128,7 @@ func (t *Teardown) dropPublicationSQL() string {
 func (t *Teardown) Remove(ctx context.Context, conn *pgx.Conn) error {
 	var failed error
 	if t.Slot {
-		_, err := conn.Exec(ctx, `SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots
-			WHERE slot_name = $1 AND plugin = 'pgoutput' AND database = pg_catalog.current_database()`, t.config.Slot)
+		_, err := conn.Exec(ctx, slotDropSQL, t.config.Slot)
 		switch postgres.Code(err) {
 		case "42501":
 			failed = fault.New(fault.Privilege, "the role may not drop replication slot %q", t.config.Slot).WithFix("ALTER ROLE " + roleName(conn.PgConn()) + " REPLICATION")
@@ -147,8 +151,8 @@ func (t *Teardown) Remove(ctx context.Context, conn *pgx.Conn) error {
 // TeardownSQL is Remove for somebody else to run: it does nothing where there is nothing.
 func (c Config) TeardownSQL() []string {
 	return []string{
-		"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots\n WHERE slot_name = " + quoteLiteral(c.Slot) +
-			" AND plugin = 'pgoutput' AND database = current_database();",
+		"SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots\n WHERE slot_name = " + quoteLiteral(c.Slot) +
+			" AND plugin = 'pgoutput' AND database = pg_catalog.current_database();",
 		(&Teardown{config: c}).dropPublicationSQL() + ";",
 	}
 }

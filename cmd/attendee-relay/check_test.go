@@ -72,7 +72,7 @@ func TestCheckBeforeAndWhileARelayRuns(t *testing.T) {
 		t.Errorf("another deployment's: not ok: %q", unmet)
 	}
 	text := invoke(t, other, "check")
-	if !strings.Contains(text.stdout, "fail  slot_busy") || !strings.Contains(text.stdout, "fix: SELECT pg_terminate_backend(") || text.status != statusFailed {
+	if !strings.Contains(text.stdout, "fail  slot_busy") || !strings.Contains(text.stdout, "fix: SELECT pg_catalog.pg_terminate_backend(") || text.status != statusFailed {
 		t.Errorf("for people: %+v", text)
 	}
 }

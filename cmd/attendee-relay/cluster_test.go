@@ -77,7 +77,7 @@ func (c *cluster) failOver(t *testing.T) {
 // arrivals registers accepted attendees, one after the other, until it is stopped; the database may be away meanwhile.
 func arrivals(t *testing.T, db *pgtest.DB, event int64) (stop func()) {
 	t.Helper()
-	pool := db.Pool(t, func(c *pgxpool.Config) {
+	pool := db.OwnerPool(t, func(c *pgxpool.Config) {
 		c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -108,7 +108,7 @@ func arrivals(t *testing.T, db *pgtest.DB, event int64) (stop func()) {
 // that it got it.
 func (c *cluster) acceptPhantom(t *testing.T, event int64) *sync.WaitGroup {
 	t.Helper()
-	pool := c.own.Pool(t)
+	pool := c.own.OwnerPool(t)
 	waiting := new(sync.WaitGroup)
 	waiting.Go(func() {
 		_, _ = pool.Exec(context.Background(), fmt.Sprintf(`begin; set local synchronous_commit = on;

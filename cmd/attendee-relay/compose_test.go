@@ -97,7 +97,7 @@ func TestComposeInitScriptsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Roles belong to the whole server, which other tests use, so nothing is committed.
-	tx, err := pgtest.New(t).Pool(t).Begin(t.Context())
+	tx, err := pgtest.New(t).OwnerPool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func TestConnectionsStayWithinTheirLimit(t *testing.T) {
 // were seen, with their names.
 func startCounting(t *testing.T, db *pgtest.DB) func() (most, walsenders int, names string, samples int) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), db.URL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -60,12 +59,16 @@ func (s *inspection) close(ctx context.Context) {
 // look inspects the books before capture, which is judged by where they stand, and reports capture first, as run meets it.
 func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	cluster, err := replication.Identify(ctx, s.conn)
-	if err != nil && postgres.Code(err) != "55000" { // a standby does not say; the next step names it
-		return fmt.Errorf("asking the server which database it is: %w", err)
+	var denied *fault.Fault
+	if err != nil && !errors.As(err, &denied) && postgres.Code(err) != "55000" { // a standby does not say; the next step names it
+		return err
 	}
 	books := outbox.Inspector{Config: cfg.Outbox, Settings: settings(cfg), Deployment: cfg.Deployment}
 	var ofBooks []fault.Finding
-	if err == nil {
+	switch {
+	case denied != nil:
+		ofBooks = []fault.Finding{fault.Failed(denied)}
+	case err == nil:
 		if ofBooks, s.at, err = books.Books(ctx, s.conn, cluster); err != nil {
 			return err
 		}
@@ -74,7 +77,7 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 		MaxConns: cfg.Database.MaxConns, At: s.at}
 	s.replication, err = capture.Inspect(ctx, s.conn)
 	s.findings = append(s.replication.Findings, ofBooks...)
-	if err != nil || cluster.SystemID == "" {
+	if err != nil || cluster.SystemID == "" && denied == nil {
 		return err
 	}
 	ofQuery, err := books.Query(ctx, s.conn, s.replication.Source)
@@ -82,7 +85,7 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Database.URL != cfg.Database.ReplicationURL {
+	if cfg.Database.URL != cfg.Database.ReplicationURL && denied == nil {
 		s.findings = append(s.findings, sameDatabase(ctx, cfg, cluster))
 	}
 	return nil

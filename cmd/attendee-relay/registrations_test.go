@@ -21,7 +21,7 @@ type registrations struct {
 
 func registerOneByOne(t *testing.T, db *pgtest.DB, event int64) *registrations {
 	t.Helper()
-	pool := db.Pool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	pool := db.OwnerPool(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &registrations{cancel: cancel}
 	r.done.Go(func() {

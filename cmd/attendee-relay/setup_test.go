@@ -16,7 +16,7 @@ import (
 // things lists what a relay has made.
 func things(t *testing.T, db *pgtest.DB) []string {
 	t.Helper()
-	return pgtest.Values[string](t, db, `select 'schema' from pg_namespace where nspname = 'attendee_relay'
+	return pgtest.Values[string](t, db, `select 'schema' from pg_class where relnamespace = to_regnamespace('attendee_relay') and relname = 'checkpoint'
 		union all select 'publication' from pg_publication where pubname = 'attendee_relay'
 		union all select 'slot' from pg_replication_slots where slot_name = $1`, db.Name())
 }
@@ -26,6 +26,7 @@ var everything = []string{"schema", "publication", "slot"}
 func TestSetupAndTeardown(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
+	db.OwnTables(t)
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relaytest.Accept(t, db, event, 2)
@@ -122,10 +123,11 @@ func TestTeardownRefusesWhileAStandbyIsConnected(t *testing.T) {
 func TestTeardownDoesNotWaitForLocks(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
+	db.OwnTables(t)
 	if got := invoke(t, relaytest.Environ(db), "setup", "--yes"); got.status != statusDone {
 		t.Fatalf("%+v", got)
 	}
-	tx, err := db.Pool(t).Begin(t.Context())
+	tx, err := db.OwnerPool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +226,7 @@ func TestSetupSQL(t *testing.T) {
 // runScript runs statements one by one, as psql -f does.
 func runScript(t *testing.T, db *pgtest.DB, script string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), db.URL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func TestStandbyTakesOverFromALeaderFrozenInItsTransaction(t *testing.T) {
 // that release gives it.
 func holdInTransaction(t *testing.T, db *pgtest.DB, event int64) (release func()) {
 	t.Helper()
-	lock, err := db.Pool(t).Begin(t.Context())
+	lock, err := db.OwnerPool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
@@ -37,6 +38,8 @@ type Rig struct {
 	Marker string
 	// Deployment is the relay's name.
 	Deployment string
+	// Unprepared: the publication is not made beforehand, as the README has the owner of the table make it.
+	Unprepared bool
 	// Capture and Recorder change the stages before they start; Through stands between the two.
 	Capture  func(*replication.Capture)
 	Recorder func(*outbox.Recorder)
@@ -77,6 +80,9 @@ func (r *Rig) Start(t testing.TB) {
 	if r.running != nil {
 		t.Fatal("the rig runs already")
 	}
+	if !r.Unprepared {
+		r.Publish(t)
+	}
 	r.Board = fault.NewBoard()
 	// Debug and info would fill the output of a failing property test.
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
@@ -116,6 +122,17 @@ func (r *Rig) Start(t testing.TB) {
 		run.stop()
 		run.done.Wait()
 	})
+}
+
+// Publish makes the publication as the owner of the table, where the table is there and the publication is not.
+func (r *Rig) Publish(t testing.TB) {
+	t.Helper()
+	const ready = `select to_regclass($1) is not null and not exists (select from pg_publication where pubname = $2)`
+	schema, table, _ := strings.Cut(r.Source.Table, ".")
+	name := pgx.Identifier{schema, table}.Sanitize()
+	if pgtest.Value[bool](t, r.DB, ready, name, r.Source.Publication) {
+		r.DB.Exec(t, pgtest.Publication(pgx.Identifier{r.Source.Publication}.Sanitize(), name))
+	}
 }
 
 // Resolver returns the running one.

@@ -35,6 +35,8 @@ const (
 	QueryScan Code = "query_scan"
 	// SameDatabase: the two connection strings lead to different databases.
 	SameDatabase Code = "same_database"
+	// Inheritance: tables inherit from the watched one, and their rows are not watched.
+	Inheritance Code = "inheritance"
 	// Connections: the server has fewer connections left than the relay may open.
 	Connections Code = "connections"
 )
@@ -42,7 +44,7 @@ const (
 // CheckCodes lists the codes that only a check has; Codes has the others.
 var CheckCodes = []Code{
 	WALKeepUnlimited, SenderTimeout, IdleSlotTimeout, SynchronousStandby, PreparedTransactions, SendersExhausted,
-	ReplicationRefused, QueryScan, SameDatabase, Connections,
+	ReplicationRefused, QueryScan, SameDatabase, Connections, Inheritance,
 }
 
 // Finding is what an inspection says of one requirement: met or not, and the SQL or setting that mends it.

@@ -29,7 +29,7 @@ type Option func(*options)
 type options struct{ template string }
 
 // Empty asks for a database without the reference schema.
-func Empty() Option { return func(o *options) { o.template = "template0" } }
+func Empty() Option { return func(o *options) { o.template = emptyTemplate } }
 
 // CopyOf asks for a copy of another test's database on the same server, as it is now; nobody may be connected to that one.
 func CopyOf(other *DB) Option {
@@ -62,7 +62,7 @@ func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
 		t.Fatalf("creating the test's database: %v", err)
 	}
 	t.Cleanup(func() { db.drop(t) })
-	db.own = db.Pool(t, alive)
+	db.own = pool(t, db.OwnerURL(), alive)
 	return db
 }
 
@@ -95,43 +95,58 @@ func alive(c *pgxpool.Config) {
 // slots after it, since slots belong to the whole server.
 func (db *DB) Name() string { return db.name }
 
-// URL returns the address of the database, for the superuser.
-func (db *DB) URL() string {
-	if db.address == "" {
-		return db.server.URL(db.name)
-	}
+// URL returns the address of the database for the relay's role, which is no superuser and owns nothing but its own schema.
+func (db *DB) URL() string { return db.as(url.UserPassword(Role, rolePassword)) }
+
+// OwnerURL returns the address of the database for the superuser, who owns the application's tables: what Exec, Value and
+// Values use. A test runs the relay by it only if it is about a superuser.
+func (db *DB) OwnerURL() string {
 	u, _ := url.Parse(db.server.URL(db.name)) // the server has just made it
-	u.Host = db.address
-	return u.String()
+	return db.as(u.User)
 }
 
 // As returns the address of the database for another role, whose password is given.
 func (db *DB) As(t testing.TB, role, password string) string {
 	t.Helper()
-	u, err := url.Parse(db.URL())
-	if err != nil {
-		t.Fatalf("reading the test's database URL: %v", err)
+	return db.as(url.UserPassword(role, password))
+}
+
+func (db *DB) as(user *url.Userinfo) string {
+	u, _ := url.Parse(db.server.URL(db.name))
+	u.User = user
+	if db.address != "" {
+		u.Host = db.address
 	}
-	u.User = url.UserPassword(role, password)
 	return u.String()
 }
 
-// Pool returns a new pool of connections, closed when the test ends.
+// Pool returns a new pool of connections of the relay's role, closed when the test ends.
 func (db *DB) Pool(t testing.TB, configure ...func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(db.URL())
+	return pool(t, db.URL(), configure...)
+}
+
+// OwnerPool is Pool for the superuser, who owns the application's tables.
+func (db *DB) OwnerPool(t testing.TB, configure ...func(*pgxpool.Config)) *pgxpool.Pool {
+	t.Helper()
+	return pool(t, db.OwnerURL(), configure...)
+}
+
+func pool(t testing.TB, url string, configure ...func(*pgxpool.Config)) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		t.Fatalf("reading the test's database URL: %v", err)
 	}
 	for _, change := range configure {
 		change(config)
 	}
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	opened, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
 		t.Fatalf("opening a pool: %v", err)
 	}
-	t.Cleanup(pool.Close)
-	return pool
+	t.Cleanup(opened.Close)
+	return opened
 }
 
 // Exec runs a statement, or several without arguments, and fails the test on an error.

@@ -1,8 +1,9 @@
 // Package pgtest gives each test a real Postgres database of its own.
 //
 // It turns one private server a test binary, started by the first test that needs it, into fresh databases with the
-// reference schema, and promises that none of them is left, nor the server, whether the tests pass or fail. Only tests
-// import it; every package whose tests need Postgres calls Main from its TestMain.
+// reference schema, set up for the relay's role as the README says and with analysed catalogs, and promises that none of them
+// is left, nor the server, whether the tests pass or fail. Only tests import it; every package whose tests need Postgres calls
+// Main from its TestMain.
 package pgtest
 
 import (
@@ -16,15 +17,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
-	"attendee-relay/demo"
 	"attendee-relay/internal/pgserver"
 )
 
 // timeout bounds each step on a database; on a busy machine with the race detector, steps are slow.
 const timeout = 60 * time.Second
-
-// template is the database that holds the reference schema; fresh databases are copies of it.
-const template = "reference"
 
 // shared is the server that all tests of this binary use.
 var shared struct {
@@ -58,7 +55,7 @@ func server(t testing.TB) *pgserver.Server {
 		defer cancel()
 		shared.server, shared.err = pgserver.Start(ctx, pgserver.Options{Fast: true})
 		if shared.err == nil {
-			shared.err = makeTemplate(ctx, shared.server)
+			shared.err = makeTemplates(ctx, shared.server)
 		}
 	})
 	if shared.err != nil {
@@ -72,14 +69,6 @@ func stopShared() error {
 		return nil
 	}
 	return stop(shared.server)
-}
-
-// makeTemplate creates the database that the others are copied from: a copy is faster than running the schema each time.
-func makeTemplate(ctx context.Context, s *pgserver.Server) error {
-	if err := run(ctx, s.URL("postgres"), "create database "+template); err != nil {
-		return err
-	}
-	return run(ctx, s.URL(template), demo.Schema)
 }
 
 // run executes statements on a connection of their own.
@@ -108,7 +97,7 @@ func Start(t testing.TB, settings map[string]string) *pgserver.Server {
 			t.Errorf("stopping a Postgres: %v", err)
 		}
 	})
-	if err := makeTemplate(ctx, s); err != nil {
+	if err := makeTemplates(ctx, s); err != nil {
 		t.Fatalf("loading the reference schema: %v", err)
 	}
 	return s

@@ -51,7 +51,7 @@ func TestDatabaseGoesWithItsSlotsAndClients(t *testing.T) {
 		db := pgtest.New(t)
 		name = db.Name()
 		stream(t, db)
-		conn, err := pgx.Connect(t.Context(), db.URL())
+		conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,7 +70,7 @@ func TestDatabaseGoesWithItsSlotsAndClients(t *testing.T) {
 // stream makes a slot named after the database and streams from it without ever reading.
 func stream(t *testing.T, db *pgtest.DB) {
 	t.Helper()
-	conn, err := pgconn.Connect(t.Context(), db.URL()+"&replication=database")
+	conn, err := pgconn.Connect(t.Context(), db.OwnerURL()+"&replication=database")
 	if err != nil {
 		t.Fatal(err)
 	}

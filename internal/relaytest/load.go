@@ -39,7 +39,7 @@ type Load struct {
 func StartLoad(t *testing.T, db *pgtest.DB, seed uint64, crashes bool, events ...int64) *Load {
 	t.Helper()
 	db.Exec(t, announced)
-	pool := db.Pool(t)
+	pool := db.OwnerPool(t)
 	ctx, stop := context.WithCancel(context.Background())
 	l := &Load{db: db, events: events, stop: stop}
 	for number := range workers {

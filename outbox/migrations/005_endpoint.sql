@@ -37,12 +37,12 @@ ALTER TABLE attendee_relay.pending
     ADD COLUMN step int NOT NULL DEFAULT 0,
     -- First attempts go before retries.
     ADD COLUMN retry boolean NOT NULL DEFAULT false;
+ALTER TABLE attendee_relay.pending ADD PRIMARY KEY (endpoint, id);
 -- A lane is now the messages of one attendee, whatever their endpoint.
 UPDATE attendee_relay.pending p
    SET step = p.attempts, retry = p.attempts > 0, lane = hashtextextended(m.attendee_id, 0)
   FROM attendee_relay.message m
  WHERE m.id = p.id;
-ALTER TABLE attendee_relay.pending ADD PRIMARY KEY (endpoint, id);
 CREATE INDEX pending_due ON attendee_relay.pending (endpoint, retry, due_at, id);
 CREATE INDEX pending_lane ON attendee_relay.pending (lane, id);
 ALTER TABLE attendee_relay.pending SET (fillfactor = 50);

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/pgtap"
+	"attendee-relay/internal/pgtest"
+	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/secret"
+)
+
+// answer is what a statement came to.
+type answer struct {
+	code, text string
+	rows       int
+}
+
+// answers runs each statement on a session of the program's, and takes back what it did.
+func answers(t *testing.T, db *pgtest.DB, statements []pgtap.Statement) map[string]answer {
+	t.Helper()
+	conn, err := postgres.Direct(t.Context(), secret.New(db.URL()), "attendee-relay/test matrix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	given := map[string]answer{}
+	for _, s := range statements {
+		given[s.SQL] = answered(t, conn, s)
+	}
+	return given
+}
+
+func answered(t *testing.T, conn *pgx.Conn, s pgtap.Statement) (a answer) {
+	t.Helper()
+	control := func(sql string) {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	control("begin")
+	defer control("rollback")
+	result := conn.PgConn().ExecParams(t.Context(), s.SQL, s.Params, s.Types, s.Formats, nil).Read()
+	a.rows, a.code = len(result.Rows), postgres.Code(result.Err)
+	if result.Err != nil {
+		a.text = result.Err.Error()
+	}
+	return a
+}
+
+// excused reports whether a statement may end with this error when it is run out of its place.
+func excused(s pgtap.Statement, code string) bool {
+	switch {
+	case code == "22012": // the fence: another process leads
+		return true
+	case code == "22004", code == "23502": // NULL where the program never has one
+		return s.Params == nil || s.Params[0] == nil
+	}
+	return false
+}
+
+// control is what only has a meaning in its place: transactions, the walsender's commands, definitions.
+var control = regexp.MustCompile(`(?is)^\s*(--[^\n]*\n)*\s*(begin|commit|rollback|set |reset |deallocate|create |alter |drop |do |lock |` +
+	`identify_system|start_replication|create_replication_slot|create schema|;|-- ping|$)`)
+
+// withUnsent leaves out what only has a meaning in its place, and adds the embedded statements that are missing.
+func withUnsent(t *testing.T, sent []pgtap.Statement) (all []pgtap.Statement) {
+	t.Helper()
+	known := map[string]bool{}
+	for _, s := range sent {
+		known[headline(s.SQL)] = true
+		if !control.MatchString(s.SQL) && strings.Count(strings.TrimRight(s.SQL, "; \n"), ";\n") == 0 {
+			all = append(all, s)
+		}
+	}
+	files := embedded(t)
+	unsent := 0
+	for name, sql := range files {
+		if known[headline(sql)] || control.MatchString(sql) {
+			continue
+		}
+		unsent++
+		t.Log("not sent by the program here, run with NULL: ", name)
+		all = append(all, pgtap.Statement{SQL: spelledOut(sql), Params: make([][]byte, parameters(sql))})
+	}
+	if sentFiles := len(files) - unsent; sentFiles < len(files)/2 {
+		t.Errorf("of %d embedded statements the program sent only %d: the test does not exercise it", len(files), sentFiles)
+	}
+	return all
+}
+
+// embedded returns the statements in the program's SQL files, by file.
+func embedded(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, pattern := range []string{"../../replication/*.sql", "../../outbox/sql/*.sql", "../../internal/postgres/*.sql"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: %v, %v", pattern, names, err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[filepath.Base(name)] = string(text)
+		}
+	}
+	return files
+}
+
+// headline is the first line: each file begins with a comment of its own.
+func headline(sql string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(sql), "\n")
+	return line
+}
+
+// spelledOut puts the reference schema's expressions into a statement with placeholders.
+func spelledOut(sql string) string {
+	if !strings.Contains(sql, "%[1]s") {
+		return sql
+	}
+	return fmt.Sprintf(sql, "ONLY public.attendees", "pg_catalog.format('%s', id)", "pg_catalog.format('%s', id)",
+		"status IS NOT NULL AND pg_catalog.format('%s', status) = ANY ($1::text[])")
+}
+
+var parameter = regexp.MustCompile(`\$(\d+)`)
+
+// parameters returns how many parameters a statement has.
+func parameters(sql string) (n int) {
+	if strings.Contains(sql, "%[4]s") {
+		n = 1
+	}
+	for _, found := range parameter.FindAllStringSubmatch(sql, -1) {
+		number, _ := strconv.Atoi(found[1])
+		n = max(n, number)
+	}
+	return n
+}
+
+func serverAddress(t *testing.T, db *pgtest.DB) string {
+	t.Helper()
+	u, err := url.Parse(db.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}

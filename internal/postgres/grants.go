@@ -1,0 +1,41 @@
+package postgres
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+//go:embed grants.sql
+var grantsSQL string
+
+// word is what may be the name of a relation or a function in a statement, or in what Postgres says of one.
+var word = regexp.MustCompile(`[a-z_][a-z0-9_]+`)
+
+// Grants returns the statements that give the role of conn what it lacks to run sql, which was refused with denied (SQLSTATE
+// 42501). It is for statements that read pg_catalog and our schema. A view of pg_catalog may call a function that the statement
+// does not name; Postgres names that in its message.
+func Grants(ctx context.Context, conn *pgx.Conn, sql string, denied error) string {
+	const unknown = "grant the role what the server's log says it lacks"
+	var refused *pgconn.PgError
+	if errors.As(denied, &refused) {
+		sql += " " + refused.Message
+	}
+	names := word.FindAllString(strings.ToLower(sql), -1)
+	slices.Sort(names)
+	rows, err := conn.Query(ctx, grantsSQL, slices.Compact(names), pgx.Identifier{conn.PgConn().ParameterStatus("session_authorization")}.Sanitize())
+	if err != nil {
+		return unknown
+	}
+	grants, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(grants) == 0 {
+		return unknown
+	}
+	return strings.Join(grants, "; ")
+}

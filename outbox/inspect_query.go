@@ -28,7 +28,7 @@ func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replicatio
 	if err != nil {
 		return nil, err
 	}
-	_, err = conn.PgConn().Prepare(ctx, statementName, q.sql, nil)
+	_, err = q.prepare(ctx, conn, statementName)
 	if postgres.Code(err) == "42501" {
 		return q.unreadable(ctx, conn)
 	}
@@ -89,7 +89,7 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn) (findings []faul
 	if _, err := tx.Exec(ctx, "SET LOCAL row_security = on"); err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
-	_, err = conn.PgConn().Prepare(ctx, "", q.sql, nil)
+	_, err = q.prepare(ctx, conn, "")
 	if postgres.Code(err) == "42501" {
 		_ = tx.Rollback(ctx)
 		return q.mentioned(ctx, conn)

@@ -87,10 +87,15 @@ func (s *Stats) count(ctx context.Context) error {
 	var pending float64
 	var settled, standing []byte
 	var oldest *float64
-	batch := &pgx.Batch{} // without a BEGIN one transaction
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	batch := &pgx.Batch{}
 	batch.Queue(statsSettingsSQL, strconv.FormatInt(statsTimeout.Milliseconds(), 10))
 	batch.Queue(statsSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&pending, &settled, &oldest, &standing) })
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+	if err := postgres.Transact(ctx, conn.Conn(), batch); err != nil {
 		return err
 	}
 	states := map[string]float64{string(StatePending): 0, string(StateDelivered): 0, string(StateDead): 0, string(StateSkipped): 0}

@@ -30,7 +30,18 @@ var (
 )
 
 // query is the payload query: the one place that knows the operator's schema.
-type query struct{ sql string }
+type query struct {
+	sql string
+	// path says under which search_path it is read and run.
+	path string
+}
+
+// The search_path of a payload query, set for the transaction under way. An operator's query has that of the role, the database or
+// the connection string, as in psql: DEFAULT is what the session began with. The embedded one is ours.
+const (
+	operatorsPath = "SET LOCAL search_path TO DEFAULT"
+	ourPath       = "SET LOCAL search_path TO " + postgres.OwnPath
+)
 
 // newQuery reads the payload query that the configuration names.
 func newQuery(c Config) (*query, error) {
@@ -40,17 +51,38 @@ func newQuery(c Config) (*query, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the payload query (SOURCE_QUERY_FILE): %w", err)
 		}
-		return &query{sql: string(text)}, nil
+		return &query{sql: string(text), path: operatorsPath}, nil
 	case c.Query != "":
-		return &query{sql: c.Query}, nil
+		return &query{sql: c.Query, path: operatorsPath}, nil
 	default:
-		return &query{sql: referenceQuery}, nil
+		return &query{sql: referenceQuery, path: ourPath}, nil
 	}
+}
+
+// prepare has Postgres parse the query under its own search_path, in the transaction under way or in one of its own. The session's
+// search_path is ours again afterwards.
+func (q *query) prepare(ctx context.Context, conn *pgx.Conn, name string) (*pgconn.StatementDescription, error) {
+	inside := conn.PgConn().TxStatus() != 'I'
+	enter, leave := q.path, ourPath
+	if !inside {
+		enter, leave = "BEGIN READ ONLY; "+q.path, "ROLLBACK"
+	}
+	if _, err := conn.PgConn().Exec(ctx, enter).ReadAll(); err != nil {
+		return nil, err
+	}
+	described, err := conn.PgConn().Prepare(ctx, name, q.sql, nil)
+	if err != nil && inside {
+		return nil, err // the caller rolls back
+	}
+	if _, failed := conn.PgConn().Exec(ctx, leave).ReadAll(); err == nil {
+		err = failed
+	}
+	return described, err
 }
 
 // describe prepares the query on conn and checks its parameter and columns, without running it.
 func (q *query) describe(ctx context.Context, conn *pgx.Conn) error {
-	described, err := conn.PgConn().Prepare(ctx, statementName, q.sql, nil)
+	described, err := q.prepare(ctx, conn, statementName)
 	if err != nil {
 		if postgres.Unreachable(err) || postgres.Code(err) == "" {
 			return fmt.Errorf("preparing the payload query: %w", err)
@@ -119,6 +151,7 @@ func invalid(format string, args ...any) *fault.Fault {
 func (q *query) run(ctx context.Context, conn *pgx.Conn, settings [][]byte, keys []string) (payloads []payload, err error) {
 	pipeline := conn.PgConn().StartPipeline(ctx)
 	pipeline.SendQueryParams(payloadSettingsSQL, settings, nil, nil, nil)
+	pipeline.SendQueryParams(q.path, nil, nil, nil, nil)
 	pipeline.SendQueryPrepared(statementName, [][]byte{arrayLiteral(keys)}, nil, nil)
 	pipeline.SendQueryParams("ROLLBACK", nil, nil, nil, nil)
 	err = pipeline.Sync()
@@ -131,7 +164,7 @@ func (q *query) run(ctx context.Context, conn *pgx.Conn, settings [][]byte, keys
 		if !isResult {
 			continue // the end of the trip
 		}
-		if answer == 1 {
+		if answer == 2 {
 			columns := newColumns(result.FieldDescriptions())
 			for result.NextRow() {
 				payloads = append(payloads, columns.payload(result.Values()))

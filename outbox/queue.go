@@ -79,7 +79,7 @@ func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T
 	return list, err
 }
 
-// transact runs the statements that fill queues in one transaction and one round trip. The commit waits for no synchronous standby:
+// transact runs the statements that fill queues in one transaction. The commit waits for no synchronous standby:
 // what a promotion takes back is a lease or an outcome, and the message is sent again with the same id.
 func transact(ctx context.Context, pool *pgxpool.Pool, fill func(*pgx.Batch)) error {
 	conn, err := pool.Acquire(ctx)
@@ -87,12 +87,12 @@ func transact(ctx context.Context, pool *pgxpool.Pool, fill func(*pgx.Batch)) er
 		return err
 	}
 	defer conn.Release()
-	batch := &pgx.Batch{} // without a BEGIN all are one transaction
+	batch := &pgx.Batch{}
 	if conn.Conn().PgConn().CustomData()[prepared] == nil {
 		batch.Queue(queueSettingsSQL, true)
 	}
 	fill(batch)
-	return conn.SendBatch(ctx, batch).Close()
+	return postgres.Transact(ctx, conn.Conn(), batch)
 }
 
 // prepared marks sessions that have the settings of the queue's transactions.

@@ -44,7 +44,7 @@ func (r *reader) connect(ctx context.Context) error {
 		return nil
 	}
 	r.close(ctx)
-	conn, err := postgres.Direct(ctx, r.url, r.name)
+	conn, err := postgres.DirectForQuery(ctx, r.url, r.name)
 	if err != nil {
 		return fmt.Errorf("connecting for the payload query: %w", err)
 	}

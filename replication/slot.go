@@ -134,10 +134,7 @@ func slotsExhausted() error {
 // that shows exactly what was committed before. The snapshot lives until the connection's next command. On Postgres 17
 // and later the slot can be one that standbys keep (failover).
 func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersion int) (pglogrepl.LSN, string, error) {
-	// The exported snapshot is a transaction of this session, and lives for as long as the baseline takes.
-	if _, err := conn.Exec(ctx, postgres.EndlessSQL).ReadAll(); err != nil {
-		return 0, "", fmt.Errorf("preparing to create replication slot %q: %w", c.Slot, err)
-	}
+	// The exported snapshot is a transaction of this session, and lives for as long as the baseline takes: no time-out ends it.
 	options := "EXPORT_SNAPSHOT"
 	if serverVersion >= 170000 && c.Failover {
 		options = "(SNAPSHOT 'export', FAILOVER)"

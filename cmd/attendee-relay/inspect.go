@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"attendee-relay/config"
 	"attendee-relay/internal/fault"
@@ -42,7 +43,7 @@ func inspect(ctx context.Context, cfg *config.Config, command string) (*inspecti
 
 // direct opens the connection of a command, which its name tells from those of a relay.
 func direct(ctx context.Context, cfg *config.Config, command string) (*pgx.Conn, error) {
-	return postgres.Direct(ctx, cfg.Database.ReplicationURL, "attendee-relay/"+cfg.Deployment+" "+command)
+	return postgres.DirectForQuery(ctx, cfg.Database.ReplicationURL, "attendee-relay/"+cfg.Deployment+" "+command)
 }
 
 func unreachable(variable string, err error) fault.Finding {
@@ -95,13 +96,12 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 func sameDatabase(ctx context.Context, cfg *config.Config, direct replication.Cluster) fault.Finding {
 	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" check", 1, true, nil)
 	if err != nil {
-		return unreachable("DATABASE_URL", errors.New("the connection string cannot be read"))
+		return unreachable("DATABASE_URL", err)
 	}
 	defer pool.Close()
 	ctx, cancel := context.WithTimeoutCause(ctx, postgres.ConnectTimeout, errors.New("the database did not answer in time"))
 	defer cancel()
-	var systemID, database string
-	err = pool.QueryRow(ctx, "SELECT system_identifier::text, pg_catalog.current_database()::text FROM pg_catalog.pg_control_system()").Scan(&systemID, &database)
+	systemID, database, err := identify(ctx, pool)
 	if err != nil {
 		return unreachable("DATABASE_URL", err)
 	}
@@ -111,4 +111,17 @@ func sameDatabase(ctx context.Context, cfg *config.Config, direct replication.Cl
 			database, systemID, direct.Database, direct.SystemID).WithFix("make both lead to the same database"))
 	}
 	return fault.Passed(fault.SameDatabase, "DATABASE_URL and DATABASE_REPLICATION_URL lead to the same database")
+}
+
+// identify asks which cluster and database a pool leads to.
+func identify(ctx context.Context, pool *pgxpool.Pool) (systemID, database string, err error) {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	defer conn.Release()
+	batch := &pgx.Batch{}
+	batch.Queue("SELECT system_identifier::text, pg_catalog.current_database()::text FROM pg_catalog.pg_control_system()").
+		QueryRow(func(row pgx.Row) error { return row.Scan(&systemID, &database) })
+	return systemID, database, postgres.Transact(ctx, conn.Conn(), batch)
 }

@@ -17,7 +17,7 @@ func TestALedgerRowThatIsThereAlreadyStopsNothing(t *testing.T) {
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	// The recorder's transaction passes the fence first.
-	rig.DB.Exec(t, `create function faster() returns trigger language plpgsql as $$ begin
+	rig.DB.Exec(t, `create function faster() returns trigger language plpgsql set search_path = public as $$ begin
 		insert into attendee_relay.ledger (identity) select id::text from people on conflict do nothing; return new; end $$`)
 	rig.DB.Exec(t, "create trigger faster before update on attendee_relay.checkpoint for each row execute function faster()")
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted'), (2, 'Accepted')")

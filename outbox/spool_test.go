@@ -169,7 +169,7 @@ func TestLargeTransactionsAreRecordedInBoundedSteps(t *testing.T) {
 			rig.DB.Exec(t, thousand)
 			rig.CaughtUp(t)
 			rig.DB.Exec(t, `create table changed (name text, rows int);
-				create function count_changed() returns trigger language plpgsql as $$
+				create function count_changed() returns trigger language plpgsql set search_path = public as $$
 				begin insert into changed select tg_table_name, count(*) from images as i where coalesce(to_jsonb(i)->>'evaluations', '0') = '0'; return null; end $$`)
 			for _, table := range []string{"acceptance", "spool", "ledger"} {
 				rig.DB.Exec(t, fmt.Sprintf(`create trigger updated after update on attendee_relay.%[1]s
@@ -204,7 +204,7 @@ func TestCrashesWhileALargeTransactionIsApplied(t *testing.T) {
 			// The session ends in every other transaction that begins a step or follows.
 			rig.DB.Exec(t, `create table steps (name text, cursor bigint);
 				create sequence transactions;
-				create function crash() returns trigger language plpgsql as $$
+				create function crash() returns trigger language plpgsql set search_path = public as $$
 				begin
 					if nextval('transactions') % 3 = 1 then perform pg_terminate_backend(pg_backend_pid()); end if;
 					insert into steps values (new.spool_step, new.spool_cursor);

@@ -84,7 +84,7 @@ func TestCheckNamesEverythingAtOnce(t *testing.T) {
 	db := pgtest.On(t, server)
 	db.Exec(t, `alter table form_values drop constraint form_values_attendee_id_fkey; alter table attendees drop constraint attendees_parent_id_fkey;
 		alter table attendees drop constraint attendees_pkey; drop table groups cascade`)
-	want := append([]string{"fail wal_level", "fail no_replica_identity"}, onlyWALKeep...)
+	want := append([]string{"fail wal_level", "fail no_replica_identity", "fail publication_unsafe"}, onlyWALKeep...)
 	if unmet, _ := checked(t, relaytest.Environ(db), statusFailed); !slices.Equal(unmet, append(want, "fail query_invalid")) {
 		t.Errorf("not ok: %q", unmet)
 	}

@@ -54,6 +54,7 @@ func startDatabase(t *testing.T, server *pgserver.Server, project *types.Project
 	t.Helper()
 	service := project.Services["db"]
 	role, password, name := *service.Environment["POSTGRES_USER"], *service.Environment["POSTGRES_PASSWORD"], *service.Environment["POSTGRES_DB"]
+	run(t, server.URL("postgres"), "alter role "+pgtest.Role+" rename to set_aside") // the scripts make it themselves
 	run(t, server.URL("postgres"), "create role "+role+" superuser login password '"+password+"'")
 	run(t, server.URL("postgres"), "create database "+name+" owner "+role)
 	database, err := url.Parse(server.URL(name))

@@ -97,12 +97,13 @@ func TestComposeInitScriptsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Roles belong to the whole server, which other tests use, so nothing is committed.
-	tx, err := pgtest.New(t).OwnerPool(t).Begin(t.Context())
+	tx, err := pgtest.New(t, pgtest.Unprepared()).OwnerPool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback(t.Context()) }()
 	for _, script := range []string{
+		"ALTER ROLE " + pgtest.Role + " RENAME TO set_aside",
 		project.Configs["relay_access"].Content,
 		`SELECT set_config(split_part(setting, '=', 1), substr(setting, strpos(setting, '=') + 1), true)
 		   FROM pg_db_role_setting s, unnest(s.setconfig) setting

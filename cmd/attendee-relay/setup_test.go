@@ -162,7 +162,7 @@ func TestTeardownLeavesOthersAlone(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db := pgtest.New(t)
+			db := pgtest.New(t, pgtest.Unprepared())
 			environ, made := relaytest.Environ(db), db
 			switch {
 			case strings.Contains(name, "another database"):
@@ -189,7 +189,7 @@ func TestTeardownLeavesOthersAlone(t *testing.T) {
 // The SQL for an administrator is enough as it is printed, may be run again, and needs no connection.
 func TestSetupSQL(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
+	db := pgtest.New(t, pgtest.Unprepared())
 	role := "Relay " + db.Name()
 	environ := append(relaytest.Environ(db), "DATABASE_URL="+db.As(t, role, "x"), "REPLICATION_SETUP=manual")
 	away := invoke(t, []string{"DATABASE_URL=postgres://relay:hidden@127.0.0.1:1/x"}, "setup", "--sql")

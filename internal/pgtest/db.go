@@ -31,6 +31,9 @@ type options struct{ template string }
 // Empty asks for a database without the reference schema.
 func Empty() Option { return func(o *options) { o.template = emptyTemplate } }
 
+// Unprepared asks for a database in which nothing has been made or granted for the relay yet.
+func Unprepared() Option { return func(o *options) { o.template = unpreparedTemplate } }
+
 // CopyOf asks for a copy of another test's database on the same server, as it is now; nobody may be connected to that one.
 func CopyOf(other *DB) Option {
 	return func(o *options) {

@@ -30,6 +30,6 @@ func Standby(t testing.TB, primary *pgserver.Server, o pgserver.StandbyOptions) 
 func (db *DB) By(t testing.TB, address string) *DB {
 	t.Helper()
 	other := &DB{name: db.name, server: db.server, address: address}
-	other.own = other.Pool(t, alive)
+	other.own = other.OwnerPool(t, alive)
 	return other
 }

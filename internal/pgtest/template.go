@@ -11,14 +11,15 @@ import (
 
 // The databases that fresh ones are copied from, which is faster than running the schema each time.
 const (
-	template      = "reference"
-	emptyTemplate = "nothing"
+	template           = "reference"
+	unpreparedTemplate = "unprepared"
+	emptyTemplate      = "nothing"
 )
 
 // Role is the relay's role, as the README has it made: it may log in and stream, and owns its own schema only.
 const (
 	Role         = "attendee_relay"
-	rolePassword = "relay"
+	rolePassword = "of-the-tests-alone"
 )
 
 var (
@@ -33,13 +34,15 @@ var (
 func makeTemplates(ctx context.Context, s *pgserver.Server) error {
 	steps := []struct{ database, sql string }{
 		{"postgres", roleSQL},
-		{"postgres", "create database " + template + " template template0"},
-		{"postgres", "create database " + emptyTemplate + " template template0"},
-		{template, demo.Schema},
+		{"postgres", "create database " + unpreparedTemplate + " template template0"},
+		{unpreparedTemplate, demo.Schema},
+		{unpreparedTemplate, "analyze"},
+		{"postgres", "create database " + template + " template " + unpreparedTemplate},
 		{template, grantsSQL},
 		{template, Publication("attendee_relay", "public.attendees")},
-		{emptyTemplate, grantsSQL},
 		{template, "analyze"},
+		{"postgres", "create database " + emptyTemplate + " template template0"},
+		{emptyTemplate, grantsSQL},
 		{emptyTemplate, "analyze"},
 	}
 	for _, step := range steps {

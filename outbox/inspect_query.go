@@ -117,7 +117,10 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn) (findings []faul
 	if err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
-	if len(grants) > 0 || len(hidden) == 0 {
+	if len(grants) == 0 && len(hidden) == 0 {
+		return []fault.Finding{fault.Failed(invalid("the role may read all that it names, and it needs more: it must only read"))}, nil
+	}
+	if len(grants) > 0 {
 		findings = append(findings, unreadable(grants))
 	}
 	if len(hidden) > 0 {

@@ -52,7 +52,7 @@ func TestTheBooksAreDurableAfterAMigration(t *testing.T) {
 	rig.DB.Exec(t, "alter database "+rig.DB.Name()+" set synchronous_commit = off")
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	rig.DB.Exec(t, `create table commits (how text);
+	rig.DB.Exec(t, `create table commits (how text); grant insert on commits to attendee_relay;
 		create function attendee_relay.noted() returns trigger language plpgsql as $$ begin insert into public.commits values (current_setting('synchronous_commit')); return null; end $$;
 		create trigger noted after insert on attendee_relay.ledger for each row execute function attendee_relay.noted()`)
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")

@@ -168,7 +168,7 @@ func TestLargeTransactionsAreRecordedInBoundedSteps(t *testing.T) {
 			rig.CaughtUp(t)
 			rig.DB.Exec(t, thousand)
 			rig.CaughtUp(t)
-			rig.DB.Exec(t, `create table changed (name text, rows int);
+			rig.DB.Exec(t, `create table changed (name text, rows int); grant insert on changed to attendee_relay;
 				create function count_changed() returns trigger language plpgsql set search_path = public as $$
 				begin insert into changed select tg_table_name, count(*) from images as i where coalesce(to_jsonb(i)->>'evaluations', '0') = '0'; return null; end $$`)
 			for _, table := range []string{"acceptance", "spool", "ledger"} {
@@ -203,7 +203,7 @@ func TestCrashesWhileALargeTransactionIsApplied(t *testing.T) {
 			rig.CaughtUp(t)
 			// The session ends in every other transaction that begins a step or follows.
 			rig.DB.Exec(t, `create table steps (name text, cursor bigint);
-				create sequence transactions;
+				create sequence transactions; grant usage on sequence transactions to attendee_relay; grant insert on steps to attendee_relay;
 				create function crash() returns trigger language plpgsql set search_path = public as $$
 				begin
 					if nextval('transactions') % 3 = 1 then perform pg_terminate_backend(pg_backend_pid()); end if;

@@ -72,7 +72,7 @@ func TestCaptureRestsBesideABusyApplication(t *testing.T) {
 func TestABusyApplicationIsSeen(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	db.Exec(t, "create schema attendee_relay; create table attendee_relay.own (id int); create table theirs (id int)")
+	db.Exec(t, "create table attendee_relay.own (id int); create table theirs (id int)")
 	commits := []replication.Commit{{Changes: make([]replication.Change, manyChanges), Time: time.Now()}}
 	reader := &reader{url: secret.New(db.URL()), name: "attendee-relay/test reader"}
 	defer reader.close(context.WithoutCancel(t.Context()))

@@ -124,10 +124,11 @@ func (r *Rig) Start(t testing.TB) {
 	})
 }
 
-// Publish makes the publication as the owner of the table, where the table is there and the publication is not.
+// Publish makes the publication as the owner of the table, where the table can be published and the publication is not there.
 func (r *Rig) Publish(t testing.TB) {
 	t.Helper()
-	const ready = `select to_regclass($1) is not null and not exists (select from pg_publication where pubname = $2)`
+	const ready = `select exists (select from pg_class where oid = to_regclass($1) and relkind in ('r', 'p') and relpersistence = 'p')
+		and not exists (select from pg_publication where pubname = $2)`
 	schema, table, _ := strings.Cut(r.Source.Table, ".")
 	name := pgx.Identifier{schema, table}.Sanitize()
 	if pgtest.Value[bool](t, r.DB, ready, name, r.Source.Publication) {

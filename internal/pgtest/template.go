@@ -66,7 +66,8 @@ func (db *DB) OwnTables(t testing.TB) {
 	db.Exec(t, `do $$
 		declare owned regclass;
 		begin
-			for owned in select oid from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') loop
+			for owned in select oid from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+				and relowner <> 'attendee_relay'::regrole loop
 				execute format('alter table %s owner to attendee_relay', owned);
 			end loop;
 			drop publication if exists attendee_relay;

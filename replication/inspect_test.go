@@ -143,6 +143,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 		"max_slot_wal_keep_size": "1GB"})
 	db := pgtest.On(t, server, pgtest.Empty())
 	db.Exec(t, table)
+	i := inspector(t, db) // before a commit waits for a standby
 	cases := []struct{ name, prepare, want, undo string }{
 		{"WAL kept without limit", "alter system set max_slot_wal_keep_size = -1; select pg_reload_conf()", "warn wal_keep_unlimited", ""},
 		{"a synchronous standby that is not there", "alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()", "warn synchronous_standby", ""},
@@ -159,7 +160,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			} else {
 				paste(t, db, server, c.prepare)
 			}
-			mended(t, inspector(t, db), db, server, c.want)
+			mended(t, i, db, server, c.want)
 			paste(t, db, server, c.undo)
 		})
 	}
@@ -167,7 +168,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 		db.Exec(t, `create role "blind" login replication password 'x'; grant select (id, status) on people to "blind"; grant create on database `+db.Name()+` to "blind";
 			alter table people owner to "blind"`)
 		paste(t, db, server, "alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()")
-		i := inspector(t, db)
+		i := i
 		i.URL = secret.New(db.As(t, "blind", "x"))
 		for _, want := range []string{"GRANT pg_read_all_stats TO", "ALTER SYSTEM SET synchronous_standby_names"} {
 			found := inspect(t, i)
@@ -192,7 +193,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close(context.Background()) }()
-		mended(t, inspector(t, db), db, server, "fail senders_exhausted")
+		mended(t, i, db, server, "fail senders_exhausted")
 	})
 }
 

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"strings"
 
 	"attendee-relay/delivery/weburl"
 )
@@ -15,7 +16,9 @@ var (
 	errURLHost     = &Refusal{reason: "the URL has no valid host"}
 	errURLPort     = &Refusal{reason: "the URL has no valid port"}
 	errURLUserinfo = &Refusal{reason: "the URL holds a user name or password"}
-	errURLLength   = &Refusal{reason: "the URL is too long"}
+	// errURLNotPublic is for an operator's own URL, which is no secret to him.
+	errURLNotPublic = &Refusal{reason: "its address is not public and not in DELIVERY_ALLOW_NETWORKS, or it is in DELIVERY_DENY_NETWORKS"}
+	errURLLength    = &Refusal{reason: "the URL is too long"}
 )
 
 // target reads a message's URL and refuses what must not be dialled. Where its name leads is not looked at here: that
@@ -41,11 +44,19 @@ func target(raw string, allowHTTP bool) (weburl.URL, error) {
 }
 
 // CheckURL reports why no message could ever be sent to a URL: its form, or an address in it that the guard refuses. A
-// name that leads to such an address is found out only when it is dialled.
+// name that leads to such an address is found out only when it is dialled, but for localhost, which always does.
 func (c Config) CheckURL(raw string) error {
 	u, err := target(raw, c.AllowHTTP)
 	if err != nil {
 		return err
 	}
-	return newGuard(c.AllowNetworks, c.DenyNetworks).literal(u.Host)
+	guard := newGuard(c.AllowNetworks, c.DenyNetworks)
+	closed := guard.literal(u.Host) != nil
+	if name := strings.TrimSuffix(u.Host, "."); name == "localhost" || strings.HasSuffix(name, ".localhost") { // RFC 6761
+		closed = guard.literal("127.0.0.1") != nil && guard.literal("::1") != nil
+	}
+	if closed {
+		return errURLNotPublic
+	}
+	return nil
 }

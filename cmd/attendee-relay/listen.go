@@ -41,7 +41,13 @@ func newListenCommand(p *program) *cobra.Command {
 		Long: `Receive webhooks, verify their signatures and print them, to try a relay out.
 
 The secrets are those of --secret, else of DELIVERY_SIGNING_SECRETS. A webhook that none of them signed is printed all the
-same, and answered with 401 as a receiver should. Without any secret nothing is verified and everything is taken.`,
+same, and answered with 401 as a receiver should. Without any secret nothing is verified and everything is taken.
+
+It speaks plain http, on an address that is not public. A relay sends to it only with both of these settings:
+
+  DELIVERY_ALLOW_HTTP=true DELIVERY_ALLOW_NETWORKS=127.0.0.0/8 attendee-relay run
+
+With another --addr, allow the network of that address.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.listen(cmd.Context(), o) },
 	}

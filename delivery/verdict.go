@@ -98,6 +98,8 @@ var verdicts = []struct {
 	{"tls", "the server offers no TLS 1.2 or newer", retried, oldTLS},
 	{"tls", "the server knows no such host name", retried, alerted("unrecognized name")},
 	{"tls", "the server asks for a client certificate, and the relay has none", retried, alerted("certificate required", "bad certificate")},
+	{"tls", "the server refused the handshake: it shares no cipher with the relay, or asks for a client certificate", retried,
+		alerted("handshake failure")},
 	{"tls", "the server refused the handshake", retried, alerted()},
 	{"tls", "the connection was closed during the handshake", retried, closedAt(stepTLS)},
 	{"tls", "the handshake failed", retried, failedAt(stepTLS)},

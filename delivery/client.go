@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"time"
 
-	"attendee-relay/delivery/weburl"
+	"attendee-relay/internal/weburl"
 )
 
 const (

@@ -3,7 +3,7 @@ package delivery
 import (
 	"strings"
 
-	"attendee-relay/delivery/weburl"
+	"attendee-relay/internal/weburl"
 )
 
 // maxLocation is how much of a Location is shown.
@@ -36,10 +36,8 @@ func withoutSecrets(location string) string {
 	switch {
 	case err == nil && scheme != "":
 		return "//" + u.Authority() + u.Path
-	case err == nil && u.TLS:
-		return "https://" + u.Authority() + u.Path
 	case err == nil:
-		return "http://" + u.Authority() + u.Path
+		return u.Public()
 	case scheme != "":
 		return ""
 	}

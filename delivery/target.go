@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strings"
 
-	"attendee-relay/delivery/weburl"
+	"attendee-relay/internal/weburl"
 )
 
 // maxURL is the longest URL that is sent to; receivers and proxies refuse longer ones anyway.

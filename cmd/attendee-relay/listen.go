@@ -69,6 +69,11 @@ func (p *program) listen(ctx context.Context, o listenOptions) error {
 	if err != nil {
 		return err
 	}
+	log, err := newLogger("warn", "console", p.stderr)
+	if err != nil {
+		return err
+	}
+	defer captureLibraries(log)()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.addr)
 	if err != nil {
 		return fmt.Errorf("listening for webhooks: %w", err)

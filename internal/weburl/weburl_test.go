@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"attendee-relay/delivery/weburl"
+	"attendee-relay/internal/weburl"
 )
 
 func TestParseReadsAsABrowser(t *testing.T) {

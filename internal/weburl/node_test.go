@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"attendee-relay/delivery/weburl"
+	"attendee-relay/internal/weburl"
 )
 
 // pieces are what random URLs are made of; where the standard is at its oddest, there are more of them.

@@ -58,6 +58,15 @@ func (u URL) Address() string {
 	return net.JoinHostPort(strings.Trim(u.Host, "[]"), port)
 }
 
+// Public is what may be shown of the URL: no credentials, no query.
+func (u URL) Public() string {
+	scheme := "http://"
+	if u.TLS {
+		scheme = "https://"
+	}
+	return scheme + u.Authority() + u.Path
+}
+
 // Target is the request target: the path and, where there is one, the query.
 func (u URL) Target() string {
 	if !u.HasQuery {

@@ -80,6 +80,8 @@ func unreachable(e ending) bool {
 	return numbered(e, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL)
 }
 
+func noSuchFamily(e ending) bool { return numbered(e, syscall.EAFNOSUPPORT) }
+
 func numbered(e ending, numbers ...syscall.Errno) bool {
 	number, ok := errors.AsType[syscall.Errno](e.err)
 	return ok && slices.Contains(numbers, number)

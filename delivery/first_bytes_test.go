@@ -132,10 +132,12 @@ func TestARedirectSaysWhereItLed(t *testing.T) {
 		"app://user:hunter2@new.example/a":     "; it led to app:",
 		"//user:hunter2@[/a":                   "",
 		"https://Łódź.example/a b":             "; it led to https://xn--d-uga0v4h.example/a%20b",
-		"/\x1b[31m\u202ered":                   "; it led to /[31mred",
+		"/\x1b[31m\u202ered\r\n":               "; it led to /%1B%5B31m%E2%80%AEred",
+		"żółw:a":                               "; it led to %C5%BC%C3%B3%C5%82w:a",
+		"https://user:hunter2@h.example:x/a":   "; it led to https:",
 		"/users/@me":                           "; it led to /users/@me",
 		"/" + strings.Repeat("x", 1000):        "; it led to /" + strings.Repeat("x", maxLocation-1) + "...",
-		"/" + strings.Repeat("€", maxLocation): "; it led to /" + strings.Repeat("€", (maxLocation-1)/3) + "...",
+		"/" + strings.Repeat("€", maxLocation): "; it led to /" + strings.Repeat("%E2%82%AC", maxLocation)[:maxLocation-1] + "...",
 	} {
 		if got := leadsTo(location); got != want {
 			t.Errorf("%q: %q, want %q", location, got, want)

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"regexp"
 	"strings"
 
 	"attendee-relay/internal/weburl"
@@ -9,41 +10,55 @@ import (
 // maxLocation is how much of a Location is shown.
 const maxLocation = 200
 
+// schemes are what a URL may begin with (RFC 3986, section 3.1).
+var schemes = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
+
 // leadsTo says where a redirect led, as a part of a sentence; nothing where it does not say so.
 func leadsTo(location string) string {
-	place := printable([]byte(withoutSecrets(location)))
+	place := withoutSecrets(weburl.Trim(location))
 	if place == "" {
 		return ""
 	}
 	if len(place) > maxLocation {
-		place = strings.ToValidUTF8(place[:maxLocation], "") + "..."
+		place = place[:maxLocation] + "..."
 	}
 	return "; it led to " + place
 }
 
-// withoutSecrets leaves out of a Location what may hold a secret: query, fragment, user name and password. Of what is no
-// path and no URL of HTTP only the scheme is left.
+// withoutSecrets leaves out of a Location what may hold a secret: query, fragment, user name and password. Of a URL that
+// is not HTTP's only the scheme is left. What it returns is ASCII without control characters.
 func withoutSecrets(location string) string {
-	location = weburl.Trim(location)
 	if end := strings.IndexAny(location, "?#"); end >= 0 {
 		location = location[:end]
 	}
-	scheme := ""
-	if strings.HasPrefix(strings.ReplaceAll(location, `\`, "/"), "//") { // the scheme of the URL that answered
-		scheme = "https:"
-	}
-	u, err := weburl.Parse(scheme + location)
-	switch {
-	case err == nil && scheme != "":
-		return "//" + u.Authority() + u.Path
-	case err == nil:
-		return u.Public()
-	case scheme != "":
+	if location == "" {
 		return ""
 	}
-	before, _, found := strings.Cut(location, ":")
-	if found && !strings.Contains(before, "/") {
-		return before + ":"
+	if u, err := weburl.Parse(location); err == nil {
+		return u.Public()
 	}
-	return location
+	if scheme := schemes.FindString(location); scheme != "" {
+		return scheme
+	}
+	// It is relative to the URL that answered, which is not repeated here.
+	rooted := strings.TrimLeft(location, `/\`)
+	switch len(location) - len(rooted) {
+	case 0:
+		return strings.TrimPrefix(relative(rooted), "/")
+	case 1:
+		return relative(rooted)
+	}
+	if u, err := weburl.Parse("https://" + rooted); err == nil {
+		return strings.TrimPrefix(u.Public(), "https:")
+	}
+	return ""
+}
+
+// relative returns a path as it is sent; no host stands before it.
+func relative(path string) string {
+	u, err := weburl.Parse("https://host.invalid/" + path)
+	if err != nil {
+		return ""
+	}
+	return u.Path
 }

@@ -70,8 +70,10 @@ var verdicts = []struct {
 	// A refusal is a sentence already; it comes from the message, the URL, or the socket.
 	{reasonRefused, "", unsent, refusedFor(errSecret, errErased)},
 	{reasonRefused, "", retried, refused},
-	// In the same words as a refused address: see errNotPublic.
+	// In the same words as a refused address: see errNotPublic. Where the machine has no IPv6, an address of it comes to no
+	// socket that the guard could look at.
 	{reasonRefused, "", retried, dns(isNotFound)},
+	{reasonRefused, "", retried, noSuchFamily},
 	{reasonInterrupted, "the relay was stopped before an answer came", undone, interrupted},
 
 	{"dns", "the look-up took too long", retried, dns(isTimeout)},

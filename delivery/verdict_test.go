@@ -114,6 +114,7 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 		{call(syscall.EHOSTUNREACH), stepConnect, "connect: the host cannot be reached"},
 		{call(syscall.ENETUNREACH), stepConnect, "connect: the host cannot be reached"},
 		{call(syscall.ETIMEDOUT), stepConnect, "timeout: no connection in time"},
+		{dial(os.NewSyscallError("socket", syscall.EAFNOSUPPORT)), stepConnect, errNotPublic.Error()},
 		{call(syscall.EMFILE), stepConnect, "connect: the connection could not be made"},
 		{io.ErrUnexpectedEOF, stepAnswer, "reset: the connection was closed before an answer came"},
 		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, stepAnswer, "reset: the connection was closed before an answer came"},

@@ -73,7 +73,8 @@ func (p *program) listen(ctx context.Context, o listenOptions) error {
 	if err != nil {
 		return err
 	}
-	defer captureLibraries(log)()
+	restore := captureLibraries(log)
+	defer restore()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.addr)
 	if err != nil {
 		return fmt.Errorf("listening for webhooks: %w", err)

@@ -50,6 +50,14 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
+// dots returns a dot segment without its escapes, and anything else that is no dot segment.
+func dots(segment string) string {
+	if segment == "" || len(segment) > len("%2e%2e") || segment[0] != '.' && segment[0] != '%' {
+		return ""
+	}
+	return strings.ReplaceAll(strings.ToLower(segment), "%2e", ".")
+}
+
 // path encodes a path and resolves its dot segments, written as escapes too. A backslash is a slash.
 func path(text string) string {
 	text = strings.TrimPrefix(strings.ReplaceAll(text, `\`, "/"), "/")
@@ -57,7 +65,7 @@ func path(text string) string {
 	kept := make([]string, 0, len(segments))
 	for i, segment := range segments {
 		last := i == len(segments)-1
-		switch strings.ReplaceAll(strings.ToLower(segment), "%2e", ".") {
+		switch dots(segment) {
 		case "..":
 			kept = kept[:max(0, len(kept)-1)]
 			if last {

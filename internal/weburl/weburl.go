@@ -80,7 +80,10 @@ var inside = strings.NewReplacer("\t", "", "\n", "", "\r", "")
 
 // Parse reads a URL. A fragment is dropped.
 func Parse(text string) (URL, error) {
-	text = inside.Replace(strings.ToValidUTF8(Trim(text), "\uFFFD"))
+	text = strings.ToValidUTF8(Trim(text), "\uFFFD")
+	if strings.ContainsAny(text, "\t\n\r") {
+		text = inside.Replace(text)
+	}
 	if text == "" {
 		return URL{}, ErrEmpty
 	}

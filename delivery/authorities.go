@@ -14,8 +14,8 @@ import (
 // maxAuthorities bounds the file of certificate authorities; the bundle of all public ones is a quarter of a megabyte.
 const maxAuthorities = 4 << 20
 
-// authorities returns the certificate authorities that servers are verified by: the system's and those of a PEM file; no
-// path: nil, which means the system's. Its errors begin with DELIVERY_CA_FILE and leave the path out.
+// authorities returns the certificate authorities that servers are verified by: the system's and those of a PEM file;
+// without a path it returns nil, which means the system's. Errors begin with DELIVERY_CA_FILE and leave the path out.
 func authorities(path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil //nolint:nilnil // what tls.Config means by the system's own

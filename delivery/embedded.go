@@ -17,10 +17,12 @@ var (
 
 // translatorBytes are the bytes of an IPv6 address that carry the IPv4 address, for each length that RFC 6052, section
 // 2.2, gives a translator's prefix: 32, 40, 48, 56, 64 and 96 bits. Byte 8 is never one of them.
-var translatorBytes = [][4]int{{4, 5, 6, 7}, {5, 6, 7, 9}, {6, 7, 9, 10}, {7, 9, 10, 11}, {9, 10, 11, 12}, {12, 13, 14, 15}}
+var translatorBytes = [][4]int{
+	{4, 5, 6, 7}, {5, 6, 7, 9}, {6, 7, 9, 10}, {7, 9, 10, 11}, {9, 10, 11, 12}, {12, 13, 14, 15},
+}
 
-// embedded returns the IPv4 addresses that a packet to an address may end at. An IPv4-mapped address is none of this: it
-// is the IPv4 address itself, to the kernel too.
+// embedded returns the IPv4 addresses at which a packet to an address may end. An IPv4-mapped address has none: it is
+// the IPv4 address itself, to the kernel too.
 func embedded(address netip.Addr) []netip.Addr {
 	if !address.Is6() || address.Is4In6() {
 		return nil
@@ -47,9 +49,9 @@ func embedded(address netip.Addr) []netip.Addr {
 	return inner
 }
 
-// behindTranslator returns what an address carries by every length that the translator's prefix may have, for an address
-// does not tell its own, and its sender can fill in all positions. A position that gives an address of 0.0.0.0/8 says
-// nothing, because no host has one, unless all do. The prefix of a local-use translator has 48 bits at least.
+// behindTranslator returns what an address carries for every length that the translator's prefix may have: the address
+// does not tell the length, and whoever chose it can fill in all positions. A position that holds an address of
+// 0.0.0.0/8 is ignored, because no host has one, unless all positions do. A local-use prefix has at least 48 bits.
 func behindTranslator(b [16]byte, local bool) []netip.Addr {
 	positions := translatorBytes
 	if local {

@@ -68,10 +68,11 @@ func is[E error](e ending) bool {
 	return ok
 }
 
-// spoke knows bytes that came instead of an answer. They decide before the way in which the exchange then ended, which is
-// a matter of who lost patience first.
+// spoke knows bytes that came instead of an answer. They count before the way in which the exchange ended, which only
+// depends on who lost patience first.
 func spoke(e ending) bool {
-	return e.err != nil && e.at == stepAnswer && len(e.first) > 0 && !bytes.HasPrefix(e.first, httpVersion[:min(len(httpVersion), len(e.first))])
+	begun := httpVersion[:min(len(httpVersion), len(e.first))]
+	return e.err != nil && e.at == stepAnswer && len(e.first) > 0 && !bytes.HasPrefix(e.first, begun)
 }
 
 func refusedConnection(e ending) bool { return numbered(e, syscall.ECONNREFUSED) }

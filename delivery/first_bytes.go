@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// maxFirstBytes is how much of an answer is remembered in case that it turns out to be no HTTP.
+// maxFirstBytes is how much of an answer is remembered in case it turns out not to be HTTP.
 const maxFirstBytes = 512
 
-// firstBytes is a connection that remembers the first bytes of the current answer. An HTTP client reports of an answer
-// that it cannot parse little more than that; what came tells an SMTP server from a proxy's error page. It knows nothing
-// of HTTP, and serves any client that reads from a net.Conn.
+// firstBytes is a connection that remembers the first bytes of the current answer. An HTTP client says little about an
+// answer that it cannot parse; its first bytes tell a mail server from a proxy. firstBytes knows nothing of HTTP, and
+// works for any client that reads from a net.Conn.
 type firstBytes struct {
 	net.Conn
 	mu   sync.Mutex // the client may read in another goroutine

@@ -88,8 +88,8 @@ func contains(networks []netip.Prefix, address netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(address) })
 }
 
-// unmapped turns ranges of IPv4-mapped addresses into the IPv4 ranges that they carry. It is for denied networks only: to
-// allow an address that is embedded in another, the inner one must be allowed by its own name.
+// unmapped turns ranges of IPv4-mapped addresses into the IPv4 ranges that they carry. It is for denied networks only:
+// to allow an address that is embedded in another, the inner one must be allowed by its own name.
 func unmapped(networks []netip.Prefix) []netip.Prefix {
 	plain := slices.Clone(networks)
 	for i, network := range plain {

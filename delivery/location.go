@@ -13,7 +13,7 @@ const maxLocation = 200
 // schemes are what a URL may begin with (RFC 3986, section 3.1).
 var schemes = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
 
-// leadsTo says where a redirect led, as a part of a sentence; nothing where it does not say so.
+// leadsTo says where a redirect led, as the end of a sentence; empty without a Location.
 func leadsTo(location string) string {
 	place := withoutSecrets(weburl.Trim(location))
 	if place == "" {
@@ -25,8 +25,8 @@ func leadsTo(location string) string {
 	return "; it led to " + place
 }
 
-// withoutSecrets leaves out of a Location what may hold a secret: query, fragment, user name and password. Of a URL that
-// is not HTTP's only the scheme is left. What it returns is ASCII without control characters.
+// withoutSecrets drops from a Location what may hold a secret: query, fragment, user name and password. Only the scheme
+// is left of a URL that is neither http nor https. The result is ASCII without control characters.
 func withoutSecrets(location string) string {
 	if end := strings.IndexAny(location, "?#"); end >= 0 {
 		location = location[:end]

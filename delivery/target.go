@@ -16,9 +16,10 @@ var (
 	errURLHost     = &Refusal{reason: "the URL has no valid host"}
 	errURLPort     = &Refusal{reason: "the URL has no valid port"}
 	errURLUserinfo = &Refusal{reason: "the URL holds a user name or password"}
-	// errURLNotPublic is for an operator's own URL, which is no secret to him.
-	errURLNotPublic = &Refusal{reason: "its address is not public and not in DELIVERY_ALLOW_NETWORKS, or it is in DELIVERY_DENY_NETWORKS"}
-	errURLLength    = &Refusal{reason: "the URL is too long"}
+	errURLLength   = &Refusal{reason: "the URL is too long"}
+	// errURLNotPublic is for the operator's own URL: unlike errNotPublic it may say what is wrong.
+	errURLNotPublic = &Refusal{reason: "its address is not public and not in DELIVERY_ALLOW_NETWORKS, " +
+		"or it is in DELIVERY_DENY_NETWORKS"}
 )
 
 // target reads a message's URL and refuses what must not be dialled. Where its name leads is not looked at here: that

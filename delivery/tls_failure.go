@@ -24,15 +24,15 @@ func selfSigned(e ending) bool {
 	return unknownAuthority(e) && len(chain) == 1 && bytes.Equal(chain[0].RawIssuer, chain[0].RawSubject)
 }
 
-// incomplete knows a server that sent its own certificate and nothing that issued it. Whether that is an intermediate
-// certificate, as it is with every public authority, or an authority that is not trusted, the certificate does not tell.
+// incomplete knows a server that sent its own certificate and not the one that issued it. The certificate does not tell
+// whether its issuer is an intermediate, as with every public authority, or an authority that is not trusted.
 func incomplete(e ending) bool {
 	chain := sent(e)
 	return unknownAuthority(e) && len(chain) == 1 && !selfSigned(e)
 }
 
-// sent returns the certificates of a refused chain that hang together: the server's own, the one that issued it, and so
-// on. A server may send others, in any order.
+// sent returns the linked part of a refused chain: the server's own certificate, the one that issued it, and so on. A
+// server may send others, in any order.
 func sent(e ending) []*x509.Certificate {
 	failed, ok := errors.AsType[*tls.CertificateVerificationError](e.err)
 	if !ok || len(failed.UnverifiedCertificates) == 0 {

@@ -31,8 +31,8 @@ const (
 	undone fate = "undone"
 )
 
-// ending is how an exchange ended: with a status, or with an error after it had come to a step. first is what came back
-// of an answer without a status.
+// ending is how an exchange ended: with a status, or with an error after it had come to a step. first holds the first
+// bytes that came back without a status.
 type ending struct {
 	status int
 	err    error
@@ -51,7 +51,8 @@ var verdicts = []struct {
 }{
 	{reasonDelivered, "", delivered, statusIn(200, 299)},
 	{reasonRedirect, "redirects are not followed", retried, statusIn(300, 399)},
-	{"unauthorized", "the receiver may have refused the signature (compare the secrets), or asks for credentials", retried, statusIn(401, 401)},
+	{"unauthorized", "the receiver may have refused the signature (compare the secrets), or asks for credentials", retried,
+		statusIn(401, 401)},
 	{"forbidden", "the receiver refuses the request, perhaps because of its signature", retried, statusIn(403, 403)},
 	{"not_found", "nothing is at the URL", retried, statusIn(404, 404)},
 	{"method", "the URL takes no POST", retried, statusIn(405, 405)},
@@ -70,8 +71,8 @@ var verdicts = []struct {
 	// A refusal is a sentence already; it comes from the message, the URL, or the socket.
 	{reasonRefused, "", unsent, refusedFor(errSecret, errErased)},
 	{reasonRefused, "", retried, refused},
-	// In the same words as a refused address: see errNotPublic. Where the machine has no IPv6, an address of it comes to no
-	// socket that the guard could look at.
+	// In the same words as a refused address: see errNotPublic. On a machine without IPv6 there is no socket for an IPv6
+	// address that the guard could look at.
 	{reasonRefused, "", retried, dns(isNotFound)},
 	{reasonRefused, "", retried, noSuchFamily},
 	{reasonInterrupted, "the relay was stopped before an answer came", undone, interrupted},
@@ -88,9 +89,12 @@ var verdicts = []struct {
 	{"tls", "the certificate is for another host name", retried, wrongHost},
 	{"tls", "the relay knows no certificate authorities: install the system's or set DELIVERY_CA_FILE", retried, noRoots},
 	{"tls", "the certificate is self-signed; DELIVERY_CA_FILE can make the relay trust it", retried, selfSigned},
-	{"tls", "the server does not send its intermediate certificate, or its authority is unknown (DELIVERY_CA_FILE)", retried, incomplete},
-	{"tls", "the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is missing", retried,
-		unknownAuthority},
+	{"tls",
+		"the server does not send its intermediate certificate, or its authority is unknown (DELIVERY_CA_FILE)",
+		retried, incomplete},
+	{"tls",
+		"the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is missing",
+		retried, unknownAuthority},
 	{"tls", "the certificate is not valid yet", retried, notYetValid},
 	{"tls", "a certificate that the server's own depends on has expired", retried, expiredAuthority},
 	{"tls", "the certificate has expired", retried, expired},
@@ -99,9 +103,10 @@ var verdicts = []struct {
 	{"tls", "the server does not speak TLS", retried, notTLS},
 	{"tls", "the server offers no TLS 1.2 or newer", retried, oldTLS},
 	{"tls", "the server knows no such host name", retried, alerted("unrecognized name")},
-	{"tls", "the server asks for a client certificate, and the relay has none", retried, alerted("certificate required", "bad certificate")},
-	{"tls", "the server refused the handshake: it shares no cipher with the relay, or asks for a client certificate", retried,
-		alerted("handshake failure")},
+	{"tls", "the server asks for a client certificate, and the relay has none", retried,
+		alerted("certificate required", "bad certificate")},
+	{"tls", "the server refused the handshake: it shares no cipher with the relay, or asks for a client certificate",
+		retried, alerted("handshake failure")},
 	{"tls", "the server refused the handshake", retried, alerted()},
 	{"tls", "the connection was closed during the handshake", retried, closedAt(stepTLS)},
 	{"tls", "the handshake failed", retried, failedAt(stepTLS)},

@@ -5,12 +5,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"attendee-relay/config"
 )
@@ -69,12 +71,6 @@ func (p *program) listen(ctx context.Context, o listenOptions) error {
 	if err != nil {
 		return err
 	}
-	log, err := newLogger("warn", "console", p.stderr)
-	if err != nil {
-		return err
-	}
-	restore := captureLibraries(log)
-	defer restore()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.addr)
 	if err != nil {
 		return fmt.Errorf("listening for webhooks: %w", err)
@@ -84,7 +80,11 @@ func (p *program) listen(ctx context.Context, o listenOptions) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	webhooks := &webhookPrinter{out: p.stdout, secrets: secrets, status: o.status, most: o.most, json: o.json, end: end}
-	return serve(ctx, listener, webhooks)
+	complaints, err := newLogger("warn", "console", p.stderr)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, listener, webhooks, complaints)
 }
 
 // check reports what is wrong with the flags' values.
@@ -122,13 +122,14 @@ func (p *program) listenSecrets(o listenOptions) ([]string, error) {
 
 // serve runs an HTTP server until ctx is done and lets answers under way end. It returns why it ended, if that was neither
 // an interruption nor enough.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, complaints *zap.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(libraryLog{complaints}, "", 0),
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()

@@ -11,8 +11,8 @@ import (
 )
 
 // names is the standard's "domain to ASCII" without beStrict: UTS #46, non-transitional.
-var names = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false),
-	idna.CheckJoiners(true), idna.BidiRule(), idna.VerifyDNSLength(false))
+var names = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false),
+	idna.CheckHyphens(false), idna.CheckJoiners(true), idna.BidiRule(), idna.VerifyDNSLength(false))
 
 // forbidden are the standard's forbidden domain code points but for the control characters.
 const forbidden = " #/:<>?@[\\]^|%\x7f"
@@ -26,7 +26,8 @@ func host(text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if name == "" || strings.ContainsAny(name, forbidden) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
+	control := func(r rune) bool { return r < ' ' }
+	if name == "" || strings.ContainsAny(name, forbidden) || strings.ContainsFunc(name, control) {
 		return "", ErrHost
 	}
 	if endsInNumber(name) {
@@ -38,7 +39,7 @@ func host(text string) (string, error) {
 // domain decodes escapes and returns the name in ASCII and lower case.
 func domain(text string) (string, error) {
 	if strings.Contains(text, "%") {
-		decoded, err := url.PathUnescape(encode(text, text)) // a per cent sign that begins no escape stands for itself
+		decoded, err := url.PathUnescape(encode(text, text)) // a percent sign that begins no escape stands for itself
 		if err != nil {
 			return "", ErrHost
 		}
@@ -99,7 +100,8 @@ func ipv4(name string) (string, error) {
 		}
 		address = address*free + value
 	}
-	return netip.AddrFrom4([4]byte{byte(address >> 24), byte(address >> 16), byte(address >> 8), byte(address)}).String(), nil
+	b := [4]byte{byte(address >> 24), byte(address >> 16), byte(address >> 8), byte(address)}
+	return netip.AddrFrom4(b).String(), nil
 }
 
 // number reads a decimal, octal (0) or hexadecimal (0x) number; one too large for an address stays too large.

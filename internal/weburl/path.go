@@ -11,7 +11,7 @@ const (
 
 const upperHex = "0123456789ABCDEF"
 
-// encode percent-encodes what is not allowed. An escape that is there already stays; a per cent sign that begins none is
+// encode percent-encodes what is not allowed. An escape that is there already stays; a percent sign that begins none is
 // encoded.
 func encode(text, allowed string) string {
 	clean := 0

@@ -9,11 +9,12 @@ import (
 const brailleBlank = '\u2800'
 
 // Trim drops what cannot be seen from the ends of a text that was typed or pasted: white space, control and format
-// characters, a byte order mark among them. A variation selector at the end stays, because it belongs to the character
-// before it.
+// characters, the byte order mark among them. A variation selector at the end stays: it belongs to what is before it.
 func Trim(text string) string {
 	text = strings.TrimRightFunc(text, invisible)
-	return strings.TrimLeftFunc(text, func(r rune) bool { return invisible(r) || unicode.Is(unicode.Variation_Selector, r) })
+	return strings.TrimLeftFunc(text, func(r rune) bool {
+		return invisible(r) || unicode.Is(unicode.Variation_Selector, r)
+	})
 }
 
 func invisible(r rune) bool {

@@ -75,6 +75,31 @@ func TestLoadValues(t *testing.T) {
 	}
 }
 
+// Default URLs that messages can be sent to, by the settings beside them.
+func TestLoadAcceptsDefaultURLs(t *testing.T) {
+	t.Parallel()
+	for url, settings := range map[string][]string{
+		"https://x.example":                                nil,
+		"https://x.example:8443/hook?a=b#top":              nil,
+		"https://x.example/100%?event=Go Conf&miasto=Łódź": nil,
+		"https://bücher.example/{}":                        nil,
+		"\ufeffhttps://x.example/":                         nil,
+		"http://x.example/":                                {"DELIVERY_ALLOW_HTTP=true"},
+		"https://10.1.2.3/":                                {"DELIVERY_ALLOW_NETWORKS=10.0.0.0/8"},
+		"http://localhost:9000/":                           {"DELIVERY_ALLOW_HTTP=true", "DELIVERY_ALLOW_NETWORKS=127.0.0.0/8"},
+		"https://localhost/":                               {"DELIVERY_ALLOW_NETWORKS=::1/128"},
+		"https://[64:ff9b::a01:203]/":                      {"DELIVERY_ALLOW_NETWORKS=10.0.0.0/8,64:ff9b::/96"},
+	} {
+		environ := append([]string{"DATABASE_URL=" + conninfo, "DELIVERY_DEFAULT_URL=" + url}, settings...)
+		if _, err := config.Load(environ); err != nil {
+			t.Errorf("%s with %q: %v", url, settings, err)
+		}
+	}
+}
+
+// refusedURL begins what is said of a default URL that no message could be sent to.
+const refusedURL = "DELIVERY_DEFAULT_URL: every message to it would be refused: "
+
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -120,9 +145,28 @@ func TestLoadRefuses(t *testing.T) {
 		"no patience":                  {"OUTBOX_PATIENCE=0s", "OUTBOX_PATIENCE: it must be more than 0s"},
 		"rows gone before bodies":      {"OUTBOX_RETENTION=24h", "OUTBOX_RETENTION: it must be more than 0s and not less"},
 		"bodies never kept":            {"OUTBOX_PAYLOAD_RETENTION=-1h", "OUTBOX_PAYLOAD_RETENTION: it must be more than 0s"},
-		"a URL without scheme":         {"DELIVERY_DEFAULT_URL=example.com/hook", "DELIVERY_DEFAULT_URL: it must be an https://"},
-		"a URL with a bad escape":      {"DELIVERY_DEFAULT_URL=https://x/hunter2%zz", "DELIVERY_DEFAULT_URL: it must be an https://"},
-		"a plain http URL":             {"DELIVERY_DEFAULT_URL=http://x.example/hook", "DELIVERY_DEFAULT_URL: it begins with http"},
+		"a URL without scheme":         {"DELIVERY_DEFAULT_URL=example.com/hunter2", refusedURL + "the URL must begin with https://"},
+		"a URL of another scheme":      {"DELIVERY_DEFAULT_URL=ftp://x.example/hunter2", refusedURL + "the URL must begin with https://"},
+		"a plain http URL":             {"DELIVERY_DEFAULT_URL=http://x.example/hunter2", refusedURL + "the URL begins with http://, which only DELIVERY_ALLOW_HTTP"},
+		"a URL without host":           {"DELIVERY_DEFAULT_URL=https://?hunter2", refusedURL + "the URL has no valid host"},
+		"a URL with a bad host":        {"DELIVERY_DEFAULT_URL=https://hunter2 example/", refusedURL + "the URL has no valid host"},
+		"a URL with a bad port":        {"DELIVERY_DEFAULT_URL=https://x.example:99999/hunter2", refusedURL + "the URL has no valid port"},
+		"a URL with port 0":            {"DELIVERY_DEFAULT_URL=https://x.example:0/hunter2", refusedURL + "the URL has no valid port"},
+		"a URL with a user":            {"DELIVERY_DEFAULT_URL=https://hunter2@x.example/", refusedURL + "the URL holds a user name"},
+		"a URL with a password":        {"DELIVERY_DEFAULT_URL=https://user:hunter2@x.example/", refusedURL + "the URL holds a user name"},
+		"a URL too long":               {"DELIVERY_DEFAULT_URL=https://x.example/" + strings.Repeat("x", 4096), refusedURL + "the URL is too long"},
+		"a private address":            {"DELIVERY_DEFAULT_URL=https://10.1.2.3/hunter2", refusedURL + "its address is not public and not in DELIVERY_ALLOW_NETWORKS"},
+		"a private address as number":  {"DELIVERY_DEFAULT_URL=https://0x7f.1/hunter2", refusedURL + "its address is not public"},
+		"a private address, embedded":  {"DELIVERY_DEFAULT_URL=https://[64:ff9b::7f00:1]/hunter2", refusedURL + "its address is not public"},
+		"this machine by name":         {"DELIVERY_DEFAULT_URL=https://LocalHost.:8443/hunter2", refusedURL + "its address is not public"},
+		"a range with host bits":       {"DELIVERY_DENY_NETWORKS=10.1.2.3/8", "DELIVERY_DENY_NETWORKS: 10.1.2.3/8 is not the start"},
+		"a denied network that is one": {"DELIVERY_DENY_NETWORKS=10.0.0.1", "DELIVERY_DENY_NETWORKS: element 1 of the list is not a network"},
+		"authorities that are missing": {"DELIVERY_CA_FILE=/nowhere/hunter2", "DELIVERY_CA_FILE names a file that cannot be used: no such file"},
+		"authorities in a directory":   {"DELIVERY_CA_FILE=/", "DELIVERY_CA_FILE names a file that cannot be used: is a directory"},
+		"an empty file of authorities": {"DELIVERY_CA_FILE=/dev/null", "DELIVERY_CA_FILE names a file that cannot be used: it is empty"},
+		"endless authorities":          {"DELIVERY_CA_FILE=/dev/zero", "DELIVERY_CA_FILE names a file that cannot be used: it is larger"},
+		"a file without authorities":   {"DELIVERY_CA_FILE=config_test.go", "DELIVERY_CA_FILE names a file that cannot be used: there is no certificate"},
+		"the file form of its file":    {"DELIVERY_CA_FILE_FILE=/dev/null", "DELIVERY_CA_FILE_FILE: there is no such variable; the nearest name is DELIVERY_CA_FILE"},
 		"an address without port":      {"ADMIN_ADDR=127.0.0.1", "ADMIN_ADDR: it must be host:port"},
 		"a port out of range":          {"ADMIN_ADDR=:70000", "ADMIN_ADDR: it must be host:port"},
 		"no shutdown":                  {"SHUTDOWN_TIMEOUT=0s", "SHUTDOWN_TIMEOUT: it must be more than 0s"},

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -47,9 +46,10 @@ func (c *Config) Validate() (faults []error) {
 	if c.ShutdownTimeout <= 0 || c.ShutdownTimeout > maxShutdown {
 		faults = append(faults, fmt.Errorf("SHUTDOWN_TIMEOUT: it must be more than 0s and at most 1h"))
 	}
-	if target, err := url.Parse(c.Outbox.DefaultURL); err == nil && target.Scheme == "http" && !c.Delivery.AllowHTTP {
-		faults = append(faults, fmt.Errorf("DELIVERY_DEFAULT_URL: it begins with http, so every message to it would be "+
-			"refused; make it https, or set DELIVERY_ALLOW_HTTP to true"))
+	if c.Outbox.DefaultURL != "" {
+		if err := c.Delivery.CheckURL(c.Outbox.DefaultURL); err != nil {
+			faults = append(faults, fmt.Errorf("DELIVERY_DEFAULT_URL: every message to it would be %w", err))
+		}
 	}
 	return faults
 }

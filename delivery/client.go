@@ -1,10 +1,11 @@
 package delivery
 
 import (
-	"crypto/tls"
-	"net"
 	"net/http"
+	"net/url"
 	"time"
+
+	"attendee-relay/internal/weburl"
 )
 
 const (
@@ -24,13 +25,12 @@ const (
 
 // newTransport returns the relay's side of HTTP. The Transport is used directly, without an http.Client: following
 // redirects, keeping cookies and printing URLs in errors are the Client's doing.
-func newTransport(cfg Config, dialer *net.Dialer) *http.Transport {
+func newTransport(cfg Config, connector *connector) *http.Transport {
 	return &http.Transport{
 		// A proxy would connect in our stead, around the guard.
 		Proxy:                  nil,
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    cfg.Timeout,
+		DialContext:            connector.dial,
+		DialTLSContext:         connector.dialTLS,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxHeader,
 		// Many endpoints may share a host (form services, automation tools): it may keep as many as there are in all.
@@ -47,8 +47,16 @@ func newTransport(cfg Config, dialer *net.Dialer) *http.Transport {
 	}
 }
 
-// newDialer returns a dialer that asks the guard about every socket before it connects. A dial goes on without the
-// request that asked for it, for the next one to use: it needs its own bound.
-func newDialer(cfg Config) *net.Dialer {
-	return &net.Dialer{Timeout: cfg.Timeout, Control: newGuard(cfg.AllowNetworks).control}
+// netURL turns a URL into net/http's, which sends Path and RawQuery exactly as they stand here.
+func netURL(u weburl.URL) (*url.URL, error) {
+	decoded, err := url.PathUnescape(u.Path)
+	if err != nil {
+		return nil, errURLHost // not reached: every escape in the path is valid
+	}
+	scheme := "http"
+	if u.TLS {
+		scheme = "https"
+	}
+	return &url.URL{Scheme: scheme, Host: u.Authority(), Path: decoded, RawPath: u.Path, RawQuery: u.RawQuery,
+		ForceQuery: u.HasQuery}, nil
 }

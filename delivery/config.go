@@ -25,9 +25,12 @@ type Config struct {
 	BreakerProbe    time.Duration `env:"DELIVERY_BREAKER_PROBE, default=30s"`
 	// SigningSecrets sign the messages whose row has no secret of its own; several: rotation.
 	SigningSecrets []secret.String `env:"DELIVERY_SIGNING_SECRETS"`
-	// AllowHTTP permits plain http; AllowNetworks permits addresses that are not public.
+	// AllowHTTP permits plain http; AllowNetworks permits addresses that are not public, DenyNetworks refuses any.
 	AllowHTTP     bool           `env:"DELIVERY_ALLOW_HTTP, default=false"`
 	AllowNetworks []netip.Prefix `env:"DELIVERY_ALLOW_NETWORKS"`
+	DenyNetworks  []netip.Prefix `env:"DELIVERY_DENY_NETWORKS"`
+	// CAFile names a PEM file of certificate authorities that are trusted beside the system's.
+	CAFile string `env:"DELIVERY_CA_FILE"`
 }
 
 // Lease returns how long a claimed message belongs to its claimer: a request that starts late in it still ends, and is

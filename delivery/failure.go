@@ -1,9 +1,8 @@
 package delivery
 
 import (
+	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +13,9 @@ import (
 
 // The conditions of the verdicts. They look at what an error is; where net/http gives it only a text, Go 1.26's is known, and one
 // unknown is still a failure, under another word.
+
+// httpVersion is what every answer of HTTP/1 begins with.
+var httpVersion = []byte("HTTP/")
 
 func anything(ending) bool { return true }
 
@@ -66,20 +68,11 @@ func is[E error](e ending) bool {
 	return ok
 }
 
-func wrongHost(e ending) bool        { return is[x509.HostnameError](e) }
-func unknownAuthority(e ending) bool { return is[x509.UnknownAuthorityError](e) }
-func notValid(e ending) bool         { return is[*tls.CertificateVerificationError](e) }
-func notTLS(e ending) bool           { return is[tls.RecordHeaderError](e) }
-
-func expired(e ending) bool {
-	invalid, ok := errors.AsType[x509.CertificateInvalidError](e.err)
-	return ok && invalid.Reason == x509.Expired
-}
-
-// alerted knows an alert that the server sent; crypto/tls gives it no type of its own.
-func alerted(e ending) bool {
-	op, ok := errors.AsType[*net.OpError](e.err)
-	return ok && op.Op == "remote error"
+// spoke knows bytes that came instead of an answer. They count before the way in which the exchange ended, which only
+// depends on who lost patience first.
+func spoke(e ending) bool {
+	begun := httpVersion[:min(len(httpVersion), len(e.first))]
+	return e.err != nil && e.at == stepAnswer && len(e.first) > 0 && !bytes.HasPrefix(e.first, begun)
 }
 
 func refusedConnection(e ending) bool { return numbered(e, syscall.ECONNREFUSED) }
@@ -87,6 +80,8 @@ func refusedConnection(e ending) bool { return numbered(e, syscall.ECONNREFUSED)
 func unreachable(e ending) bool {
 	return numbered(e, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL)
 }
+
+func noSuchFamily(e ending) bool { return numbered(e, syscall.EAFNOSUPPORT) }
 
 func numbered(e ending, numbers ...syscall.Errno) bool {
 	number, ok := errors.AsType[syscall.Errno](e.err)

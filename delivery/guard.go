@@ -2,6 +2,8 @@ package delivery
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"syscall"
 
 	"code.dny.dev/ssrf"
@@ -13,28 +15,27 @@ type Refusal struct{ reason string }
 // Error implements error.
 func (r *Refusal) Error() string { return "refused: " + r.reason }
 
-// errNotPublic is one text for every address, so that a message's history does not become a map of the private network.
-var errNotPublic = &Refusal{reason: "address is not public"}
+// errNotPublic is one text for every address, and for a name that does not exist, so that a message's history does not
+// become a map of the private network.
+var errNotPublic = &Refusal{reason: "no such host, or its address is not public and not in DELIVERY_ALLOW_NETWORKS, " +
+	"or it is in DELIVERY_DENY_NETWORKS"}
 
-var (
-	// azureWire answers only inside Azure, with the machine's credentials, and is public space to every registry.
-	azureWire = netip.MustParsePrefix("168.63.129.16/32")
-	// nat64 addresses carry an IPv4 address in their last four bytes (RFC 6052).
-	nat64 = netip.MustParsePrefix("64:ff9b::/96")
-)
+// azureWire answers only inside Azure, with the machine's credentials, and is public space to every registry.
+var azureWire = netip.MustParsePrefix("168.63.129.16/32")
 
-// guard decides which addresses may be connected to: public unicast ones and the allowed networks.
+// guard decides which addresses may be connected to: public unicast ones and the allowed networks, but for the denied
+// ones. An address that is embedded in another counts as both.
 type guard struct {
-	allowed []netip.Prefix
-	public  *ssrf.Guardian
+	allowed, denied []netip.Prefix
+	public          *ssrf.Guardian
 }
 
-func newGuard(allowed []netip.Prefix) *guard {
-	g := &guard{public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(azureWire))}
-	for _, network := range allowed {
-		g.allowed = append(g.allowed, unmapped(network))
+func newGuard(allowed, denied []netip.Prefix) *guard {
+	return &guard{
+		allowed: allowed,
+		denied:  unmapped(denied),
+		public:  ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(azureWire)),
 	}
-	return g
 }
 
 // control is the dialer's hook. It sees the address of the socket that is about to connect, after DNS and for each
@@ -50,41 +51,51 @@ func (g *guard) control(network, address string, _ syscall.RawConn) error {
 	return g.check(target.Addr())
 }
 
-func (g *guard) check(address netip.Addr) error {
-	// The kernel sends a mapped address to the IPv4 one it carries, and an allowed range is meant for every interface.
-	plain := address.Unmap().WithZone("")
-	if g.allows(plain) {
-		// An allowed translator is no permission for what lies behind it.
-		if nat64.Contains(plain) {
-			return g.check(carried(plain))
-		}
+// literal checks a host that is an address; a name can be checked on the socket only. It is for what never comes to a
+// socket of ours: configuration, and a proxy.
+func (g *guard) literal(host string) error {
+	address, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	if err != nil {
 		return nil
 	}
-	if g.public.SafeAddr(address.Unmap()) != nil {
+	return g.check(address)
+}
+
+func (g *guard) check(address netip.Addr) error {
+	// The kernel sends a mapped address to the IPv4 one that it carries; a range that denies either denies both.
+	plain := address.Unmap()
+	if !g.permits(plain) || contains(g.denied, address) {
 		return errNotPublic
+	}
+	for _, inner := range embedded(plain.WithZone("")) {
+		if !g.permits(inner) {
+			return errNotPublic
+		}
 	}
 	return nil
 }
 
-func (g *guard) allows(address netip.Addr) bool {
-	for _, network := range g.allowed {
-		if network.Contains(address) {
-			return true
+// permits judges an address as it stands.
+func (g *guard) permits(address netip.Addr) bool {
+	everywhere := address.WithZone("") // a range is meant for every interface
+	if contains(g.denied, everywhere) {
+		return false
+	}
+	return contains(g.allowed, everywhere) || g.public.SafeAddr(address) == nil
+}
+
+func contains(networks []netip.Prefix, address netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(address) })
+}
+
+// unmapped turns ranges of IPv4-mapped addresses into the IPv4 ranges that they carry. It is for denied networks only:
+// to allow an address that is embedded in another, the inner one must be allowed by its own name.
+func unmapped(networks []netip.Prefix) []netip.Prefix {
+	plain := slices.Clone(networks)
+	for i, network := range plain {
+		if network.Addr().Is4In6() && network.Bits() >= 96 {
+			plain[i] = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
 		}
 	}
-	return false
-}
-
-// carried returns the IPv4 address inside a NAT64 one.
-func carried(address netip.Addr) netip.Addr {
-	bytes := address.As16()
-	return netip.AddrFrom4([4]byte(bytes[12:]))
-}
-
-// unmapped turns a range of IPv4-mapped addresses into the IPv4 range it means.
-func unmapped(network netip.Prefix) netip.Prefix {
-	if !network.Addr().Is4In6() || network.Bits() < 96 {
-		return network
-	}
-	return netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-96)
+	return plain
 }

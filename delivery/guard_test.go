@@ -36,7 +36,7 @@ var public = []string{
 
 func TestOnlyPublicUnicastAddressesPass(t *testing.T) {
 	t.Parallel()
-	g := newGuard(nil)
+	g := newGuard(nil, nil)
 	for _, address := range notPublic {
 		if err := g.control("tcp6", netip.AddrPortFrom(netip.MustParseAddr(address), 443).String(), nil); !errors.Is(err, errNotPublic) {
 			t.Errorf("%s: %v", address, err)
@@ -62,22 +62,26 @@ func TestOnlyPublicUnicastAddressesPass(t *testing.T) {
 func TestAllowedNetworksOpenJustThemselves(t *testing.T) {
 	t.Parallel()
 	for network, want := range map[string]string{
-		"127.0.0.0/8":          "127.0.0.1 127.1.2.3 ::ffff:127.0.0.1 ::ffff:7f00:1",
-		"10.0.0.1/32":          "10.0.0.1 ::ffff:10.0.0.1",
-		"::ffff:10.0.0.0/104":  "10.0.0.1 10.255.255.255 ::ffff:10.0.0.1",
-		"168.63.129.16/32":     "168.63.129.16 ::ffff:168.63.129.16",
-		"::1/128":              "::1",
-		"fe80::/10":            "fe80::1 fe80::1%lo fe80::1%25",
-		"2606:4700::1/128":     "2606:4700::1%lo",
-		"64:ff9b::/96":         "64:ff9b::8.8.8.8", // and nothing private behind the translator
-		"64:ff9b:1::/48":       "64:ff9b:1::1 64:ff9b:1::7f00:1",
+		"127.0.0.0/8":         "127.0.0.1 127.1.2.3 ::ffff:127.0.0.1 ::ffff:7f00:1",
+		"10.0.0.1/32":         "10.0.0.1 ::ffff:10.0.0.1",
+		"::ffff:10.0.0.0/104": "",
+		"168.63.129.16/32":    "168.63.129.16 ::ffff:168.63.129.16",
+		"::1/128":             "::1",
+		"fe80::/10":           "fe80::1 fe80::1%lo fe80::1%25",
+		"2606:4700::1/128":    "2606:4700::1%lo",
+		"64:ff9b::/96":        "64:ff9b::8.8.8.8", // and nothing private behind the translator
+		"64:ff9b:1::/48":      "",
+		"64:ff9b::/32":        "64:ff9b::8.8.8.8",
+		"::/0": ":: ::1 64:ff9b::8.8.8.8 100::1 100:0:0:1::1 2001:2::1 2001:10::1 2001:20::1 2001:db8::1 2620:4f:8000::1 3fff::1 4000::1 5f00::1 " +
+			"fc00::1 fd00::1 fd00:ec2::254 fd20:ce::254 fe80::1 fe80::1%lo fe80::1%25 fec0::1 ff02::1 ff0e::1 2606:4700::1%lo",
 		"fd00:ec2::254/128":    "fd00:ec2::254",
-		"2002::/16":            "2002:7f00:1:: 2002:a9fe:a9fe::1",
+		"2002::/16":            "",
+		"2001::/32":            "",
 		"203.0.113.0/24":       "203.0.113.1",
 		"2606:4700:4700::/48":  "",
-		"::ffff:127.0.0.1/128": "127.0.0.1 ::ffff:127.0.0.1 ::ffff:7f00:1",
+		"::ffff:127.0.0.1/128": "",
 	} {
-		g := newGuard([]netip.Prefix{netip.MustParsePrefix(network)})
+		g := newGuard([]netip.Prefix{netip.MustParsePrefix(network)}, nil)
 		var opened []string
 		for _, address := range notPublic {
 			if g.check(netip.MustParseAddr(address)) == nil {
@@ -101,13 +105,11 @@ func TestNoSpellingReachesAListener(t *testing.T) {
 	t.Parallel()
 	port, connections := silentListeners(t)
 	s := newTestSender(t, func(c *Config) { c.AllowNetworks, c.Timeout = nil, 2*time.Second })
-	dialer := newDialer(testConfig(func(c *Config) { c.AllowNetworks, c.Timeout = nil, 2*time.Second }))
-	dialer.Resolver = fakeResolver(func(int64) netip.Addr { return netip.MustParseAddr("127.0.0.1") })
-	s.transport.DialContext = dialer.DialContext
+	s.connector.dialer.Resolver = fakeResolver(func(int64) netip.Addr { return netip.MustParseAddr("127.0.0.1") })
 
 	hosts := []string{
 		"127.0.0.1", "127.1", "127.0.1", "0", "0.0.0.0", "2130706433", "017700000001", "0x7f000001", "0x7f.1", "0x7f.0x0.0x0.0x1",
-		"0177.0.0.1", "0177.1", "127.0.0.01", "00000127.0.0.1", "127.000.000.001", "127.0.0.1.", "0x7F.0.1", "4294967295.example",
+		"0177.0.0.1", "0177.1", "127.0.0.01", "127.000.000.001", "00000177.0.0.1", "127.0.0.1.", "0x7F.0.1", "4294967295.example",
 		"localhost", "LOCALHOST", "localhost.", "localtest.me", "127.0.0.1.nip.io", "metadata.google.internal",
 		"１２７.０.０.１", "①②⑦.⓪.⓪.①", "127。0。0。1", "bücher.example", "xn--bcher-kva.example", "%31%32%37.0.0.1",
 		"[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::0001]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:7f00:0001]",
@@ -123,7 +125,7 @@ func TestNoSpellingReachesAListener(t *testing.T) {
 			// Go's own resolver takes a number in an odd base for no name at all; an IPv6 address fails before the guard
 			// where the machine has no IPv6.
 			switch why := x.Attempt.Error; {
-			case why == errNotPublic.Error(), why == "dns: no such host", why == errURLForm.Error():
+			case why == errNotPublic.Error(), why == errURLHost.Error():
 			case strings.HasPrefix(host, "["):
 			default:
 				t.Errorf("%s://%s: %q", scheme, host, why)
@@ -140,36 +142,37 @@ func TestURLsAreRefusedBeforeDialling(t *testing.T) {
 	port, connections := silentListeners(t)
 	at := "127.0.0.1:" + port
 	for url, want := range map[string]*Refusal{
-		"":                                   errURLScheme,
-		"   ":                                errURLScheme,
-		"/hook":                              errURLScheme,
-		at + "/hook":                         errURLForm,
-		"//" + at + "/hook":                  errURLScheme,
-		"http://" + at + "/hook":             errURLScheme,
-		"HTTP://" + at + "/hook":             errURLScheme,
-		"ftp://" + at + "/hook":              errURLScheme,
-		"file:///etc/passwd":                 errURLScheme,
-		"gopher://" + at + "/_x":             errURLScheme,
-		"unix:///var/run/docker.sock":        errURLScheme,
-		"javascript:alert(1)":                errURLScheme,
-		"https:":                             errURLHost,
-		"https:///hook":                      errURLHost,
-		"https:" + at + "/hook":              errURLHost,
-		"https://:443/hook":                  errURLHost,
-		"https://user@" + at:                 errURLUserinfo,
-		"https://user:hunter2@" + at:         errURLUserinfo,
-		"https://@" + at:                     errURLUserinfo,
-		"https://example.org:443@" + at:      errURLUserinfo,
-		"https://example.org\\@" + at:        errURLForm,
-		"https://" + at + "\\@example.org":   errURLForm,
-		"https://[::1":                       errURLForm,
-		"https://example.org:port":           errURLForm,
-		"https://exa mple.org":               errURLForm,
-		"https://example.org/\x00":           errURLForm,
-		"https://example.org/\r\nHost: evil": errURLForm,
+		"":                                 errURLScheme,
+		"\ufeff":                           errURLScheme,
+		"   ":                              errURLScheme,
+		"/hook":                            errURLScheme,
+		at + "/hook":                       errURLScheme,
+		"//" + at + "/hook":                errURLScheme,
+		"http://" + at + "/hook":           errURLPlain,
+		"\ufeffHTTP://" + at + "/hook":     errURLPlain,
+		"ftp://" + at + "/hook":            errURLScheme,
+		"file:///etc/passwd":               errURLScheme,
+		"gopher://" + at + "/_x":           errURLScheme,
+		"unix:///var/run/docker.sock":      errURLScheme,
+		"javascript:alert(1)":              errURLScheme,
+		"https:":                           errURLHost,
+		"https://?hook":                    errURLHost,
+		"https:" + at + "/hook":            errNotPublic,
+		"https:///" + at + "/hook":         errNotPublic,
+		"https://:443/hook":                errURLHost,
+		"https://user@" + at:               errURLUserinfo,
+		"https://user:hunter2@" + at:       errURLUserinfo,
+		"https://:hunter2@" + at:           errURLUserinfo,
+		"https://example.org:443@" + at:    errURLUserinfo,
+		"https://" + at + "\\@example.org": errNotPublic,
+		"https://[::1":                     errURLHost,
+		"https://example.org:port":         errURLPort,
+		"https://example.org:0":            errURLPort,
+		"https://exa mple.org":             errURLHost,
+		"https://exam\x00ple.org/":         errURLHost,
 		"https://" + at + "/" + strings.Repeat("x", maxURL): errURLLength,
 	} {
-		s := newTestSender(t, func(c *Config) { c.AllowHTTP = false })
+		s := newTestSender(t, func(c *Config) { c.AllowHTTP, c.AllowNetworks = false, nil })
 		x := s.Send(t.Context(), newMessage(url))
 		if x.Reason != reasonRefused || x.Attempt.Error != want.Error() {
 			t.Errorf("%.60q: %q, want %q", url, x.Attempt.Error, want)
@@ -183,8 +186,9 @@ func TestURLsAreRefusedBeforeDialling(t *testing.T) {
 func TestAnAnswerThatChangesBetweenLookUpAndDialIsRefused(t *testing.T) {
 	t.Parallel()
 	port, connections := silentListeners(t)
-	cfg := testConfig(func(c *Config) { c.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} })
-	dialer := newDialer(cfg)
+	allow := func(c *Config) { c.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} }
+	s := newTestSender(t, allow)
+	dialer := s.connector.dialer
 	// The first answer would pass a check made before dialling; the one that the dial gets leads home.
 	dialer.Resolver = fakeResolver(func(query int64) netip.Addr {
 		if query == 1 {
@@ -195,8 +199,6 @@ func TestAnAnswerThatChangesBetweenLookUpAndDialIsRefused(t *testing.T) {
 	if addresses, err := dialer.Resolver.LookupNetIP(t.Context(), "ip4", "rebind.example"); err != nil || addresses[0] != netip.MustParseAddr("198.51.100.7") {
 		t.Fatalf("the first look-up: %v, %v", addresses, err)
 	}
-	s := newTestSender(t)
-	s.transport.DialContext = dialer.DialContext
 	if x := s.Send(t.Context(), newMessage("http://rebind.example:"+port)); x.Attempt.Error != errNotPublic.Error() {
 		t.Errorf("%+v", x)
 	}

@@ -63,3 +63,10 @@ func receive[T any](t testing.TB, signal <-chan T, what string) T {
 
 // quiet is for servers that would print what a test does to them.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+
+// answering is the progress of an exchange whose request was sent.
+func answering() *progress {
+	p := &progress{}
+	p.reached.Store(int32(stepAnswer))
+	return p
+}

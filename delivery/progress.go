@@ -18,7 +18,10 @@ const (
 )
 
 // progress follows one exchange. The transport dials in a goroutine of its own that may outlive the exchange.
-type progress struct{ reached atomic.Int32 }
+type progress struct {
+	reached atomic.Int32
+	conn    atomic.Pointer[firstBytes]
+}
 
 func (p *progress) step() step { return step(p.reached.Load()) }
 
@@ -34,6 +37,25 @@ func (p *progress) trace(ctx context.Context) context.Context {
 				p.advance(stepTLS, stepAnswer)
 			}
 		},
-		GotConn: func(httptrace.GotConnInfo) { p.reached.Store(int32(stepAnswer)) },
+		GotConn: p.gotConn,
 	})
+}
+
+// gotConn begins the answer on a connection that had one before. On a new one the server may have spoken already.
+func (p *progress) gotConn(info httptrace.GotConnInfo) {
+	if conn, ok := info.Conn.(*firstBytes); ok {
+		if info.Reused {
+			conn.forget()
+		}
+		p.conn.Store(conn)
+	}
+	p.reached.Store(int32(stepAnswer))
+}
+
+// first returns the first bytes that came back, where the connection remembers them.
+func (p *progress) first() []byte {
+	if conn := p.conn.Load(); conn != nil {
+		return conn.first()
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -32,7 +33,9 @@ type Exchange struct {
 
 // Sender makes one HTTP exchange for one message. It is safe for concurrent use.
 type Sender struct {
+	connector *connector
 	transport *http.Transport
+	guard     *guard
 	signer    *signer
 	allowHTTP bool
 	timeout   time.Duration
@@ -45,8 +48,14 @@ func NewSender(cfg Config, version string) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
+	connector, err := newConnector(cfg)
+	if err != nil {
+		return nil, err
+	}
 	return &Sender{
-		transport: newTransport(cfg, newDialer(cfg)),
+		connector: connector,
+		transport: newTransport(cfg, connector),
+		guard:     newGuard(cfg.AllowNetworks, cfg.DenyNetworks),
 		signer:    signer,
 		allowHTTP: cfg.AllowHTTP,
 		timeout:   cfg.Timeout,
@@ -65,7 +74,9 @@ func (s *Sender) Send(ctx context.Context, m outbox.Message) Exchange {
 
 	x := s.exchange(ctx, &m, start)
 	x.Attempt.StartedAt = start
-	x.Attempt.Duration = time.Since(start)
+	if x.Attempt.Error != errNotPublic.Error() { // the time that a look-up took would tell what its text does not
+		x.Attempt.Duration = time.Since(start)
+	}
 	return x
 }
 
@@ -73,7 +84,7 @@ func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time)
 	progress := &progress{}
 	req, err := s.request(progress.trace(ctx), m, now)
 	if err != nil {
-		return failed(err, progress.step())
+		return failed(err, progress)
 	}
 	resp, err := s.transport.RoundTrip(req)
 	if err != nil {
@@ -81,7 +92,7 @@ func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time)
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return failed(err, progress.step())
+		return failed(err, progress)
 	}
 	defer resp.Body.Close()
 	return answered(resp)
@@ -93,7 +104,7 @@ func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) 
 	if len(m.Payload) == 0 {
 		return nil, errErased
 	}
-	u, err := target(m.URL, s.allowHTTP)
+	u, err := s.destination(m.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +114,7 @@ func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) 
 		return nil, err
 	}
 	header := http.Header{
+		"Accept":            {"*/*"},
 		"Content-Type":      {"application/json"},
 		"User-Agent":        {s.userAgent},
 		"Webhook-Id":        {m.ID},
@@ -119,11 +131,26 @@ func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) 
 	return req.WithContext(ctx), nil
 }
 
+// destination reads a message's URL and refuses what must not be sent to.
+func (s *Sender) destination(raw string) (*url.URL, error) {
+	u, err := target(raw, s.allowHTTP)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.guard.literal(u.Host); err != nil {
+		return nil, err
+	}
+	return netURL(u)
+}
+
 // answered judges an answer by its status alone: a 2xx whose body is cut, late or endless was received.
 func answered(resp *http.Response) Exchange {
 	x := Exchange{RetryAfter: resp.Header.Get("Retry-After")}
 	x.Attempt.Status = resp.StatusCode
 	x.Reason, x.Attempt.Error, x.fate = judge(ending{status: resp.StatusCode})
+	if x.Reason == reasonRedirect {
+		x.Attempt.Error += leadsTo(resp.Header.Get("Location"))
+	}
 	// After 101 the body is the bare connection, which no deadline of ours reaches.
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		x.Attempt.Response = excerpt(resp.Body)
@@ -131,8 +158,14 @@ func answered(resp *http.Response) Exchange {
 	return x
 }
 
-func failed(err error, at step) Exchange {
+// failed judges an exchange that brought no answer. What came instead of one is kept.
+func failed(err error, p *progress) Exchange {
+	first := p.first()
+	if other, ok := errors.AsType[*notTLSError](err); ok {
+		first = other.first
+	}
 	x := Exchange{}
-	x.Reason, x.Attempt.Error, x.fate = judge(ending{err: err, at: at})
+	x.Reason, x.Attempt.Error, x.fate = judge(ending{err: err, at: p.step(), first: first})
+	x.Attempt.Response = printable(first)
 	return x
 }

@@ -18,8 +18,8 @@ import (
 func trusting(t testing.TB, server *httptest.Server, change ...func(*Config)) *Sender {
 	t.Helper()
 	s := newTestSender(t, change...)
-	s.transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-	s.transport.TLSClientConfig.RootCAs.AddCert(server.Certificate())
+	s.connector.tls.RootCAs = x509.NewCertPool()
+	s.connector.tls.RootCAs.AddCert(server.Certificate())
 	return s
 }
 
@@ -59,10 +59,10 @@ func TestTLSFailuresAreNamed(t *testing.T) {
 		sender    *Sender
 		url, want string
 	}{
-		"an unknown authority": {newTestSender(t), server.URL, "tls: the certificate is signed by an unknown authority"},
-		"another host's":       {trusting(t, server), "https://127.0.0.2", "tls: the certificate is for another host"},
+		"an unknown authority": {newTestSender(t), server.URL, "tls: the certificate is self-signed; DELIVERY_CA_FILE can make the relay trust it"},
+		"another host's":       {trusting(t, server), "https://127.0.0.2", "tls: the certificate is for another host name"},
 		"no TLS":               {newTestSender(t), "https" + strings.TrimPrefix(plain.URL, "http"), "tls: the server does not speak TLS"},
-		"TLS 1.1":              {trusting(t, old), old.URL, "tls: the server refused the handshake"},
+		"TLS 1.1":              {trusting(t, old), old.URL, "tls: the server offers no TLS 1.2 or newer"},
 	} {
 		if strings.Contains(c.url, "127.0.0.2") {
 			// The same certificate at an address that it does not name.

@@ -51,7 +51,12 @@ func (c Config) Validate() []error {
 		add("DELIVERY_BREAKER_PROBE is %v, must be more than 0", c.BreakerProbe)
 	}
 	faults = append(faults, c.validateSecrets()...)
-	return append(faults, c.validateNetworks()...)
+	faults = append(faults, validateNetworks("DELIVERY_ALLOW_NETWORKS", c.AllowNetworks)...)
+	faults = append(faults, validateNetworks("DELIVERY_DENY_NETWORKS", c.DenyNetworks)...)
+	if _, err := authorities(c.CAFile); err != nil {
+		faults = append(faults, err)
+	}
+	return faults
 }
 
 func (c Config) validateSecrets() []error {
@@ -72,15 +77,15 @@ func (c Config) validateSecrets() []error {
 }
 
 // validateNetworks refuses host bits: 10.1.2.3/8 reads like one host and would open sixteen million.
-func (c Config) validateNetworks() []error {
+func validateNetworks(name string, networks []netip.Prefix) []error {
 	var faults []error
-	for i, network := range c.AllowNetworks {
+	for i, network := range networks {
 		switch {
 		case !network.IsValid():
-			faults = append(faults, fmt.Errorf("DELIVERY_ALLOW_NETWORKS: network %d is not a CIDR range", i+1))
+			faults = append(faults, fmt.Errorf("%s: network %d is not a CIDR range", name, i+1))
 		case network != network.Masked():
-			faults = append(faults, fmt.Errorf("DELIVERY_ALLOW_NETWORKS: %v is not the start of its range, write %v or %v",
-				network, network.Masked(), netip.PrefixFrom(network.Addr(), network.Addr().BitLen())))
+			faults = append(faults, fmt.Errorf("%s: %v is not the start of its range, write %v or %v",
+				name, network, network.Masked(), netip.PrefixFrom(network.Addr(), network.Addr().BitLen())))
 		}
 	}
 	return faults

@@ -1,6 +1,9 @@
 package delivery
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // Reason is the one word for how an attempt ended. Logs show it; the text recorded with an attempt begins with it.
 type Reason string
@@ -9,6 +12,7 @@ const (
 	reasonDelivered   Reason = "delivered"
 	reasonInterrupted Reason = "interrupted"
 	reasonRefused     Reason = "refused"
+	reasonRedirect    Reason = "redirect"
 )
 
 // fate is what an ending means for the message.
@@ -27,11 +31,13 @@ const (
 	undone fate = "undone"
 )
 
-// ending is how an exchange ended: with a status, or with an error after it had come to a step.
+// ending is how an exchange ended: with a status, or with an error after it had come to a step. first holds the first
+// bytes that came back without a status.
 type ending struct {
 	status int
 	err    error
 	at     step
+	first  []byte
 }
 
 // verdicts says what each ending means; the first that matches decides. Only a 2xx is success, only a 410 is meant for good;
@@ -44,9 +50,10 @@ var verdicts = []struct {
 	is      func(ending) bool
 }{
 	{reasonDelivered, "", delivered, statusIn(200, 299)},
-	{"redirect", "redirects are not followed", retried, statusIn(300, 399)},
-	{"unauthorized", "the receiver asks for credentials", retried, statusIn(401, 401)},
-	{"forbidden", "the receiver refuses the request", retried, statusIn(403, 403)},
+	{reasonRedirect, "redirects are not followed", retried, statusIn(300, 399)},
+	{"unauthorized", "the receiver may have refused the signature (compare the secrets), or asks for credentials", retried,
+		statusIn(401, 401)},
+	{"forbidden", "the receiver refuses the request, perhaps because of its signature", retried, statusIn(403, 403)},
 	{"not_found", "nothing is at the URL", retried, statusIn(404, 404)},
 	{"method", "the URL takes no POST", retried, statusIn(405, 405)},
 	{"slow_request", "the receiver waited too long for the request", retried, statusIn(408, 408)},
@@ -64,23 +71,43 @@ var verdicts = []struct {
 	// A refusal is a sentence already; it comes from the message, the URL, or the socket.
 	{reasonRefused, "", unsent, refusedFor(errSecret, errErased)},
 	{reasonRefused, "", retried, refused},
+	// In the same words as a refused address: see errNotPublic. On a machine without IPv6 there is no socket for an IPv6
+	// address that the guard could look at.
+	{reasonRefused, "", retried, dns(isNotFound)},
+	{reasonRefused, "", retried, noSuchFamily},
 	{reasonInterrupted, "the relay was stopped before an answer came", undone, interrupted},
 
-	{"dns", "no such host", retried, dns(isNotFound)},
 	{"dns", "the look-up took too long", retried, dns(isTimeout)},
 	{"dns", "the look-up failed", retried, dns(isAny)},
 
+	{"protocol", "the answer is not HTTP", retried, spoke},
 	{"timeout", "the look-up of the host took too long", retried, timedOut(stepLookup)},
 	{"timeout", "no connection in time", retried, timedOut(stepConnect)},
 	{"timeout", "the TLS handshake was not finished in time", retried, timedOut(stepTLS)},
 	{"timeout", "no answer in time", retried, timedOut(stepAnswer)},
 
-	{"tls", "the certificate is for another host", retried, wrongHost},
-	{"tls", "the certificate is signed by an unknown authority", retried, unknownAuthority},
-	{"tls", "the certificate has expired or is not valid yet", retried, expired},
+	{"tls", "the certificate is for another host name", retried, wrongHost},
+	{"tls", "the relay knows no certificate authorities: install the system's or set DELIVERY_CA_FILE", retried, noRoots},
+	{"tls", "the certificate is self-signed; DELIVERY_CA_FILE can make the relay trust it", retried, selfSigned},
+	{"tls",
+		"the server does not send its intermediate certificate, or its authority is unknown (DELIVERY_CA_FILE)",
+		retried, incomplete},
+	{"tls",
+		"the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is missing",
+		retried, unknownAuthority},
+	{"tls", "the certificate is not valid yet", retried, notYetValid},
+	{"tls", "a certificate that the server's own depends on has expired", retried, expiredAuthority},
+	{"tls", "the certificate has expired", retried, expired},
+	{"tls", "the certificate is not one for servers", retried, wrongUsage},
 	{"tls", "the certificate is not valid", retried, notValid},
 	{"tls", "the server does not speak TLS", retried, notTLS},
-	{"tls", "the server refused the handshake", retried, alerted},
+	{"tls", "the server offers no TLS 1.2 or newer", retried, oldTLS},
+	{"tls", "the server knows no such host name", retried, alerted("unrecognized name")},
+	{"tls", "the server asks for a client certificate, and the relay has none", retried,
+		alerted("certificate required", "bad certificate")},
+	{"tls", "the server refused the handshake: it shares no cipher with the relay, or asks for a client certificate",
+		retried, alerted("handshake failure")},
+	{"tls", "the server refused the handshake", retried, alerted()},
 	{"tls", "the connection was closed during the handshake", retried, closedAt(stepTLS)},
 	{"tls", "the handshake failed", retried, failedAt(stepTLS)},
 
@@ -102,7 +129,7 @@ func judge(e ending) (Reason, string, fate) {
 		case v.fate == delivered:
 			return v.reason, "", v.fate
 		case v.reason == reasonRefused:
-			return v.reason, refusal(e).Error(), v.fate
+			return v.reason, cmp.Or(refusal(e), errNotPublic).Error(), v.fate
 		case e.err == nil:
 			return v.reason, string(v.reason) + ": status " + strconv.Itoa(e.status) + ", " + v.meaning, v.fate
 		default:

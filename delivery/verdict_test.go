@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestEveryStatusHasItsReason(t *testing.T) {
@@ -49,14 +50,22 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 	t.Parallel()
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
 	call := func(number syscall.Errno) error { return dial(os.NewSyscallError("connect", number)) }
-	cert := func(err error) error { return &tls.CertificateVerificationError{Err: err} }
+	cert := func(err error, sent ...*x509.Certificate) error {
+		return &tls.CertificateVerificationError{Err: err, UnverifiedCertificates: sent}
+	}
+	alert := func(text string) error { return &net.OpError{Op: "remote error", Err: errors.New("tls: " + text)} }
+	unknown := x509.UnknownAuthorityError{}
+	named := func(issuer, subject string) *x509.Certificate {
+		return &x509.Certificate{RawIssuer: []byte(issuer), RawSubject: []byte(subject), Raw: []byte(subject), NotBefore: time.Now().Add(time.Hour)}
+	}
+	leaf := named("intermediate", "leaf")
 	seen := map[string]bool{}
 	for _, c := range []struct {
 		err  error
 		at   step
 		want string
 	}{
-		{dial(errNotPublic), stepConnect, "refused: address is not public"},
+		{dial(errNotPublic), stepConnect, "refused: no such host, or its address is not public and not in DELIVERY_ALLOW_NETWORKS, or it is in DELIVERY_DENY_NETWORKS"},
 		{errSecret, stepConnect, "refused: the signing secret is not whsec_ and base64"},
 		{errErased, stepConnect, "refused: the body was erased"},
 		{errURLScheme, stepConnect, "refused: the URL must begin with https://"},
@@ -67,21 +76,45 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 		{dial(context.DeadlineExceeded), stepConnect, "timeout: no connection in time"},
 		{errTimeout, stepTLS, "timeout: the TLS handshake was not finished in time"},
 		{errTimeout, stepAnswer, "timeout: no answer in time"},
-		{dial(&net.DNSError{Name: "x.example", IsNotFound: true}), stepConnect, "dns: no such host"},
+		{dial(&net.DNSError{Name: "x.example", IsNotFound: true}), stepConnect, errNotPublic.Error()},
 		{dial(&net.DNSError{Name: "x.example", IsTimeout: true}), stepConnect, "dns: the look-up took too long"},
 		{dial(&net.DNSError{Name: "x.example", Err: "server misbehaving"}), stepConnect, "dns: the look-up failed"},
-		{cert(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}), stepTLS, "tls: the certificate is for another host"},
-		{cert(x509.UnknownAuthorityError{}), stepTLS, "tls: the certificate is signed by an unknown authority"},
-		{cert(x509.CertificateInvalidError{Reason: x509.Expired}), stepTLS, "tls: the certificate has expired or is not valid yet"},
+		{cert(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}), stepTLS, "tls: the certificate is for another host name"},
+		{cert(unknown, named("self", "self")), stepTLS, "tls: the certificate is self-signed; DELIVERY_CA_FILE can make the relay trust it"},
+		{cert(unknown, leaf), stepTLS,
+			"tls: the server does not send its intermediate certificate, or its authority is unknown (DELIVERY_CA_FILE)"},
+		{cert(unknown, leaf, named("root", "another intermediate")), stepTLS,
+			"tls: the server does not send its intermediate certificate, or its authority is unknown (DELIVERY_CA_FILE)"},
+		{cert(unknown, leaf, named("self", "self"), named("root", "intermediate")), stepTLS,
+			"tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is missing"},
+		{cert(unknown, named("a", "leaf"), named("b", "a"), named("a", "b")), stepTLS,
+			"tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is missing"},
+		{cert(unknown), stepTLS,
+			"tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is missing"},
+		{cert(x509.SystemRootsError{}), stepTLS,
+			"tls: the relay knows no certificate authorities: install the system's or set DELIVERY_CA_FILE"},
+		{cert(x509.CertificateInvalidError{Reason: x509.Expired}), stepTLS, "tls: the certificate has expired"},
+		{cert(x509.CertificateInvalidError{Reason: x509.Expired, Cert: leaf}, leaf), stepTLS, "tls: the certificate is not valid yet"},
+		{cert(x509.CertificateInvalidError{Reason: x509.Expired, Cert: &x509.Certificate{}}, leaf), stepTLS,
+			"tls: a certificate that the server's own depends on has expired"},
+		{cert(x509.CertificateInvalidError{Reason: x509.IncompatibleUsage}), stepTLS, "tls: the certificate is not one for servers"},
 		{cert(x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}), stepTLS, "tls: the certificate is not valid"},
 		{tls.RecordHeaderError{Msg: "x"}, stepTLS, "tls: the server does not speak TLS"},
-		{&net.OpError{Op: "remote error", Err: tls.AlertError(40)}, stepTLS, "tls: the server refused the handshake"},
+		{alert("internal error"), stepTLS, "tls: the server refused the handshake"},
+		{alert("handshake failure"), stepTLS,
+			"tls: the server refused the handshake: it shares no cipher with the relay, or asks for a client certificate"},
+		{alert("protocol version not supported"), stepTLS, "tls: the server offers no TLS 1.2 or newer"},
+		{alert("unrecognized name"), stepTLS, "tls: the server knows no such host name"},
+		{alert("certificate required"), stepAnswer, "tls: the server asks for a client certificate, and the relay has none"},
+		{alert("bad certificate"), stepTLS, "tls: the server asks for a client certificate, and the relay has none"},
 		{io.EOF, stepTLS, "tls: the connection was closed during the handshake"},
-		{errors.New("tls: server selected unsupported protocol version 301"), stepTLS, "tls: the handshake failed"},
+		{errors.New("tls: server selected unsupported protocol version 301"), stepTLS, "tls: the server offers no TLS 1.2 or newer"},
+		{errors.New("tls: server's certificate contains an RSA key larger than 8192 bits"), stepTLS, "tls: the handshake failed"},
 		{call(syscall.ECONNREFUSED), stepConnect, "connect: connection refused"},
 		{call(syscall.EHOSTUNREACH), stepConnect, "connect: the host cannot be reached"},
 		{call(syscall.ENETUNREACH), stepConnect, "connect: the host cannot be reached"},
 		{call(syscall.ETIMEDOUT), stepConnect, "timeout: no connection in time"},
+		{dial(os.NewSyscallError("socket", syscall.EAFNOSUPPORT)), stepConnect, errNotPublic.Error()},
 		{call(syscall.EMFILE), stepConnect, "connect: the connection could not be made"},
 		{io.ErrUnexpectedEOF, stepAnswer, "reset: the connection was closed before an answer came"},
 		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, stepAnswer, "reset: the connection was closed before an answer came"},
@@ -104,6 +137,18 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 			}
 			seen[text] = true
 		}
+	}
+	for _, heard := range []string{"220 mail.example ESMTP", "h", "\x15\x03\x01", "HTTPS/1.1 200 OK"} {
+		for _, err := range []error{io.EOF, errTimeout, errors.New("malformed HTTP response")} {
+			_, text, became := judge(ending{err: err, at: stepAnswer, first: []byte(heard)})
+			if text != "protocol: the answer is not HTTP" || became != retried {
+				t.Errorf("%q, then %v: %q, %s", heard, err, text, became)
+			}
+			seen[text] = true
+		}
+	}
+	if _, text, _ := judge(ending{err: io.EOF, at: stepAnswer, first: []byte("HTT")}); !strings.HasPrefix(text, "reset: ") {
+		t.Errorf("the beginning of an answer, then its end: %q", text)
 	}
 	for _, v := range verdicts {
 		if text := string(v.reason) + ": " + v.meaning; !ofAStatus(v.is) && v.reason != reasonRefused && !seen[text] {

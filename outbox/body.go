@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"attendee-relay/internal/weburl"
 )
 
 // payload is one row of the payload query: what a message says and where it goes.
@@ -64,7 +66,10 @@ func (c columns) payload(values [][]byte) payload {
 	}
 	p := payload{
 		key: text(c.key), deliveryKey: text(c.deliveryKey), attendeeID: text(c.attendeeID), eventID: text(c.eventID),
-		url: strings.TrimSpace(text(c.url)), secret: text(c.secret),
+		url: text(c.url), secret: text(c.secret),
+	}
+	if weburl.Trim(p.url) == "" { // blank, to whoever looks at it
+		p.url = ""
 	}
 	if c.deliveryKey < 0 || values[c.deliveryKey] == nil {
 		p.deliveryKey = p.key

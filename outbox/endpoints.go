@@ -64,18 +64,14 @@ func ReadEndpoints(ctx context.Context, conn *pgx.Conn) ([]Endpoint, error) {
 
 // FindEndpoint reads the endpoint with this id or this exact URL. Its error shows neither.
 func FindEndpoint(ctx context.Context, conn *pgx.Conn, name string) (*Endpoint, error) {
-	name = strings.TrimSpace(name)
-	id, err := uuid.Parse(name)
-	if err != nil {
-		id = endpointID(name)
-	}
 	var found Endpoint
-	err = within(ctx, conn, endpointsTimeout, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, endpointFindSQL, id)
-		if err != nil {
-			return err
+	err := within(ctx, conn, endpointsTimeout, func(tx pgx.Tx) (err error) {
+		for _, id := range endpointIDs(name) {
+			rows, _ := tx.Query(ctx, endpointFindSQL, id) // its error comes with the row
+			if found, err = pgx.CollectExactlyOneRow(rows, scanEndpoint); !errors.Is(err, pgx.ErrNoRows) {
+				break
+			}
 		}
-		found, err = pgx.CollectExactlyOneRow(rows, scanEndpoint)
 		return err
 	})
 	switch {
@@ -87,6 +83,15 @@ func FindEndpoint(ctx context.Context, conn *pgx.Conn, name string) (*Endpoint, 
 		return nil, counted("looking for the endpoint", err)
 	}
 	return &found, nil
+}
+
+// endpointIDs are those that a name may mean: an id, a URL to the letter, or one pasted with blanks around it.
+func endpointIDs(name string) []uuid.UUID {
+	trimmed := strings.TrimSpace(name)
+	if id, err := uuid.Parse(trimmed); err == nil {
+		return []uuid.UUID{id}
+	}
+	return []uuid.UUID{endpointID(name), endpointID(trimmed)}
 }
 
 // EnableEndpoint gives an endpoint that is paused or disabled its messages again, slowly at first. It reports false when the endpoint

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/weburl"
 )
 
 var (
@@ -118,11 +119,12 @@ func within(ctx context.Context, conn *pgx.Conn, timeout time.Duration, read fun
 
 // publicURL is what may be shown of a URL: no password, no query, no fragment.
 func publicURL(text string) string {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" {
-		return "(not a URL)"
+	shown := "(not a URL)"
+	if u, err := url.Parse(weburl.Trim(text)); err == nil && u.Host != "" {
+		shown = (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	} else if u, err := weburl.Parse(text); err == nil { // only a browser understands it
+		shown = u.Public()
 	}
-	shown := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 	if len(shown) > urlLimit {
 		shown = shown[:urlLimit] + "..."
 	}

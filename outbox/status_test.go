@@ -93,9 +93,11 @@ func TestPublicURL(t *testing.T) {
 		"https://user:hidden@example.org:8443/hooks/a%2Fb?token=hidden#hidden": "https://example.org:8443/hooks/a%2Fb",
 		"https://example.org?token=hidden":                                     "https://example.org",
 		"https://[fe80::1%25hidden]:x/":                                        "(not a URL)",
-		"hidden":                                                               "(not a URL)",
-		"mailto:hidden@example.org":                                            "(not a URL)",
-		"https://example.org/" + strings.Repeat("a", 300):                      "https://example.org/" + strings.Repeat("a", 180) + "...",
+		"\ufeffhttps://example.org/hook?token=hidden \n":                       "https://example.org/hook",
+		`https://user:hidden@example.org\hook%zz|{?token=hidden`:               "https://example.org/hook%25zz%7C%7B",
+		"hidden":                    "(not a URL)",
+		"mailto:hidden@example.org": "(not a URL)",
+		"https://example.org/" + strings.Repeat("a", 300): "https://example.org/" + strings.Repeat("a", 180) + "...",
 	} {
 		if got := publicURL(url); got != want {
 			t.Errorf("%s is shown as %s", url, got)

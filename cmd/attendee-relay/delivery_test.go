@@ -107,7 +107,9 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 	t.Cleanup(func() { _ = listener.Close(); <-closed })
 
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	hosts := []string{"127.0.0.1", "localhost", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1"}
+	// One text for all of them, and for a name that does not exist.
+	const refusal = " refused: no such host, or its address is not public and not in DELIVERY_ALLOW_NETWORKS, or it is in DELIVERY_DENY_NETWORKS"
+	hosts := []string{"127.0.0.1", "localhost", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1", "nowhere.invalid"}
 	db := pgtest.New(t)
 	relay := relaytest.Run(t, db, "DELIVERY_ALLOW_NETWORKS=", "DELIVERY_RETRY_SCHEDULE=50ms")
 	relay.AwaitRole(t, ready, "leader")
@@ -116,14 +118,9 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 	}
 	awaitState(t, db, "dead", int64(len(hosts)))
 	for _, message := range pgtest.Values[string](t, db, "select webhook_url || ' ' || last_error from attendee_relay.outbox") {
-		// Forms that a resolver written in C would take for an address are no host's name to Go's; either refuses.
-		if !strings.HasSuffix(message, " refused: address is not public") && !strings.HasSuffix(message, " dns: no such host") {
+		if !strings.HasSuffix(message, refusal) {
 			t.Errorf("it does not say why: %s", message)
 		}
-	}
-	const plain = "select last_error from attendee_relay.outbox where webhook_url like 'http://127.0.0.1:%'"
-	if why := pgtest.Value[string](t, db, plain); why != "refused: address is not public" {
-		t.Errorf("it does not say why: %s", why)
 	}
 	if n := connections.Load(); n != 0 {
 		t.Errorf("%d connections to a private address", n)

@@ -5,12 +5,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"attendee-relay/config"
 )
@@ -41,7 +43,13 @@ func newListenCommand(p *program) *cobra.Command {
 		Long: `Receive webhooks, verify their signatures and print them, to try a relay out.
 
 The secrets are those of --secret, else of DELIVERY_SIGNING_SECRETS. A webhook that none of them signed is printed all the
-same, and answered with 401 as a receiver should. Without any secret nothing is verified and everything is taken.`,
+same, and answered with 401 as a receiver should. Without any secret nothing is verified and everything is taken.
+
+It speaks plain http, on an address that is not public. A relay sends to it only with both of these settings:
+
+  DELIVERY_ALLOW_HTTP=true DELIVERY_ALLOW_NETWORKS=127.0.0.0/8 attendee-relay run
+
+With another --addr, allow the network of that address.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.listen(cmd.Context(), o) },
 	}
@@ -72,7 +80,11 @@ func (p *program) listen(ctx context.Context, o listenOptions) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	webhooks := &webhookPrinter{out: p.stdout, secrets: secrets, status: o.status, most: o.most, json: o.json, end: end}
-	return serve(ctx, listener, webhooks)
+	complaints, err := newLogger("warn", "console", p.stderr)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, listener, webhooks, complaints)
 }
 
 // check reports what is wrong with the flags' values.
@@ -110,13 +122,14 @@ func (p *program) listenSecrets(o listenOptions) ([]string, error) {
 
 // serve runs an HTTP server until ctx is done and lets answers under way end. It returns why it ended, if that was neither
 // an interruption nor enough.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, complaints *zap.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(libraryLog{complaints}, "", 0),
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()

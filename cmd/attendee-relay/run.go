@@ -62,6 +62,8 @@ type relay struct {
 // runRelay runs the relay until ctx ends. Faults in the database keep it up; it returns an error only for what is wrong
 // without one.
 func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
+	restore := captureLibraries(log)
+	defer restore()
 	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery", max(1, cfg.Database.MaxConns-captureConns),
 		cfg.Database.ReplicationURL != cfg.Database.URL, outbox.PrepareSession)
 	if err != nil {

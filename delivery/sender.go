@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
+	"attendee-relay/internal/secret"
 	"attendee-relay/outbox"
 )
 
@@ -34,6 +36,7 @@ type Exchange struct {
 type Sender struct {
 	transport *http.Transport
 	signer    *signer
+	secrets   []secret.String
 	allowHTTP bool
 	timeout   time.Duration
 	userAgent string
@@ -48,6 +51,7 @@ func NewSender(cfg Config, version string) (*Sender, error) {
 	return &Sender{
 		transport: newTransport(cfg, newDialer(cfg)),
 		signer:    signer,
+		secrets:   cfg.SigningSecrets,
 		allowHTTP: cfg.AllowHTTP,
 		timeout:   cfg.Timeout,
 		userAgent: "attendee-relay/" + version,
@@ -71,7 +75,12 @@ func (s *Sender) Send(ctx context.Context, m outbox.Message) Exchange {
 
 func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time) Exchange {
 	progress := &progress{}
-	req, err := s.request(progress.trace(ctx), m, now)
+	headers, err := rowHeaders(m.Headers)
+	if err != nil {
+		return failed(err, progress.step())
+	}
+	hidden := &mask{secrets: append(slices.Clone(s.secrets), m.Secret), headers: headers}
+	req, err := s.request(progress.trace(ctx), m, headers, now)
 	if err != nil {
 		return failed(err, progress.step())
 	}
@@ -81,15 +90,15 @@ func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time)
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return failed(err, progress.step())
+		return hidden.covering(failed(err, progress.step()))
 	}
 	defer resp.Body.Close()
-	return answered(resp)
+	return hidden.covering(answered(resp, hidden))
 }
 
 // request builds the request by hand: http.NewRequest would set GetBody, with which the transport sends a POST again by
 // itself after HTTP/2's GOAWAY and REFUSED_STREAM. For the same reason there is no Idempotency-Key header.
-func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) (*http.Request, error) {
+func (s *Sender) request(ctx context.Context, m *outbox.Message, headers []header, now time.Time) (*http.Request, error) {
 	if len(m.Payload) == 0 {
 		return nil, errErased
 	}
@@ -108,6 +117,9 @@ func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) 
 		"Webhook-Id":        {m.ID},
 		"Webhook-Timestamp": {timestamp},
 	}
+	for _, h := range headers {
+		header[h.name] = []string{h.value}
+	}
 	if signature != "" {
 		header["Webhook-Signature"] = []string{signature}
 	}
@@ -120,13 +132,14 @@ func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) 
 }
 
 // answered judges an answer by its status alone: a 2xx whose body is cut, late or endless was received.
-func answered(resp *http.Response) Exchange {
+// Of its body nothing of what is hidden is kept.
+func answered(resp *http.Response, hidden *mask) Exchange {
 	x := Exchange{RetryAfter: resp.Header.Get("Retry-After")}
 	x.Attempt.Status = resp.StatusCode
 	x.Reason, x.Attempt.Error, x.fate = judge(ending{status: resp.StatusCode})
 	// After 101 the body is the bare connection, which no deadline of ours reaches.
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		x.Attempt.Response = excerpt(resp.Body)
+		x.Attempt.Response = excerpt(resp.Body, hidden)
 	}
 	return x
 }

@@ -62,7 +62,7 @@ var verdicts = []struct {
 	{"unexpected", "this is no answer to a webhook", retried, statusIn(1, 999)},
 
 	// A refusal is a sentence already; it comes from the message, the URL, or the socket.
-	{reasonRefused, "", unsent, refusedFor(errSecret, errErased)},
+	{reasonRefused, "", unsent, refusedFor(unsendable...)},
 	{reasonRefused, "", retried, refused},
 	{reasonInterrupted, "the relay was stopped before an answer came", undone, interrupted},
 

@@ -91,12 +91,12 @@ func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration, ta
 	ends := time.Now().Add(lease)
 	leased, err := collect(ctx, q.pool, func(row pgx.CollectableRow) (Message, error) {
 		m := Message{Token: token, LeaseEnds: ends}
-		var key string
+		var key, headers string
 		var committed *time.Time
 		var recovering float64
-		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.Payload, &m.Attempts, &m.Step, &committed,
+		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.HadSecret, &headers, &m.Payload, &m.Attempts, &m.Step, &committed,
 			&m.Retry, &m.Standing.Trial, &recovering, &m.Standing.Places, &m.Elders)
-		m.Secret = secret.New(key)
+		m.Secret, m.Headers = secret.New(key), secret.New(headers)
 		if committed != nil {
 			m.CommittedAt = *committed
 		}

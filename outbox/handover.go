@@ -123,7 +123,10 @@ func (h *handover) message(i int, row int64) Message {
 		CommittedAt: m.committed[i], Token: h.token, LeaseEnds: h.ends,
 	}
 	if m.secrets[i].Valid {
-		message.Secret = secret.New(m.secrets[i].String)
+		message.Secret, message.HadSecret = secret.New(m.secrets[i].String), true
+	}
+	if m.headers[i].Valid {
+		message.Headers = secret.New(m.headers[i].String)
 	}
 	return message
 }

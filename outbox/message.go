@@ -32,11 +32,14 @@ type Message struct {
 	// Endpoint identifies the exact URL; it is safe to log, the URL is not.
 	Endpoint uuid.UUID
 	URL      string
-	// Secret signs this message; empty: the relay's own signing secrets do.
+	// Secret signs this message, as the row gave it: several, separated by white space, or a blank, which cannot sign. Empty: the
+	// relay's own signing secrets do.
 	Secret secret.String
-	// FormerSecret signs it where nothing else would: the row had a secret once, so it is never sent unsigned.
-	FormerSecret secret.String
-	Payload      []byte
+	// HadSecret: its row has a secret or had one before, so it is never sent unsigned.
+	HadSecret bool
+	// Headers are sent with it: a JSON object as the row gave it, not looked at yet. Empty: none.
+	Headers secret.String
+	Payload []byte
 	// Attempts counts the HTTP attempts recorded before this one, Step the waits of the retry schedule that are used up.
 	Attempts, Step int
 	// CommittedAt is when the acceptance was committed; zero for a baseline or resync.

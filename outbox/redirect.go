@@ -8,7 +8,7 @@ import (
 type redirection string
 
 const (
-	// stay: it goes where it was to go; move: to another URL, or with another secret.
+	// stay: it goes where it was to go; move: to another URL, or with another secret or other headers.
 	stay redirection = "stay"
 	move redirection = "move"
 	// blank: its row has no URL any more; removed: its row is gone, though others of its key are there.
@@ -18,9 +18,9 @@ const (
 
 // storedMessage is what a message was written with.
 type storedMessage struct {
-	row                      int64
-	sourceKey                *string
-	deliveryKey, url, secret string
+	row                               int64
+	sourceKey                         *string
+	deliveryKey, url, secret, headers string
 }
 
 // redirect applies the contract's rule: the row of the message's delivery_key and URL if there is one, else the only row of its
@@ -49,7 +49,7 @@ func redirect(m *storedMessage, rows map[string][]payload) (redirection, payload
 		return removed, payload{}
 	case mine[0].url == "":
 		return blank, payload{}
-	case mine[0].url == m.url && mine[0].secret == m.secret:
+	case mine[0].url == m.url && mine[0].secret == m.secret && mine[0].headers == m.headers:
 		return stay, mine[0]
 	default:
 		return move, mine[0]
@@ -64,10 +64,11 @@ type redirections struct {
 	urls      []string
 	endpoints []uuid.UUID
 	secrets   []*string
+	headers   []*string
 }
 
 func (r *redirections) add(row int64, lease *uuid.UUID, fate redirection, to payload) {
 	r.ids, r.leases, r.fates = append(r.ids, row), append(r.leases, lease), append(r.fates, string(fate))
 	r.urls, r.endpoints = append(r.urls, to.url), append(r.endpoints, endpointID(to.url))
-	r.secrets = append(r.secrets, optional(to.secret))
+	r.secrets, r.headers = append(r.secrets, optional(to.secret)), append(r.headers, optional(to.headers))
 }

@@ -123,7 +123,7 @@ func (p *refreshPlan) left(messages []Message, fates map[int64]string) []Message
 		}
 		if s := p.stored[m.Row]; s != nil {
 			if _, to := redirect(s, p.rows); to.url == s.url {
-				m.Secret, m.FormerSecret = secret.New(to.secret), secret.New(s.secret)
+				m.Secret, m.Headers = secret.New(to.secret), secret.New(to.headers)
 			}
 		}
 		left = append(left, m)
@@ -155,7 +155,7 @@ func (q *Queue) now(ctx context.Context, ids []int64) (map[int64]*storedMessage,
 func readStored(ctx context.Context, pool *pgxpool.Pool, ids []int64) ([]*storedMessage, error) {
 	return collect(ctx, pool, func(row pgx.CollectableRow) (*storedMessage, error) {
 		m := &storedMessage{}
-		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret)
+		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers)
 	}, statement{storedReadSQL, []any{ids}})
 }
 
@@ -172,7 +172,7 @@ func (q *Queue) redirect(ctx context.Context, changes *redirections) (map[int64]
 		fates[id] = fate
 		return true, err
 	}, statement{leaseLockSQL, []any{changes.ids, changes.leases}},
-		statement{redirectSQL, []any{changes.ids, changes.leases, changes.fates, changes.urls, changes.endpoints, changes.secrets}})
+		statement{redirectSQL, []any{changes.ids, changes.leases, changes.fates, changes.urls, changes.endpoints, changes.secrets, changes.headers}})
 	if err != nil {
 		q.suspect(err)
 		return nil, fmt.Errorf("writing down where %d messages go now: %w", len(changes.ids), postgres.Safe(err))

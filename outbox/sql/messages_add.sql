@@ -5,13 +5,13 @@
 -- waits, and of the attendee's messages here the endpoint gets this one first. All else is a claim's.
 WITH made AS (
     INSERT INTO attendee_relay.message (message_id, identity, source_key, delivery_key, commit_lsn, committed_at,
-                                        attendee_id, event_id, endpoint, webhook_url, secret, payload)
+                                        attendee_id, event_id, endpoint, webhook_url, secret, payload, headers)
     SELECT message_id, identity, source_key, delivery_key, commit_lsn::pg_lsn, committed_at::timestamptz,
-           attendee_id, event_id, endpoint, webhook_url, secret, payload
+           attendee_id, event_id, endpoint, webhook_url, secret, payload, headers
       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                  $7::text[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::text[])
+                  $7::text[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::text[], $17::text[])
            WITH ORDINALITY AS added (message_id, identity, source_key, delivery_key, commit_lsn, committed_at,
-                                     attendee_id, event_id, endpoint, webhook_url, secret, payload, place)
+                                     attendee_id, event_id, endpoint, webhook_url, secret, payload, headers, place)
      ORDER BY place
     ON CONFLICT (message_id) DO NOTHING
     RETURNING id, message_id, attendee_relay.lane(attendee_id) AS lane, endpoint

@@ -1,4 +1,4 @@
--- Writes down where messages go now ($3 move: to $4 and $5, or with the secret $6), or that they end: their row has no URL (blank)
+-- Writes down where messages go now ($3 move: to $4 and $5, or with the secret $6 and the headers $7), or that they end: their row has no URL (blank)
 -- or is not there any more (removed). It counts only under the lease they were claimed with, or, without one ($2 NULL), where there is
 -- none. A message that would go where another of the same acceptance goes is one too many: its webhook was removed.
 -- lease_lock.sql has locked the rows; what came free only since is taken if nobody else has it. Each is looked up on its own and reached
@@ -6,11 +6,11 @@
 -- changed a moment ago nothing is, and it comes again.
 WITH told AS (
     SELECT t.*
-      FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[])
-           AS t (id, lease, fate, webhook_url, target, secret)
+      FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[])
+           AS t (id, lease, fate, webhook_url, target, secret, headers)
      ORDER BY t.id
 ), obtained AS MATERIALIZED (
-    SELECT t.id, t.lease, t.webhook_url, t.target, t.secret, m.endpoint, p.place, p.lane, p.attempts, p.last_status, m.attendee_id, m.commit_lsn, m.identity,
+    SELECT t.id, t.lease, t.webhook_url, t.target, t.secret, t.headers, m.endpoint, p.place, p.lane, p.attempts, p.last_status, m.attendee_id, m.commit_lsn, m.identity,
            m.delivery_key,
            CASE WHEN t.fate = 'move' AND t.target = m.endpoint THEN 'secret'
                 WHEN t.fate = 'move' AND EXISTS (
@@ -58,7 +58,8 @@ WITH told AS (
      WHERE h.fate = 'secret' OR h.id IN (SELECT id FROM moved UNION ALL SELECT id FROM ended)
 ), rewritten AS (
     UPDATE attendee_relay.message m
-       SET webhook_url = c.webhook_url, endpoint = c.target, secret = coalesce(c.secret, m.secret)
+       SET webhook_url = c.webhook_url, endpoint = c.target, secret = c.secret, headers = c.headers,
+           had_secret = m.had_secret OR m.secret IS NOT NULL
       FROM changed c
      WHERE m.id = c.id AND (c.fate = 'move' OR c.fate = 'secret' AND m.endpoint = c.target)
 ), noted AS (

@@ -51,20 +51,31 @@ type Message struct {
 	LeaseEnds time.Time
 	// Retry: it was tried in vain or moved from another URL.
 	Retry bool
+	// ReadAt is when its payload was read from the application's tables, by this process's clock; zero: a moment ago.
+	ReadAt time.Time
 	// Elders: messages of earlier acceptances of the same attendee have not ended, probably at another endpoint.
 	Elders bool
 	// Standing is how its endpoint stood when the message was claimed.
 	Standing Standing
 }
 
-// Stale reports whether to ask for URL and secret of now before it is sent: it was tried before, or its endpoint was paused, or an
-// older message of the attendee may have to go first to where this one goes.
+// Stale reports whether to ask for URL, secret and headers of now before it is sent: it was tried before or has waited for long, or its
+// endpoint was paused, or an older message of the attendee may have to go first to where this one goes.
 func (m *Message) Stale() bool {
 	return m.mayHaveMoved() || m.Elders
 }
 
 func (m *Message) mayHaveMoved() bool {
-	return m.Attempts > 0 || m.Retry || m.Standing.Probe || m.Standing.Recovering
+	return m.Attempts > 0 || m.Retry || m.Standing.Probe || m.Standing.Recovering || m.old(time.Now())
+}
+
+// knownFor is how long what was read of a message is good enough to send it: a little less than the minute that is promised, for
+// sending takes time.
+const knownFor = 50 * time.Second
+
+// old reports whether the payload was read long ago, by the wall clock as well: the monotonic one stands still in a suspended machine.
+func (m *Message) old(now time.Time) bool {
+	return !m.ReadAt.IsZero() && max(now.Sub(m.ReadAt), now.Round(0).Sub(m.ReadAt.Round(0))) > knownFor
 }
 
 // Standing is how an endpoint stands.

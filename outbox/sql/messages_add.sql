@@ -1,4 +1,4 @@
--- New messages, in order. Those without a URL are settled at once; the others are due now.
+-- New messages, in order. Those without a URL are settled at once, and returned without a number; the others are due now.
 --
 -- Those of $13 that may be sent at once are leased ($14) for $15, counted from this statement, and returned: where the books are
 -- this database's and deployment's ($16), as for a claim, the endpoint answered last with a 2xx, nothing older of the attendee
@@ -39,10 +39,14 @@ WITH made AS (
       FROM sorted
 ), skipped AS (
     INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_error)
-    SELECT id, 'skipped', now(), 0, 'no webhook_url, and DELIVERY_DEFAULT_URL is not set'
+    SELECT id, 'skipped', now(), 0, 'no_url: the row has no webhook_url, and DELIVERY_DEFAULT_URL is not set'
       FROM made
      WHERE endpoint IS NULL
 )
 SELECT message_id, id
   FROM sorted
  WHERE leased
+ UNION ALL
+SELECT message_id, NULL
+  FROM made
+ WHERE endpoint IS NULL

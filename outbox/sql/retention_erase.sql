@@ -54,4 +54,4 @@ WITH place AS MATERIALIZED (
        SET erased = (SELECT max(id) FROM batch)
      WHERE EXISTS (SELECT FROM batch)
 )
-SELECT (SELECT count(*) FROM batch), (SELECT count(*) FROM expired)
+SELECT (SELECT count(*) FROM batch), ARRAY(SELECT m.message_id FROM attendee_relay.message m WHERE m.id = ANY (ARRAY(SELECT id FROM expired)) ORDER BY m.id)

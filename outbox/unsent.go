@@ -10,21 +10,21 @@ import (
 type Reason string
 
 const (
-	// Exhausted: the last attempt of DELIVERY_RETRY_SCHEDULE failed.
+	// Exhausted messages failed in the last attempt of DELIVERY_RETRY_SCHEDULE.
 	Exhausted Reason = "exhausted"
-	// Expired: it was pending when its body was erased, after OUTBOX_PAYLOAD_RETENTION.
+	// Expired messages were pending when their bodies were erased, after OUTBOX_PAYLOAD_RETENTION.
 	Expired Reason = "expired"
-	// Discarded by an operator.
+	// Discarded messages were ended by an operator.
 	Discarded Reason = "discarded"
-	// EndpointRemoved: the payload query gives its endpoint no more.
+	// EndpointRemoved messages have an endpoint that the payload query no longer gives.
 	EndpointRemoved Reason = "endpoint_removed"
-	// Withdrawn: its source row is no longer accepted, or the payload query gives no row for it any more.
+	// Withdrawn messages have a source row that is no longer accepted, or no row of the payload query any more.
 	Withdrawn Reason = "withdrawn"
-	// BodyTooLarge: above OUTBOX_MAX_BODY.
+	// BodyTooLarge messages have a body above OUTBOX_MAX_BODY.
 	BodyTooLarge Reason = "body_too_large"
-	// NoURL: its row has none, and there is no default.
+	// NoURL messages have a row without a URL, and there is no default.
 	NoURL Reason = "no_url"
-	// Forgotten with the person it was about.
+	// Forgotten messages ended with the person that they were about.
 	Forgotten Reason = "forgotten"
 )
 

@@ -57,6 +57,8 @@ func decode(vars []variable, env *environment) (faults []string) {
 		switch {
 		case given:
 			fault = v.check(text)
+		case env.spaces[v.name] && v.isSecrets():
+			fault = "it has nothing but white space, which signs nothing; leave it out, or set it to a secret"
 		case v.required && !env.broken[v.name]:
 			fault = "it is required"
 		}

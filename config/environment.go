@@ -17,6 +17,8 @@ type environment struct {
 	values map[string]string
 	// blank holds the names that were set to nothing, for the variables that tell this from unset.
 	blank map[string]bool
+	// spaces holds those of them that were set to white space.
+	spaces map[string]bool
 	// names holds every name in the order of environ, blank ones too, for the search for unknown ones.
 	names []string
 	// broken holds the variables whose file is at fault; they are not "missing" on top of that.
@@ -31,7 +33,7 @@ func (e *environment) Lookup(name string) (string, bool) {
 
 // readEnvironment reads environ and the files that <NAME>_FILE variables point to.
 func readEnvironment(environ []string, vars []variable) (*environment, []string) {
-	env := &environment{values: map[string]string{}, blank: map[string]bool{}, broken: map[string]bool{}}
+	env := &environment{values: map[string]string{}, blank: map[string]bool{}, spaces: map[string]bool{}, broken: map[string]bool{}}
 	seen := map[string]bool{}
 	for _, entry := range environ {
 		name, value, ok := strings.Cut(entry, "=")
@@ -41,7 +43,7 @@ func readEnvironment(environ []string, vars []variable) (*environment, []string)
 		seen[name] = true
 		env.names = append(env.names, name)
 		if value = strings.TrimSpace(value); value == "" {
-			env.blank[name] = true
+			env.blank[name], env.spaces[name] = true, len(entry) > len(name)+1
 		} else {
 			env.values[name] = value
 		}

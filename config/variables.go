@@ -60,6 +60,9 @@ func newVariable(field reflect.StructField, tag string, value reflect.Value) var
 // isList reports whether the variable holds a comma list.
 func (v variable) isList() bool { return v.value.Kind() == reflect.Slice }
 
+// isSecrets reports whether the variable holds a list of secrets: a slip there must not turn them off.
+func (v variable) isSecrets() bool { return v.value.Type() == reflect.TypeFor[[]secret.String]() }
+
 // isText reports whether any text is accepted, as far as the type goes.
 func (v variable) isText() bool {
 	element := v.value.Type()

@@ -174,7 +174,7 @@ func TestNoRequestIsBegunAtTheEndOfItsLease(t *testing.T) {
 			request, _ = ctx.Deadline()
 			select {
 			case <-ctx.Done():
-				return failed(context.Cause(ctx), &progress{})
+				return failed(context.Cause(ctx), &progress{}, nil)
 			case <-time.After(testConfig().Lease()):
 				return answer(200)
 			}

@@ -14,17 +14,39 @@ const (
 	maxExcerpt = 2 << 10
 )
 
-// excerpt reads an answer's body and keeps its beginning. An error ends the reading and is not one of the exchange.
-func excerpt(body io.Reader) string {
+// excerpt reads an answer's body and keeps its beginning, without the secrets that hidden finds in it. An error ends the reading and is
+// not one of the exchange.
+func excerpt(body io.Reader, hidden *mask) string {
 	if body == http.NoBody {
 		return ""
 	}
-	start := make([]byte, maxExcerpt)
+	// A secret that begins in what is kept is read to its end.
+	start := make([]byte, min(maxExcerpt+hidden.longest(), maxBody))
 	n, err := io.ReadFull(body, start)
+	text := string(start[:n])
 	if err == nil {
-		_, _ = io.CopyN(io.Discard, body, maxBody-maxExcerpt)
+		_, _ = io.CopyN(io.Discard, body, int64(maxBody-n))
+		text = hidden.withoutStart(hidden.hide(text, 0))
 	}
-	return printable(start[:n])
+	return shown(text, hidden)
+}
+
+// shown is what may be stored of a text from a receiver. What is hidden is looked for again when the text is printable: a secret that
+// came with a NUL in it is found only then.
+func shown(text string, hidden *mask) string {
+	return cut(hidden.hide(printable([]byte(hidden.hide(text, 0))), 0))
+}
+
+// cut keeps the first maxExcerpt bytes, and no part of a character.
+func cut(text string) string {
+	if len(text) <= maxExcerpt {
+		return text
+	}
+	end := maxExcerpt
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }
 
 // printable keeps what a log, a page and a Postgres text can hold: valid UTF-8, any white space as one blank, and of the

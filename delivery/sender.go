@@ -7,9 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
+	"attendee-relay/internal/secret"
 	"attendee-relay/outbox"
 )
 
@@ -37,6 +39,7 @@ type Sender struct {
 	transport *http.Transport
 	guard     *guard
 	signer    *signer
+	secrets   []secret.String
 	allowHTTP bool
 	timeout   time.Duration
 	userAgent string
@@ -57,6 +60,7 @@ func NewSender(cfg Config, version string) (*Sender, error) {
 		transport: newTransport(cfg, connector),
 		guard:     newGuard(cfg.AllowNetworks, cfg.DenyNetworks),
 		signer:    signer,
+		secrets:   cfg.SigningSecrets,
 		allowHTTP: cfg.AllowHTTP,
 		timeout:   cfg.Timeout,
 		userAgent: "attendee-relay/" + version,
@@ -82,9 +86,14 @@ func (s *Sender) Send(ctx context.Context, m outbox.Message) Exchange {
 
 func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time) Exchange {
 	progress := &progress{}
-	req, err := s.request(progress.trace(ctx), m, now)
+	headers, err := rowHeaders(m.Headers)
 	if err != nil {
-		return failed(err, progress)
+		return failed(err, progress, nil)
+	}
+	hidden := &mask{secrets: append(slices.Clone(s.secrets), m.Secret), headers: headers}
+	req, err := s.request(progress.trace(ctx), m, headers, now)
+	if err != nil {
+		return failed(err, progress, hidden)
 	}
 	resp, err := s.transport.RoundTrip(req)
 	if err != nil {
@@ -92,15 +101,15 @@ func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time)
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return failed(err, progress)
+		return hidden.covering(failed(err, progress, hidden))
 	}
 	defer resp.Body.Close()
-	return answered(resp)
+	return hidden.covering(answered(resp, hidden))
 }
 
 // request builds the request by hand: http.NewRequest would set GetBody, with which the transport sends a POST again by
 // itself after HTTP/2's GOAWAY and REFUSED_STREAM. For the same reason there is no Idempotency-Key header.
-func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) (*http.Request, error) {
+func (s *Sender) request(ctx context.Context, m *outbox.Message, headers []header, now time.Time) (*http.Request, error) {
 	if len(m.Payload) == 0 {
 		return nil, errErased
 	}
@@ -119,6 +128,9 @@ func (s *Sender) request(ctx context.Context, m *outbox.Message, now time.Time) 
 		"User-Agent":        {s.userAgent},
 		"Webhook-Id":        {m.ID},
 		"Webhook-Timestamp": {timestamp},
+	}
+	for _, h := range headers {
+		header[h.name] = []string{h.value}
 	}
 	if signature != "" {
 		header["Webhook-Signature"] = []string{signature}
@@ -144,7 +156,8 @@ func (s *Sender) destination(raw string) (*url.URL, error) {
 }
 
 // answered judges an answer by its status alone: a 2xx whose body is cut, late or endless was received.
-func answered(resp *http.Response) Exchange {
+// Of its body nothing of what is hidden is kept.
+func answered(resp *http.Response, hidden *mask) Exchange {
 	x := Exchange{RetryAfter: resp.Header.Get("Retry-After")}
 	x.Attempt.Status = resp.StatusCode
 	x.Reason, x.Attempt.Error, x.fate = judge(ending{status: resp.StatusCode})
@@ -153,19 +166,19 @@ func answered(resp *http.Response) Exchange {
 	}
 	// After 101 the body is the bare connection, which no deadline of ours reaches.
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		x.Attempt.Response = excerpt(resp.Body)
+		x.Attempt.Response = excerpt(resp.Body, hidden)
 	}
 	return x
 }
 
-// failed judges an exchange that brought no answer. What came instead of one is kept.
-func failed(err error, p *progress) Exchange {
+// failed judges an exchange that brought no answer. What came instead of one is kept, but for what is hidden.
+func failed(err error, p *progress, hidden *mask) Exchange {
 	first := p.first()
 	if other, ok := errors.AsType[*notTLSError](err); ok {
 		first = other.first
 	}
 	x := Exchange{}
 	x.Reason, x.Attempt.Error, x.fate = judge(ending{err: err, at: p.step(), first: first})
-	x.Attempt.Response = printable(first)
+	x.Attempt.Response = shown(hidden.withoutStart(hidden.hide(string(first), 0)), hidden)
 	return x
 }

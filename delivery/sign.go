@@ -15,21 +15,49 @@ import (
 // secretPrefix marks a secret whose rest is base64, as Standard Webhooks writes them.
 const secretPrefix = "whsec_"
 
-// errSecret keeps the secret, and what is wrong at which place of it, to itself.
-var errSecret = &Refusal{reason: "the signing secret is not whsec_ and base64"}
+// minKeyBytes is the shortest key that anything is signed with, decoded.
+const minKeyBytes = 8
 
-// errErased: a message whose body is gone must not be sent empty.
-var errErased = &Refusal{reason: "the body was erased"}
+// The refusals of a secret keep it, and what is wrong at which place of it, to themselves.
+var (
+	errSecret      = &Refusal{reason: "the signing secret is not whsec_ and base64"}
+	errBlankSecret = &Refusal{reason: "the signing secret is blank; NULL means none"}
+	errShortSecret = &Refusal{reason: "the signing secret has fewer than 8 bytes, decoded if it begins with whsec_"}
+	// errUnsigned: a message that had a secret is never sent without a signature.
+	errUnsigned = &Refusal{reason: "the row has no signing secret any more, and DELIVERY_SIGNING_SECRETS is not set"}
+	// errErased: a message whose body is gone must not be sent empty.
+	errErased = &Refusal{reason: "the body was erased"}
+)
 
-// signingKey returns the bytes that a secret signs with.
-func signingKey(s secret.String) ([]byte, error) {
-	encoded, marked := strings.CutPrefix(s.Reveal(), secretPrefix)
-	if !marked {
-		return []byte(encoded), nil
+// SigningKeys returns the keys that a text of secrets signs with, in its order: white space separates them, so that a secret can be
+// rotated. whsec_ and base64 is decoded, any other text is the key as it stands. A text without a secret in it, and a key of fewer than 8
+// bytes, are errors, which show nothing of the text.
+func SigningKeys(text secret.String) ([][]byte, error) {
+	secrets := strings.Fields(text.Reveal())
+	if len(secrets) == 0 {
+		return nil, errBlankSecret
 	}
-	key, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || len(key) == 0 {
-		return nil, errSecret
+	keys := make([][]byte, len(secrets))
+	for i, one := range secrets {
+		var err error
+		if keys[i], err = signingKey(one); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+func signingKey(text string) ([]byte, error) {
+	key := []byte(text)
+	if encoded, marked := strings.CutPrefix(text, secretPrefix); marked {
+		decoded, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil {
+			return nil, errSecret
+		}
+		key = decoded
+	}
+	if len(key) < minKeyBytes {
+		return nil, errShortSecret
 	}
 	return key, nil
 }
@@ -43,28 +71,25 @@ type signer struct {
 func newSigner(secrets []secret.String) (*signer, error) {
 	s := &signer{}
 	for _, text := range secrets {
-		key, err := signingKey(text)
+		keys, err := SigningKeys(text)
 		if err != nil {
 			return nil, err
 		}
-		s.shared = append(s.shared, &sync.Pool{New: func() any { return newMAC(key) }})
+		for _, key := range keys {
+			s.shared = append(s.shared, &sync.Pool{New: func() any { return newMAC(key) }})
+		}
 	}
 	return s, nil
 }
 
 // signature returns the header's value: one signature for each secret, space-separated; empty when there is no secret.
-// A message that has a secret is signed with it or not at all; one that had one before is never without a signature.
+// A message that has a secret is signed with it or not at all; one that had one before is never sent without a signature.
 func (s *signer) signature(m *outbox.Message, timestamp string) (string, error) {
-	own := m.Secret
-	if own.IsZero() && len(s.shared) == 0 {
-		own = m.FormerSecret
-	}
-	if !own.IsZero() {
-		key, err := signingKey(own)
-		if err != nil {
-			return "", err
-		}
-		return string(newMAC(key).append(make([]byte, 0, signatureSize), m, timestamp)), nil
+	switch {
+	case !m.Secret.IsZero():
+		return signedBy(m, timestamp)
+	case len(s.shared) == 0 && m.HadSecret:
+		return "", errUnsigned
 	}
 	var value []byte
 	for _, pool := range s.shared {
@@ -78,6 +103,22 @@ func (s *signer) signature(m *outbox.Message, timestamp string) (string, error) 
 		// After and not before: the first one keeps the key's state, for which a secret that signs once has no use.
 		mac.hash.Reset()
 		pool.Put(mac)
+	}
+	return string(value), nil
+}
+
+// signedBy signs with the message's own secrets.
+func signedBy(m *outbox.Message, timestamp string) (string, error) {
+	keys, err := SigningKeys(m.Secret)
+	if err != nil {
+		return "", err
+	}
+	value := make([]byte, 0, len(keys)*signatureSize)
+	for i, key := range keys {
+		if i > 0 {
+			value = append(value, ' ')
+		}
+		value = newMAC(key).append(value, m, timestamp)
 	}
 	return string(value), nil
 }

@@ -45,7 +45,9 @@ func TestSignatureHasOnePartForEachSecret(t *testing.T) {
 	}{
 		"one secret":         {shared: []string{vectorSecret}, want: 1},
 		"two while rotating": {shared: []string{vectorSecret, otherSecret}, want: 2},
+		"two in one text":    {shared: []string{vectorSecret + " \t" + otherSecret}, want: 2},
 		"the message's own":  {own: otherSecret, shared: []string{vectorSecret, plainSecret}, want: 1},
+		"two of its own":     {own: " " + otherSecret + "\r\n" + plainSecret + " ", shared: []string{vectorSecret}, want: 2},
 	} {
 		m := newMessage("https://example.org")
 		m.Secret = secret.New(c.own)
@@ -62,13 +64,21 @@ func TestSignatureIsEmptyWithoutASecretAndRefusedWithABadOne(t *testing.T) {
 	if got, err := mustSigner(t).signature(&m, vectorTimestamp); err != nil || got != "" {
 		t.Errorf("without a secret: %q, %v", got, err)
 	}
-	for _, text := range []string{"whsec_", "whsec_not base64!", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS"} {
+	m.HadSecret = true
+	if got, err := mustSigner(t).signature(&m, vectorTimestamp); !errors.Is(err, errUnsigned) || got != "" {
+		t.Errorf("a message that had a secret: %q, %v", got, err)
+	}
+	if got, err := mustSigner(t, vectorSecret).signature(&m, vectorTimestamp); err != nil || got != vectorSignature {
+		t.Errorf("a message that had a secret, with the relay's: %q, %v", got, err)
+	}
+	for _, text := range []string{" ", "seven77", vectorSecret + " short", "whsec_AAAAAAAAAA==", "whsec_", "whsec_not base64!",
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS"} {
 		m.Secret = secret.New(text)
 		got, err := mustSigner(t, vectorSecret).signature(&m, vectorTimestamp)
 		if _, refused := errors.AsType[*Refusal](err); !refused || got != "" {
 			t.Errorf("secret %q: %q, %v; must not be sent", text, got, err)
 		}
-		if err != nil && strings.Contains(err.Error(), text[len("whsec_"):]) && len(text) > len("whsec_") {
+		if hidden := strings.TrimPrefix(text, "whsec_"); err != nil && len(hidden) > 1 && strings.Contains(err.Error(), hidden) {
 			t.Errorf("the error shows the secret: %v", err)
 		}
 	}

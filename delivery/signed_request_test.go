@@ -14,7 +14,7 @@ import (
 
 const (
 	// plainSecret is the key as it stands; in another encoding than UTF-8 it would be another key.
-	plainSecret = "Schlüssel für Ærø"
+	plainSecret = "Schlüssel_für_Ærø"
 	// lookalikeSecret is such a text, too, although it could be decoded.
 	lookalikeSecret = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 )
@@ -100,7 +100,7 @@ func (c signedRequest) request(t testing.TB, url string) (req *http.Request, bod
 			cfg.SigningSecrets = append(cfg.SigningSecrets, secret.New(text))
 		}
 	})
-	req, err := sender.request(t.Context(), &m, time.Now().Add(-c.age))
+	req, err := sender.request(t.Context(), &m, nil, time.Now().Add(-c.age))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -15,8 +14,6 @@ const (
 	maxTimeout = time.Hour
 	// maxStep is the longest wait between two attempts; beyond it a message would outlive every sensible retention.
 	maxStep = 365 * 24 * time.Hour
-	// Keys that Standard Webhooks allows have between these many bytes.
-	minKeyBytes, maxKeyBytes = 24, 64
 )
 
 // Validate returns everything that is wrong with the configuration, each error naming its variable; none shows a secret.
@@ -62,15 +59,8 @@ func (c Config) Validate() []error {
 func (c Config) validateSecrets() []error {
 	var faults []error
 	for i, s := range c.SigningSecrets {
-		key, err := signingKey(s)
-		switch {
-		case err != nil:
-			faults = append(faults, fmt.Errorf("DELIVERY_SIGNING_SECRETS: secret %d: %w", i+1, err))
-		case len(key) == 0:
-			faults = append(faults, fmt.Errorf("DELIVERY_SIGNING_SECRETS: secret %d is empty", i+1))
-		case strings.HasPrefix(s.Reveal(), secretPrefix) && (len(key) < minKeyBytes || len(key) > maxKeyBytes):
-			faults = append(faults, fmt.Errorf("DELIVERY_SIGNING_SECRETS: secret %d has a key of %d bytes, must be %d to %d",
-				i+1, len(key), minKeyBytes, maxKeyBytes))
+		if _, err := SigningKeys(s); err != nil {
+			faults = append(faults, fmt.Errorf("DELIVERY_SIGNING_SECRETS: element %d of the list: %w", i+1, err))
 		}
 	}
 	return faults

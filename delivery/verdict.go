@@ -69,7 +69,7 @@ var verdicts = []struct {
 	{"unexpected", "this is no answer to a webhook", retried, statusIn(1, 999)},
 
 	// A refusal is a sentence already; it comes from the message, the URL, or the socket.
-	{reasonRefused, "", unsent, refusedFor(errSecret, errErased)},
+	{reasonRefused, "", unsent, refusedFor(unsendable...)},
 	{reasonRefused, "", retried, refused},
 	// In the same words as a refused address: see errNotPublic. On a machine without IPv6 there is no socket for an IPv6
 	// address that the guard could look at.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,6 +68,9 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 	}{
 		{dial(errNotPublic), stepConnect, "refused: no such host, or its address is not public and not in DELIVERY_ALLOW_NETWORKS, or it is in DELIVERY_DENY_NETWORKS"},
 		{errSecret, stepConnect, "refused: the signing secret is not whsec_ and base64"},
+		{errBlankSecret, stepConnect, "refused: the signing secret is blank; NULL means none"},
+		{errShortSecret, stepConnect, "refused: the signing secret has fewer than 8 bytes, decoded if it begins with whsec_"},
+		{errUnsigned, stepConnect, "refused: the row has no signing secret any more, and DELIVERY_SIGNING_SECRETS is not set"},
 		{errErased, stepConnect, "refused: the body was erased"},
 		{errURLScheme, stepConnect, "refused: the URL must begin with https://"},
 		{errInterrupted, stepConnect, "interrupted: the relay was stopped before an answer came"},
@@ -131,7 +135,7 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 				t.Errorf("%v: %s %q, want %q", err, reason, text, c.want)
 			}
 			if (became == undone) != (reason == reasonInterrupted) ||
-				(became == unsent) != (errors.Is(err, errSecret) || errors.Is(err, errErased)) ||
+				(became == unsent) != slices.ContainsFunc(unsendable, func(r *Refusal) bool { return errors.Is(err, r) }) ||
 				became != undone && became != unsent && became != retried {
 				t.Errorf("%v: %s", err, became)
 			}
@@ -180,11 +184,11 @@ func TestExcerptIsPrintable(t *testing.T) {
 		"žluťoučký kůň 登録 ✓":                 "žluťoučký kůň 登録 ✓",
 		"no\u00a0break\u2028separator\u0085": "no break separator",
 	} {
-		if got := excerpt(strings.NewReader(body)); got != want {
+		if got := excerpt(strings.NewReader(body), nil); got != want {
 			t.Errorf("%q: %q, want %q", body, got, want)
 		}
 	}
-	if got := excerpt(strings.NewReader(strings.Repeat("€", 10_000))); len(got) > maxExcerpt || strings.ContainsRune(got, 0xfffd) {
+	if got := excerpt(strings.NewReader(strings.Repeat("€", 10_000)), nil); len(got) > maxExcerpt || strings.ContainsRune(got, 0xfffd) {
 		t.Errorf("%d bytes kept", len(got))
 	}
 }

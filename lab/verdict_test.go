@@ -89,11 +89,25 @@ func (l *laboratory) compareWithTruth(f *figures) {
 		and lab.may_be_empty(identity::bigint, coalesce(committed_at, created_at), empty_since)) limit 20`) {
 		l.t.Errorf("an acceptance without a message: %s", left)
 	}
+	for _, wrong := range pgtest.Values[string](l.t, l.db, wronglyWithdrawn) {
+		l.t.Errorf("withdrawn although it was accepted all the time: %s", wrong)
+	}
 	for _, twice := range pgtest.Values[string](l.t, l.db, `select message_id from attendee_relay.attempt
 		where status between 200 and 299 group by 1 having count(*) > 1 limit 20`) {
 		l.t.Errorf("%s was recorded as delivered twice", twice)
 	}
 }
+
+// wronglyWithdrawn are messages that ended as withdrawn although their row has kept its id and its status since they were accepted: it
+// is accepted now, and neither left its id nor was accepted once more.
+const wronglyWithdrawn = `select format('%s of attendee %s, committed %s: %s', m.message_id, m.identity, m.committed_at, s.last_error)
+	from attendee_relay.settled s
+	join attendee_relay.message m using (id)
+	join attendees a on a.id = m.identity::bigint and a.status = 'Accepted'
+	where s.last_error like 'withdrawn:%'
+	and not exists (select from lab.gone g where g.attendee = a.id and pg_xact_commit_timestamp(g.xid::xid) >= coalesce(m.committed_at, m.created_at))
+	and not exists (select from lab.truth t where t.attendee = a.id and pg_xact_commit_timestamp(t.xid::xid) > coalesce(m.committed_at, m.created_at))
+	limit 20`
 
 // difference is an acceptance that is only in the truth (lost) or only in the outbox (repeated).
 type difference struct {

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -21,17 +22,44 @@ type payload struct {
 	attendeeID  string
 	eventID     string
 	url         string
-	secret      string
-	body        []byte
+	// secret is as the query gave it; empty where it gave none, blankSecret where it gave a blank one.
+	secret string
+	// headers is a JSON value, not looked at; empty: none.
+	headers string
+	body    []byte
 	// err says why the row cannot be a message; its key then waits.
 	err error
 }
 
+// blankSecret stands for a secret that is there and has nothing in it: it must not be taken for none.
+const blankSecret = " "
+
+// What is longer than maxStoredHeaders has more headers than may be sent, whatever its notation; longHeaders is stored in its place,
+// and is no object.
+const (
+	maxStoredHeaders = 64 << 10
+	longHeaders      = `"more than 64 KiB"`
+)
+
+// storedHeaders is the value of the column headers as it is kept, NULL and JSON's null as nothing.
+func storedHeaders(value []byte) string {
+	switch {
+	case len(value) == 0 || bytes.Equal(value, []byte("null")):
+		return ""
+	case len(value) <= maxStoredHeaders:
+		return string(value)
+	}
+	if compact := appendCompact(nil, value); len(compact) <= maxStoredHeaders {
+		return string(compact)
+	}
+	return longHeaders
+}
+
 // columns says at which places of a result row the columns of the payload query stand; -1: not there.
 type columns struct {
-	key, attendeeID, name, surname, email, price, currency, eventID, eventName int
-	url, secret, deliveryKey, groupID, groupName, formFields, additional       int
-	integer                                                                    []bool
+	key, attendeeID, name, surname, email, price, currency, eventID, eventName    int
+	url, secret, headers, deliveryKey, groupID, groupName, formFields, additional int
+	integer                                                                       []bool
 }
 
 func newColumns(fields []pgconn.FieldDescription) columns {
@@ -46,7 +74,7 @@ func newColumns(fields []pgconn.FieldDescription) columns {
 	c := columns{
 		key: at("key"), attendeeID: at("attendee_id"), name: at("name"), surname: at("surname"), email: at("email"),
 		price: at("price"), currency: at("currency"), eventID: at("event_id"), eventName: at("event_name"),
-		url: at("webhook_url"), secret: at("secret"), deliveryKey: at("delivery_key"),
+		url: at("webhook_url"), secret: at("secret"), headers: at("headers"), deliveryKey: at("delivery_key"),
 		groupID: at("group_id"), groupName: at("group_name"), formFields: at("form_fields"), additional: at("additional_attendees"),
 	}
 	for _, field := range fields {
@@ -66,10 +94,16 @@ func (c columns) payload(values [][]byte) payload {
 	}
 	p := payload{
 		key: text(c.key), deliveryKey: text(c.deliveryKey), attendeeID: text(c.attendeeID), eventID: text(c.eventID),
-		url: text(c.url), secret: text(c.secret),
+		url: text(c.url),
 	}
 	if weburl.Trim(p.url) == "" { // blank, to whoever looks at it
 		p.url = ""
+	}
+	if c.secret >= 0 && values[c.secret] != nil {
+		p.secret = cmp.Or(strings.TrimSpace(text(c.secret)), blankSecret)
+	}
+	if c.headers >= 0 {
+		p.headers = storedHeaders(values[c.headers])
 	}
 	if c.deliveryKey < 0 || values[c.deliveryKey] == nil {
 		p.deliveryKey = p.key

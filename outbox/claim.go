@@ -88,15 +88,17 @@ func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration, ta
 	defer cancel()
 	token := uuid.New()
 	// Read before the claim is sent, so that the lease never ends earlier in the database than here.
-	ends := time.Now().Add(lease)
+	asked := time.Now()
+	ends := asked.Add(lease)
 	leased, err := collect(ctx, q.pool, func(row pgx.CollectableRow) (Message, error) {
 		m := Message{Token: token, LeaseEnds: ends}
-		var key string
+		var key, headers string
 		var committed *time.Time
-		var recovering float64
-		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.Payload, &m.Attempts, &m.Step, &committed,
-			&m.Retry, &m.Standing.Trial, &recovering, &m.Standing.Places, &m.Elders)
-		m.Secret = secret.New(key)
+		var recovering, age float64
+		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.HadSecret, &headers, &m.Payload, &m.Attempts, &m.Step, &committed,
+			&m.Retry, &m.Standing.Trial, &recovering, &m.Standing.Places, &m.Elders, &age)
+		m.ReadAt = asked.Add(-time.Duration(age * float64(time.Second)))
+		m.Secret, m.Headers = secret.New(key), secret.New(headers)
 		if committed != nil {
 			m.CommittedAt = *committed
 		}

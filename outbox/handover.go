@@ -46,10 +46,13 @@ type handover struct {
 	ends   time.Time
 	// leased are those that the transaction leased, by their number in the outbox.
 	leased map[int]int64
+	// skipped are the ids of messages that ended at once, for want of a URL.
+	skipped []string
+	unsent  *Unsent
 }
 
 func (r *Recorder) handOver(m *messages) *handover {
-	return &handover{senders: r.senders, deployment: r.deployment, messages: m, places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
+	return &handover{unsent: r.unsent, senders: r.senders, deployment: r.deployment, messages: m, places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
 }
 
 // reserve keeps places for the messages. It is called when the transaction has begun, so that nothing is kept while the transaction
@@ -88,9 +91,13 @@ func (h *handover) queue(b *pgx.Batch, plain bool) {
 	b.Queue(loopsSQL)
 	h.messages.queue(b, plain, ids, h.token, h.lease, h.deployment).Query(func(rows pgx.Rows) error {
 		var id string
-		var row int64
+		var row *int64
 		_, err := pgx.ForEachRow(rows, []any{&id, &row}, func() error {
-			h.leased[h.places[id]] = row
+			if row == nil {
+				h.skipped = append(h.skipped, id)
+			} else {
+				h.leased[h.places[id]] = *row
+			}
 			return nil
 		})
 		return err
@@ -113,6 +120,11 @@ func (h *handover) settle(err error) (left bool) {
 	default:
 		h.reservation.Send(leased)
 	}
+	if err == nil {
+		for _, id := range h.skipped {
+			h.unsent.note(NoURL, id, uuid.Nil)
+		}
+	}
 	return err == nil && len(leased) < len(h.messages.ids)
 }
 
@@ -120,10 +132,13 @@ func (h *handover) message(i int, row int64) Message {
 	m := h.messages
 	message := Message{
 		Row: row, ID: m.ids[i], Endpoint: m.endpoints[i].Bytes, URL: m.urls[i].String, Payload: m.payloads[i],
-		CommittedAt: m.committed[i], Token: h.token, LeaseEnds: h.ends,
+		CommittedAt: m.committed[i], Token: h.token, LeaseEnds: h.ends, ReadAt: h.ends.Add(-h.lease),
 	}
 	if m.secrets[i].Valid {
-		message.Secret = secret.New(m.secrets[i].String)
+		message.Secret, message.HadSecret = secret.New(m.secrets[i].String), true
+	}
+	if m.headers[i].Valid {
+		message.Headers = secret.New(m.headers[i].String)
 	}
 	return message
 }

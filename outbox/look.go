@@ -20,7 +20,7 @@ var (
 // lookBatch is how many messages of an endpoint that gets nothing are looked at in one turn.
 const lookBatch = 100
 
-// Look asks the payload query for some messages of an endpoint that is paused or disabled, and moves those that go elsewhere now. It
+// Look asks the payload query for some messages of an endpoint that is paused or disabled, and moves or ends them as Refresh does. It
 // does so for one endpoint whose turn it is, and reports whether there was one.
 func (q *Queue) Look(ctx context.Context) (bool, error) {
 	if q.lookup == nil {
@@ -48,7 +48,7 @@ func (q *Queue) Look(ctx context.Context) (bool, error) {
 		return true, failed
 	}
 	for _, fate := range fates {
-		if fate != "secret" {
+		if _, ends := endings[fate]; ends || fate == string(move) {
 			_, failed := collect(ctx, q.pool, pgx.RowTo[int], statement{lookAgainSQL, []any{endpoint}})
 			return true, postgres.Safe(failed)
 		}

@@ -6,8 +6,8 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-// Lookup asks the payload query for the rows of these keys, as they are now. A key whose query fails, and one for which there is
-// no row, is not in the answer; an error says why some are missing and is for the log.
+// Lookup asks the payload query for the rows of these keys, as they are now. A key for which there is no row has an empty answer; one whose
+// query fails has none. An error says why some are missing and is for the log.
 type Lookup func(ctx context.Context, keys []string) (map[string][]payload, error)
 
 // Lookup is one over the Resolver's connection, which it waits for. It works on a standby as well.
@@ -30,8 +30,10 @@ func (v *Resolver) lookupInto(ctx context.Context, keys []string, found map[stri
 		rows, err = v.reader.payloads(ctx, keys, config.QueryTimeout, config.DefaultURL)
 		return err
 	})
-	for key, list := range rows {
-		found[key] = list
+	if err == nil {
+		for _, key := range keys {
+			found[key] = rows[key]
+		}
 	}
 	if err == nil || len(keys) == 1 || ctx.Err() != nil || postgres.Unreachable(err) || failsForAll(err) || postgres.Code(err) == "57014" {
 		return err

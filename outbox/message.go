@@ -32,11 +32,14 @@ type Message struct {
 	// Endpoint identifies the exact URL; it is safe to log, the URL is not.
 	Endpoint uuid.UUID
 	URL      string
-	// Secret signs this message; empty: the relay's own signing secrets do.
+	// Secret signs this message, as the row gave it: several, separated by white space, or a blank, which cannot sign. Empty: the
+	// relay's own signing secrets do.
 	Secret secret.String
-	// FormerSecret signs it where nothing else would: the row had a secret once, so it is never sent unsigned.
-	FormerSecret secret.String
-	Payload      []byte
+	// HadSecret: its row has a secret or had one before, so it is never sent unsigned.
+	HadSecret bool
+	// Headers are sent with it: a JSON object as the row gave it, not looked at yet. Empty: none.
+	Headers secret.String
+	Payload []byte
 	// Attempts counts the HTTP attempts recorded before this one, Step the waits of the retry schedule that are used up.
 	Attempts, Step int
 	// CommittedAt is when the acceptance was committed; zero for a baseline or resync.
@@ -48,20 +51,31 @@ type Message struct {
 	LeaseEnds time.Time
 	// Retry: it was tried in vain or moved from another URL.
 	Retry bool
+	// ReadAt is when its payload was read from the application's tables, by this process's clock; zero: a moment ago.
+	ReadAt time.Time
 	// Elders: messages of earlier acceptances of the same attendee have not ended, probably at another endpoint.
 	Elders bool
 	// Standing is how its endpoint stood when the message was claimed.
 	Standing Standing
 }
 
-// Stale reports whether to ask for URL and secret of now before it is sent: it was tried before, or its endpoint was paused, or an
-// older message of the attendee may have to go first to where this one goes.
+// Stale reports whether to ask for URL, secret and headers of now before it is sent: it was tried before or has waited for long, or its
+// endpoint was paused, or an older message of the attendee may have to go first to where this one goes.
 func (m *Message) Stale() bool {
 	return m.mayHaveMoved() || m.Elders
 }
 
 func (m *Message) mayHaveMoved() bool {
-	return m.Attempts > 0 || m.Retry || m.Standing.Probe || m.Standing.Recovering
+	return m.Attempts > 0 || m.Retry || m.Standing.Probe || m.Standing.Recovering || m.old(time.Now())
+}
+
+// knownFor is how long what was read of a message is good enough to send it: a little less than the minute that is promised, for
+// sending takes time.
+const knownFor = 50 * time.Second
+
+// old reports whether the payload was read long ago, by the wall clock as well: the monotonic one stands still in a suspended machine.
+func (m *Message) old(now time.Time) bool {
+	return !m.ReadAt.IsZero() && max(now.Sub(m.ReadAt), now.Round(0).Sub(m.ReadAt.Round(0))) > knownFor
 }
 
 // Standing is how an endpoint stands.

@@ -19,7 +19,7 @@ var (
 type messages struct {
 	ids, identities, lsns, deliveryKeys, attendees, events []string
 	payloads                                               bodies
-	keys, times, urls, secrets                             pgtype.FlatArray[pgtype.Text]
+	keys, times, urls, secrets, headers                    pgtype.FlatArray[pgtype.Text]
 	endpoints                                              pgtype.FlatArray[pgtype.UUID]
 	committed                                              []time.Time
 }
@@ -64,7 +64,9 @@ func (m *messages) append(systemID string, a acceptance, p *payload) {
 		endpoint = pgtype.UUID{Bytes: endpointID(p.url), Valid: true}
 	}
 	m.urls, m.endpoints = append(m.urls, filled(p.url)), append(m.endpoints, endpoint)
-	m.secrets = append(m.secrets, pgtype.Text{String: p.secret, Valid: p.secret != "" && p.url != ""})
+	secret, headers := filled(p.secret), filled(p.headers)
+	secret.Valid, headers.Valid = secret.Valid && p.url != "", headers.Valid && p.url != ""
+	m.secrets, m.headers = append(m.secrets, secret), append(m.headers, headers)
 }
 
 // queue adds the statement that writes the messages, with those that are there already or plainly, and leases some of them. It returns
@@ -75,7 +77,7 @@ func (m *messages) queue(q *pgx.Batch, plain bool, leased []string, token uuid.U
 		add = messagesAddPlainSQL
 	}
 	return q.Queue(add, m.ids, m.identities, m.keys, m.deliveryKeys, m.lsns, m.times, m.attendees, m.events,
-		m.endpoints, m.urls, m.secrets, m.payloads, leased, token, interval(lease), deployment)
+		m.endpoints, m.urls, m.secrets, m.payloads, leased, token, interval(lease), deployment, m.headers)
 }
 
 // nullable is a text or NULL.

@@ -127,7 +127,7 @@ func (q *query) checkShape(ctx context.Context, conn *pgx.Conn, described *pgcon
 	if len(missing) > 0 {
 		return invalid("it lacks the column(s) %s", strings.Join(missing, ", "))
 	}
-	for _, name := range arrayColumns {
+	for _, name := range append([]string{"headers"}, arrayColumns...) {
 		if oid, ok := seen[name]; ok && oid != pgtype.JSONOID && oid != pgtype.JSONBOID {
 			return invalid("column %s must be json or jsonb", name)
 		}
@@ -137,7 +137,7 @@ func (q *query) checkShape(ctx context.Context, conn *pgx.Conn, described *pgcon
 
 func known(name string) bool {
 	return slices.Contains(requiredColumns, name) || slices.Contains(arrayColumns, name) ||
-		slices.Contains([]string{"webhook_url", "secret", "delivery_key", "group_id", "group_name"}, name)
+		slices.Contains([]string{"webhook_url", "secret", "headers", "delivery_key", "group_id", "group_name"}, name)
 }
 
 func invalid(format string, args ...any) *fault.Fault {

@@ -28,6 +28,9 @@ type Queue struct {
 	deployment string
 	breaker    Breaker
 	lookup     Lookup
+	// schedule is the waits after which the payload query is asked again that gave no row, as intervals.
+	schedule []string
+	unsent   *Unsent
 	// turnPatience is longer in tests of what turns give on a busy machine.
 	turnPatience time.Duration
 
@@ -50,8 +53,23 @@ const RecoveryTime = time.Minute
 // NewQueue makes a Queue on a pool. It gives out nothing where the bookkeeping belongs to another deployment, database or
 // cluster: a copy of the database must not send what the original sends.
 func NewQueue(pool *pgxpool.Pool, deployment string, breaker Breaker, lookup Lookup) *Queue {
-	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, turnPatience: turnPatience, ailing: map[uuid.UUID]bool{}}
+	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, schedule: []string{interval(unansweredWait)}, turnPatience: turnPatience, ailing: map[uuid.UUID]bool{}}
 }
+
+// unansweredWait is the only wait of a Queue that was given no schedule.
+const unansweredWait = time.Minute
+
+// AskBy has the payload query asked again by this schedule for a message that it gives no row for; at its end the message ends. It is
+// called before the Queue is used, as is Report.
+func (q *Queue) AskBy(schedule []time.Duration) {
+	q.schedule = nil
+	for _, wait := range schedule {
+		q.schedule = append(q.schedule, interval(wait))
+	}
+}
+
+// Report has the Queue tell u of the messages that it ends without a delivery.
+func (q *Queue) Report(u *Unsent) { q.unsent = u }
 
 // statement is one with its arguments.
 type statement struct {

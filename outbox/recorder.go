@@ -27,6 +27,7 @@ type Recorder struct {
 	signals    Signals
 	// senders is nil where nobody sends without a claim.
 	senders Senders
+	unsent  *Unsent
 
 	// opened is also read by the Resolver.
 	opened atomic.Pointer[opened]
@@ -95,6 +96,9 @@ func NewRecorder(c Config, settings Settings, url secret.String, deployment stri
 // HandOver has new messages sent by s where it has places for them. It is called before anything is recorded; without it all
 // messages are claimed.
 func (r *Recorder) HandOver(s Senders) { r.senders = s }
+
+// Report has the Recorder tell u of the messages that it ends at once. It is called before anything is recorded.
+func (r *Recorder) Report(u *Unsent) { r.unsent = u }
 
 // Register adds the Recorder's metrics to reg.
 func (r *Recorder) Register(reg prometheus.Registerer) { reg.MustRegister(r.acceptances) }

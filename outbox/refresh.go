@@ -19,13 +19,15 @@ var (
 	storedReadSQL string
 	//go:embed sql/lease_lock.sql
 	leaseLockSQL string
+	//go:embed sql/ledger_moved.sql
+	ledgerMovedSQL string
 	//go:embed sql/redirect.sql
 	redirectSQL string
 )
 
-// Refresh asks the payload query where leased messages go now, and with which secret they are signed. It returns those that are to
-// be sent under their lease: not those that now go elsewhere, which others claim, nor those whose URL was taken away, nor those that
-// an older message of the same attendee goes before, because its URL has become theirs. With an error, some are as they were
+// Refresh asks the payload query where leased messages go now, with which secret they are signed and which headers they have. It returns
+// those that are to be sent under their lease: not those that now go elsewhere, which others claim, nor those whose URL or endpoint was taken
+// away, nor those that have no row or are about somebody who is no longer accepted, nor those that an older message of the same attendee goes before, because its URL has become theirs. With an error, some are as they were
 // stored; all may be sent: one is not among them where it is not known what goes before it.
 func (q *Queue) Refresh(ctx context.Context, messages []Message) ([]Message, error) {
 	if q.lookup == nil || len(messages) == 0 {
@@ -123,7 +125,7 @@ func (p *refreshPlan) left(messages []Message, fates map[int64]string) []Message
 		}
 		if s := p.stored[m.Row]; s != nil {
 			if _, to := redirect(s, p.rows); to.url == s.url {
-				m.Secret, m.FormerSecret = secret.New(to.secret), secret.New(s.secret)
+				m.Secret, m.Headers = secret.New(to.secret), secret.New(to.headers)
 			}
 		}
 		left = append(left, m)
@@ -145,6 +147,9 @@ func (q *Queue) now(ctx context.Context, ids []int64) (map[int64]*storedMessage,
 			keys = append(keys, *m.sourceKey)
 		}
 	}
+	if err := q.followMoved(ctx, list); err != nil {
+		return nil, nil, err
+	}
 	rows, err := q.lookup(ctx, keys)
 	if err != nil {
 		err = fmt.Errorf("asking the payload query for the URLs of messages to be tried again: %s", failure(err))
@@ -155,8 +160,34 @@ func (q *Queue) now(ctx context.Context, ids []int64) (map[int64]*storedMessage,
 func readStored(ctx context.Context, pool *pgxpool.Pool, ids []int64) ([]*storedMessage, error) {
 	return collect(ctx, pool, func(row pgx.CollectableRow) (*storedMessage, error) {
 		m := &storedMessage{}
-		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret)
+		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers, &m.attendee, &m.commitLSN, &m.accepted,
+			&m.unanswered, &m.rivals)
 	}, statement{storedReadSQL, []any{ids}})
+}
+
+// followMoved corrects what is known of rows that have another identity than when they were accepted: the ledger has them under that. It asks
+// only where a row seems to be accepted no more, which ends its message.
+func (q *Queue) followMoved(ctx context.Context, list []*storedMessage) error {
+	gone := map[int64]*storedMessage{}
+	var ids []int64
+	var keys, lsns []string
+	for _, m := range list {
+		if !m.accepted && m.sourceKey != nil {
+			gone[m.row] = m
+			ids, keys, lsns = append(ids, m.row), append(keys, *m.sourceKey), append(lsns, m.commitLSN)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	moved, err := collect(ctx, q.pool, pgx.RowTo[int64], statement{ledgerMovedSQL, []any{ids, keys, lsns}})
+	if err != nil {
+		return fmt.Errorf("reading which rows have another identity by now: %w", postgres.Safe(err))
+	}
+	for _, id := range moved {
+		gone[id].accepted = true
+	}
+	return nil
 }
 
 // redirect writes changes down and returns what became of each message that was still under its lease.
@@ -165,17 +196,25 @@ func (q *Queue) redirect(ctx context.Context, changes *redirections) (map[int64]
 		return nil, nil
 	}
 	fates := map[int64]string{}
+	var ended []func()
 	_, err := collect(ctx, q.pool, func(row pgx.CollectableRow) (bool, error) {
 		var id int64
-		var fate string
-		err := row.Scan(&id, &fate)
+		var fate, messageID string
+		var endpoint uuid.UUID
+		err := row.Scan(&id, &fate, &messageID, &endpoint)
 		fates[id] = fate
+		if reason, ends := endings[fate]; ends {
+			ended = append(ended, func() { q.unsent.note(reason, messageID, endpoint) })
+		}
 		return true, err
 	}, statement{leaseLockSQL, []any{changes.ids, changes.leases}},
-		statement{redirectSQL, []any{changes.ids, changes.leases, changes.fates, changes.urls, changes.endpoints, changes.secrets}})
+		statement{redirectSQL, []any{changes.ids, changes.leases, changes.fates, changes.urls, changes.endpoints, changes.secrets, changes.headers, q.schedule}})
 	if err != nil {
 		q.suspect(err)
 		return nil, fmt.Errorf("writing down where %d messages go now: %w", len(changes.ids), postgres.Safe(err))
+	}
+	for _, tell := range ended { // only now: the transaction has committed
+		tell()
 	}
 	return fates, nil
 }

@@ -40,7 +40,7 @@ func failedOnce(t *testing.T, hooks string) (*capturetest.Rig, *outbox.Queue) {
 	return rig, q
 }
 
-// refreshed claims all and returns what is left to be sent, as "url secret former".
+// refreshed claims all and returns what is left to be sent, as "url secret", and "had" where a row with a secret has none any more.
 func refreshed(t *testing.T, q *outbox.Queue) []string {
 	t.Helper()
 	left, err := q.Refresh(t.Context(), claim(t, q, 100, 8, time.Minute, nil))
@@ -49,7 +49,11 @@ func refreshed(t *testing.T, q *outbox.Queue) []string {
 	}
 	var sent []string
 	for _, m := range left {
-		sent = append(sent, m.URL+" "+m.Secret.Reveal()+" "+m.FormerSecret.Reveal())
+		had := ""
+		if m.HadSecret && m.Secret.IsZero() {
+			had = "had"
+		}
+		sent = append(sent, m.URL+" "+m.Secret.Reveal()+had)
 	}
 	slices.Sort(sent)
 	return sent
@@ -64,22 +68,24 @@ func TestARetryGoesWhereItsRowSaysNow(t *testing.T) {
 		sent, then []string
 		states     []string
 	}{
-		"nothing changed":    {"(1, 'k', '" + a + "', 'old')", "", []string{a + " old old"}, nil, []string{"pending"}},
-		"another URL":        {"(1, 'k', '" + a + "', 'old')", "update hooks set url = '" + b + "', secret = 'new'", nil, []string{b + " new new"}, []string{"pending"}},
-		"another secret":     {"(1, 'k', '" + a + "', 'old')", "update hooks set secret = 'new'", []string{a + " new old"}, nil, []string{"pending"}},
-		"no secret any more": {"(1, 'k', '" + a + "', 'old')", "update hooks set secret = null", []string{a + "  old"}, nil, []string{"pending"}},
-		"a URL taken away":   {"(1, 'k', '" + a + "', null)", "update hooks set url = ' '", nil, nil, []string{"skipped: the webhook_url was taken away"}},
+		"nothing changed":    {"(1, 'k', '" + a + "', 'old')", "", []string{a + " old"}, nil, []string{"pending"}},
+		"another URL":        {"(1, 'k', '" + a + "', 'old')", "update hooks set url = '" + b + "', secret = 'new'", nil, []string{b + " new"}, []string{"pending"}},
+		"another secret":     {"(1, 'k', '" + a + "', 'old')", "update hooks set secret = 'new'", []string{a + " new"}, nil, []string{"pending"}},
+		"no secret any more": {"(1, 'k', '" + a + "', 'old')", "update hooks set secret = null", []string{a + " had"}, nil, []string{"pending"}},
+		"a URL taken away":   {"(1, 'k', '" + a + "', null)", "update hooks set url = ' '", nil, nil, []string{"skipped: no_url: the webhook_url was taken away, and DELIVERY_DEFAULT_URL is not set"}},
 		"one of two moved": {"(1, 'k', '" + a + "', null), (1, 'k', '" + b + "', null)", "update hooks set url = 'https://example.org/c' where url = '" + a + "'",
-			[]string{b + "  "}, nil, []string{"dead: the endpoint was removed", "pending"}},
-		"one added": {"(1, 'k', '" + a + "', null)", "insert into hooks values (1, 'k', '" + b + "')", []string{a + "  "}, nil, []string{"pending"}},
+			[]string{b + " "}, []string{"https://example.org/c "}, []string{"pending", "pending"}},
+		"one added": {"(1, 'k', '" + a + "', null)", "insert into hooks values (1, 'k', '" + b + "')", []string{a + " "}, nil, []string{"pending"}},
 		// The other one has a message of its own.
 		"one of two removed": {"(1, 'k', '" + a + "', null), (1, 'k', '" + b + "', null)", "delete from hooks where url = '" + a + "'",
-			[]string{b + "  "}, nil, []string{"dead: the endpoint was removed", "pending"}},
+			[]string{b + " "}, nil, []string{"dead: endpoint_removed: the payload query gives the endpoint no more", "pending"}},
 		"its delivery_key removed": {"(1, 'k', '" + a + "', null), (1, 'l', '" + b + "', null)", "delete from hooks where delivery_key = 'k'",
-			[]string{b + "  "}, nil, []string{"dead: the endpoint was removed", "pending"}},
+			[]string{b + " "}, nil, []string{"dead: endpoint_removed: the payload query gives the endpoint no more", "pending"}},
 		"moved within its delivery_key": {"(1, 'k', '" + a + "', null), (1, 'l', '" + b + "', null)", "update hooks set url = '" + b + "' where delivery_key = 'k'",
-			[]string{b + "  "}, []string{b + "  "}, []string{"pending", "pending"}},
-		"no row for the key": {"(1, 'k', '" + a + "', 'old')", "delete from hooks", []string{a + " old "}, nil, []string{"pending"}},
+			[]string{b + " "}, nil, []string{"dead: endpoint_removed: the payload query gives the endpoint no more", "pending"}},
+		"no row for the key": {"(1, 'k', '" + a + "', 'old')", "delete from hooks", nil, nil,
+			[]string{"dead: withdrawn: the payload query gave no row for it until the end of DELIVERY_RETRY_SCHEDULE"}},
+		"no longer accepted": {"(1, 'k', '" + a + "', 'old')", "delete from people", nil, nil, []string{"dead: withdrawn: the source row is no longer accepted"}},
 		"a key whose query fails": {"(1, 'k', '" + a + "', 'old'), (2, 'k', '" + a + "', 'old')",
 			"update hooks set url = '" + b + "', price = case person when 1 then 'none' else '1' end", nil, nil, nil},
 	} {
@@ -88,13 +94,14 @@ func TestARetryGoesWhereItsRowSaysNow(t *testing.T) {
 			rig, q := failedOnce(t, c.hooks)
 			if c.change != "" {
 				rig.DB.Exec(t, c.change)
+				rig.CaughtUp(t)
 			}
 			if name == "a key whose query fails" {
 				left, err := q.Refresh(t.Context(), claim(t, q, 100, 8, time.Minute, nil))
 				if err == nil || len(left) != 1 || left[0].URL != a {
 					t.Errorf("%d are sent as they were stored, %v", len(left), err)
 				}
-				c.then, c.states = []string{b + " old old"}, []string{"pending", "pending"}
+				c.then, c.states = []string{b + " old"}, []string{"pending", "pending"}
 			} else if sent := refreshed(t, q); !slices.Equal(sent, c.sent) {
 				t.Errorf("sent at once: %q, want %q", sent, c.sent)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
@@ -37,7 +38,11 @@ type Retention struct {
 	config  Config
 	leading func() bool
 	log     *zap.Logger
+	unsent  *Unsent
 }
+
+// Report has the Retention tell u of the messages that end with their bodies. It is called before Run.
+func (r *Retention) Report(u *Unsent) { r.unsent = u }
 
 // NewRetention makes a Retention; leading reports whether this process leads.
 func NewRetention(pool *pgxpool.Pool, c Config, leading func() bool, log *zap.Logger) *Retention {
@@ -75,7 +80,10 @@ func (r *Retention) clean(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", step.doing, postgres.Safe(err))
 			}
-			all, expired = all+done, expired+over
+			all, expired = all+done, expired+len(over)
+			for _, messageID := range over {
+				r.unsent.note(Expired, messageID, uuid.Nil)
+			}
 			if done == 0 {
 				break
 			}
@@ -91,7 +99,7 @@ func (r *Retention) clean(ctx context.Context) error {
 	return nil
 }
 
-func (r *Retention) step(ctx context.Context, sql string, age time.Duration) (done, expired int, err error) {
+func (r *Retention) step(ctx context.Context, sql string, age time.Duration) (done int, expired []string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v", queueTimeout))
 	defer cancel()
 	_, err = collect(ctx, r.pool, func(row pgx.CollectableRow) (bool, error) {

@@ -39,14 +39,14 @@ func grow(t *testing.T, rig *capturetest.Rig, age string, attendees ...string) {
 func TestBodiesSecretsAndAnswersAreErased(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, 1, 2, 3, 4)
-	rig.DB.Exec(t, "update attendee_relay.message set secret = 'secret'")
+	rig.DB.Exec(t, "update attendee_relay.message set secret = 'secret', headers = '{}'")
 	four := claim(t, q, 10, 8, time.Hour, nil)
 	settle(t, q, outbox.Settled{Applied: 3},
 		outbox.Settlement{Message: four[0], Outcome: outbox.Delivered(attempt)},
 		outbox.Settlement{Message: four[1], Outcome: outbox.RetryIn(time.Hour, attempt)},
 		outbox.Settlement{Message: four[3], Outcome: outbox.Delivered(attempt)})
 	grow(t, rig, "2 hours", "1", "2", "3")
-	const shown = `select format('%s %s %s %s %s', o.attendee_id, o.state, o.payload is null, m.secret is null, (select bool_or(response is not null) from attendee_relay.exchange e where e.message = m.id))
+	const shown = `select format('%s %s %s %s %s', o.attendee_id, o.state, o.payload is null, m.secret is null and m.headers is null, (select bool_or(response is not null) from attendee_relay.exchange e where e.message = m.id))
 		from attendee_relay.outbox o join attendee_relay.message m using (message_id) order by 1`
 	// The third is in flight: its end is waited for.
 	clean(t, rig, 3*time.Hour, "select count(*) = 2 from attendee_relay.message where payload is null")

@@ -72,10 +72,11 @@ func (q *Queue) settle(ctx context.Context, settlements []Settlement) (Settled, 
 	defer cancel()
 	judged := q.judge(settlements)
 	delivered, others := apart(settlements)
-	applied, elsewhere, err := q.record(ctx, delivered, others, judged)
+	recorded, elsewhere, err := q.record(ctx, delivered, others, judged)
 	if postgres.Code(err) == uniqueViolation {
-		applied, elsewhere, err = q.record(ctx, nil, settlements, judged)
+		recorded, elsewhere, err = q.record(ctx, nil, settlements, judged)
 	}
+	applied := recorded.applied
 	if err == nil && len(elsewhere) > 0 {
 		var late int
 		late, err = q.recordAny(ctx, elsewhere)
@@ -86,12 +87,28 @@ func (q *Queue) settle(ctx context.Context, settlements []Settlement) (Settled, 
 		return Settled{}, fmt.Errorf("settling %d messages: %w", len(settlements), postgres.Safe(err))
 	}
 	q.remember(judged)
+	q.tellExhausted(settlements, recorded.dead)
 	return Settled{Applied: applied, Refused: len(settlements) - applied}, nil
+}
+
+// recorded is what became of settlements: how many were applied, and which messages are dead by them.
+type recorded struct {
+	applied int
+	dead    []int64
+}
+
+func (q *Queue) tellExhausted(settlements []Settlement, dead []int64) {
+	for i := range settlements {
+		if m := &settlements[i].Message; slices.Contains(dead, m.Row) {
+			q.unsent.note(Exhausted, m.ID, m.Endpoint)
+			dead = slices.DeleteFunc(dead, func(row int64) bool { return row == m.Row })
+		}
+	}
 }
 
 // record writes settlements and judgements down in one transaction, and returns the 2xx whose messages were not found where they had
 // been sent to.
-func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judged judgements) (applied int, elsewhere []Settlement, err error) {
+func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judged judgements) (done recorded, elsewhere []Settlement, err error) {
 	found := map[int64]bool{}
 	err = transact(ctx, q.pool, func(b *pgx.Batch) {
 		if len(delivered) > 0 {
@@ -108,7 +125,7 @@ func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judg
 		if len(others) > 0 {
 			lock, settle := settling(others)
 			b.Queue(lock.sql, lock.args...)
-			b.Queue(settle.sql, settle.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&applied) })
+			b.Queue(settle.sql, settle.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&done.applied, &done.dead) })
 		}
 		for _, s := range judged.statements(q.breaker) {
 			b.Queue(s.sql, s.args...)
@@ -119,17 +136,15 @@ func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judg
 			elsewhere = append(elsewhere, s)
 		}
 	}
-	return applied + len(delivered) - len(elsewhere), elsewhere, err
+	done.applied += len(delivered) - len(elsewhere)
+	return done, elsewhere, err
 }
 
 // recordAny writes settlements down wherever their messages are now.
 func (q *Queue) recordAny(ctx context.Context, settlements []Settlement) (applied int, err error) {
 	lock, settle := settling(settlements)
-	counts, err := collect(ctx, q.pool, pgx.RowTo[int], lock, settle)
-	if err != nil {
-		return 0, err
-	}
-	return counts[0], nil
+	_, err = collect(ctx, q.pool, func(row pgx.CollectableRow) (bool, error) { return true, row.Scan(&applied, nil) }, lock, settle)
+	return applied, err
 }
 
 // apart takes the 2xx apart, in the order of their messages, so that two settlers lock the same rows in the same order.

@@ -18,7 +18,7 @@ func TestARetryGoesToTheURLOfNow(t *testing.T) {
 			old := relaytest.NewReceiver(t, func(relaytest.Webhook) int { return status })
 			mended := relaytest.NewReceiver(t, nil)
 			db := pgtest.New(t)
-			event := pgtest.Value[int64](t, db, "insert into events (name, webhook_url, webhook_secret) values ('Sommerfest', $1, 'another secret') returning id", old.URL)
+			event := pgtest.Value[int64](t, db, "insert into events (name, webhook_url, webhook_secret) values ('Sommerfest', $1, 'another_secret') returning id", old.URL)
 			relaytest.Run(t, db, "DELIVERY_RETRY_SCHEDULE=300ms,300ms,300ms,300ms,300ms,300ms,300ms,300ms,300ms,300ms,300ms,1h",
 				"DELIVERY_BREAKER_FAILURES=3", "DELIVERY_BREAKER_PROBE=300ms").AwaitRole(t, ready, "leader")
 			relaytest.Accept(t, db, event, n)

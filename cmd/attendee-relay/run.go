@@ -98,11 +98,16 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *
 		return nil, &config.Error{Faults: []string{err.Error()}}
 	}
 	r.recorder.Register(registry)
+	unsent := outbox.NewUnsent(registry, log)
+	r.recorder.Report(unsent)
 	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, board, log)
 	r.capture.Register(registry)
 	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
 	r.retention = outbox.NewRetention(pool, cfg.Outbox, r.capture.Leading, log)
 	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures, Probe: cfg.Delivery.BreakerProbe}, r.resolver.Lookup)
+	r.retention.Report(unsent)
+	queue.Report(unsent)
+	queue.AskBy(cfg.Delivery.RetrySchedule)
 	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), queue, sender, delivery.NewMetrics(registry), log)
 	r.recorder.HandOver(r.dispatcher.Senders())
 	r.admin = admin.New(cfg.Admin, r.role, board, registry, log)

@@ -20,6 +20,7 @@ const Secret = "whsec_dGhlIHNlY3JldCBvZiB0aGUgcHJvY2VzcyB0ZXN0cw==" //nolint:gos
 type Webhook struct {
 	ID, Path string
 	Body     string
+	Header   http.Header
 	At       time.Time
 	// Verified is nil when the signature is right.
 	Verified error
@@ -50,7 +51,7 @@ func NewReceiver(t *testing.T, answer func(Webhook) int) *Receiver {
 		if err != nil {
 			return // the sender was killed in the middle of it
 		}
-		got := Webhook{ID: request.Header.Get(standardwebhooks.HeaderWebhookID), Path: request.URL.Path, Body: string(body),
+		got := Webhook{ID: request.Header.Get(standardwebhooks.HeaderWebhookID), Path: request.URL.Path, Body: string(body), Header: request.Header.Clone(),
 			At: at, Verified: verifier.Verify(body, request.Header)}
 		r.mu.Lock()
 		r.webhooks = append(r.webhooks, got)

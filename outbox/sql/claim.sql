@@ -102,16 +102,19 @@ WITH RECURSIVE ours AS (
      WHERE p.ctid = ANY (ARRAY(SELECT place FROM locked))
     RETURNING p.id, p.endpoint, p.lane, p.attempts, p.step, p.retry
 )
-SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), coalesce(m.payload, ''), l.attempts, l.step,
-       m.committed_at, l.retry, e.trial, coalesce(e.recovering, -1),
+SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), m.had_secret OR m.secret IS NOT NULL, coalesce(m.headers, ''),
+       coalesce(m.payload, ''), l.attempts, l.step, m.committed_at, l.retry, e.trial, coalesce(e.recovering, -1),
        CASE WHEN e.trial THEN e.places ELSE least(e.places, e.held + (SELECT most FROM share)) END,
        EXISTS (SELECT FROM attendee_relay.pending older
                 CROSS JOIN LATERAL (SELECT o.commit_lsn, o.identity FROM attendee_relay.message o WHERE o.id = older.id ORDER BY o.id LIMIT 1) o
                 WHERE older.lane = l.lane AND older.id < l.id
-                  AND (o.commit_lsn <> m.commit_lsn OR o.identity <> m.identity)) -- those of the same acceptance are for other webhooks
+                  -- Those of the same acceptance are for other webhooks.
+                  AND (o.commit_lsn <> m.commit_lsn OR o.identity <> m.identity)),
+       extract(epoch FROM now() - m.created_at)::float8
   FROM leased l
   JOIN endpoint e ON e.endpoint = l.endpoint
- CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.payload, m.committed_at, m.commit_lsn, m.identity
+ CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.had_secret, m.headers, m.payload, m.committed_at, m.created_at,
+                              m.commit_lsn, m.identity
                        FROM attendee_relay.message m
                       WHERE m.id = l.id
                       ORDER BY m.id LIMIT 1) m

@@ -1,5 +1,5 @@
 -- Takes the oldest message of each paused endpoint whose probe is due, under a fresh lease; $1 endpoints at most, and of
--- all relays only one takes it. Where the oldest is in flight still, the probe waits a little. The deployment and the WAL are
+-- all relays only one takes it. One that has no row of the payload query is left out until that is asked again. Where the oldest is in flight still, the probe waits a little. The deployment and the WAL are
 -- looked at as in a claim. Endpoints that have recovered for $5 are active again.
 WITH recovered AS (
     -- Of an endpoint that is well nobody writes anything any more.
@@ -22,7 +22,7 @@ WITH recovered AS (
       FROM due d
      CROSS JOIN LATERAL (SELECT p.ctid AS place, p.lease_ends
                            FROM attendee_relay.pending p
-                          WHERE p.endpoint = d.id
+                          WHERE p.endpoint = d.id AND (p.unanswered = 0 OR p.due_at <= now())
                           ORDER BY p.endpoint, p.id LIMIT 1) o
 ), put_off AS (
     UPDATE attendee_relay.endpoint e
@@ -40,11 +40,12 @@ WITH recovered AS (
      WHERE p.ctid = ANY (ARRAY(SELECT place FROM locked))
     RETURNING p.id, p.endpoint, p.lane, p.attempts, p.step, p.retry
 )
-SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), coalesce(m.payload, ''), l.attempts, l.step,
-       m.committed_at, l.retry, true, -1::float8, 1,
-       EXISTS (SELECT FROM attendee_relay.pending older WHERE older.lane = l.lane AND older.id < l.id)
+SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), m.had_secret OR m.secret IS NOT NULL, coalesce(m.headers, ''),
+       coalesce(m.payload, ''), l.attempts, l.step, m.committed_at, l.retry, true, -1::float8, 1,
+       EXISTS (SELECT FROM attendee_relay.pending older WHERE older.lane = l.lane AND older.id < l.id),
+       extract(epoch FROM now() - m.created_at)::float8
   FROM leased l
- CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.payload, m.committed_at
+ CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.had_secret, m.headers, m.payload, m.committed_at, m.created_at
                        FROM attendee_relay.message m
                       WHERE m.id = l.id
                       ORDER BY m.id LIMIT 1) m

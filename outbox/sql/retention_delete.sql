@@ -30,4 +30,4 @@ WITH place AS MATERIALIZED (
        SET deleted = (SELECT max(id) FROM batch)
      WHERE EXISTS (SELECT FROM batch)
 )
-SELECT (SELECT count(*) FROM batch), 0
+SELECT (SELECT count(*) FROM batch), ARRAY[]::text[]

@@ -1,4 +1,4 @@
--- Erases what is personal or secret of the next $2 messages that are older than $1: bodies, secrets and what receivers
+-- Erases what is personal or secret of the next $2 messages that are older than $1: bodies, secrets, headers and what receivers
 -- answered. One that is still pending ends with it; one in flight is waited for. Only one process does this at a time, and only where
 -- something is old enough: the lock is written down.
 WITH place AS MATERIALIZED (
@@ -43,8 +43,8 @@ WITH place AS MATERIALIZED (
     ON CONFLICT (id) DO NOTHING
 ), erased AS (
     UPDATE attendee_relay.message m
-       SET payload = NULL, secret = NULL
-     WHERE m.id = ANY (ARRAY(SELECT id FROM batch)) AND (m.payload IS NOT NULL OR m.secret IS NOT NULL)
+       SET payload = NULL, secret = NULL, headers = NULL
+     WHERE m.id = ANY (ARRAY(SELECT id FROM batch)) AND (m.payload IS NOT NULL OR m.secret IS NOT NULL OR m.headers IS NOT NULL)
 ), forgotten AS (
     UPDATE attendee_relay.exchange e
        SET response = NULL
@@ -54,4 +54,4 @@ WITH place AS MATERIALIZED (
        SET erased = (SELECT max(id) FROM batch)
      WHERE EXISTS (SELECT FROM batch)
 )
-SELECT (SELECT count(*) FROM batch), (SELECT count(*) FROM expired)
+SELECT (SELECT count(*) FROM batch), ARRAY(SELECT m.message_id FROM attendee_relay.message m WHERE m.id = ANY (ARRAY(SELECT id FROM expired)) ORDER BY m.id)

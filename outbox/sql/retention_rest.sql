@@ -15,4 +15,4 @@ WITH empty AS (
                             ORDER BY e.id LIMIT $2::int))
     RETURNING id
 )
-SELECT (SELECT count(*) FROM empty) + (SELECT count(*) FROM endpoints), 0
+SELECT (SELECT count(*) FROM empty) + (SELECT count(*) FROM endpoints), ARRAY[]::text[]

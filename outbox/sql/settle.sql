@@ -74,4 +74,4 @@ WITH told AS (
       FROM done
     ON CONFLICT (message, number) DO NOTHING
 )
-SELECT count(*) FROM done
+SELECT count(*), coalesce(array_agg(id) FILTER (WHERE state = 'dead'), '{}') FROM done

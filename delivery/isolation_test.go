@@ -52,7 +52,7 @@ func TestAHangingEndpointKeepsItsShareWhileAnotherFlows(t *testing.T) {
 			inFlight.during(m.Endpoint, func() {
 				if m.Endpoint == hanging[0].Endpoint {
 					<-time.After(15 * time.Second)
-					x = failed(errTimeout, answering())
+					x = failed(errTimeout, answering(), nil)
 					return
 				}
 				x = answersAfter(20*time.Millisecond)(ctx, m)
@@ -197,7 +197,7 @@ func TestEndpointsThatFallSilentTogetherAreInNobodysWay(t *testing.T) {
 				r := run(t, store, exchangeFunc(func(_ context.Context, m outbox.Message) Exchange {
 					if silent[m.Endpoint] && time.Since(start) > quiet {
 						time.Sleep(15 * time.Second)
-						return failed(errTimeout, answering())
+						return failed(errTimeout, answering(), nil)
 					}
 					x := answersAfter(took)(t.Context(), m)
 					if !silent[m.Endpoint] {

@@ -130,7 +130,7 @@ func TestAFailureEmptiesTheEndpointsLine(t *testing.T) {
 		store, r := runBusy(t, exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange {
 			sent.Add(1)
 			if failing.Load() {
-				return failed(errTimeout, answering())
+				return failed(errTimeout, answering(), nil)
 			}
 			return answersAfter(10*time.Millisecond)(ctx, m)
 		}), 10*time.Millisecond, small(4, 2))

@@ -56,7 +56,7 @@ func TestShutdownInterruptsWhatDoesNotEnd(t *testing.T) {
 		r := run(t, store, exchangeFunc(func(ctx context.Context, _ outbox.Message) Exchange {
 			close(begun)
 			<-ctx.Done()
-			return failed(context.Cause(ctx), answering())
+			return failed(context.Cause(ctx), answering(), nil)
 		}))
 		<-begun
 		start := time.Now()

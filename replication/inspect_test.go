@@ -144,6 +144,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 	db := pgtest.On(t, server, pgtest.Empty())
 	db.Exec(t, table)
 	i := inspector(t, db) // before a commit waits for a standby
+	db.Exec(t, "grant pg_read_all_stats to "+pgtest.Role)
 	cases := []struct{ name, prepare, want, undo string }{
 		{"WAL kept without limit", "alter system set max_slot_wal_keep_size = -1; select pg_reload_conf()", "warn wal_keep_unlimited", ""},
 		{"a synchronous standby that is not there", "alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()", "warn synchronous_standby", ""},

@@ -6,9 +6,9 @@ select id, name, current_setting('demo.webhook_url', true) || path,
     coalesce(nullif(current_setting('demo.webhook_secret', true), ''),
         'whsec_' || encode(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'))
 from (values
-    (1, 'Sommerfest der Bücherfreunde 🎉', '/sommerfest'),
+    (1, E'Sommerfest der B\u00fccherfreunde \U0001f389', '/sommerfest'),
     (2, 'GopherCamp "Autumn" 2026', '/gophercamp'),
-    (3, 'Volkslauf Königsbrück', '/volkslauf')
+    (3, E'Volkslauf K\u00f6nigsbr\u00fcck', '/volkslauf')
 ) as sample (id, name, path);
 
 insert into groups (id, event_id, name) values
@@ -25,7 +25,7 @@ insert into fees (id, price, currency) values
 
 insert into form_fields (id, event_id, type, label, position) values
     (1, 1, 'text', 'Lieblingsbuch', 1),
-    (2, 1, 'check_box', 'Ich bringe Kuchen mit 🍰', 2),
+    (2, 1, 'check_box', E'Ich bringe Kuchen mit \U0001f370', 2),
     (3, 2, 'text', 'Phone', 1),
     (4, 2, 'text_area', 'What is your "one thing"?', 2),
     (5, 2, 'select', 'Food type', 3),
@@ -33,21 +33,21 @@ insert into form_fields (id, event_id, type, label, position) values
     (7, 2, 'check_box', 'Newsletter', 5),
     (8, 2, 'check_box', 'Photos of me may be published', 6),
     (9, 3, 'text', 'Verein', 1),
-    (10, 3, 'radio', 'Größe', 2),
+    (10, 3, 'radio', E'Gr\u00f6\u00dfe', 2),
     (11, 3, 'select', 'Startblock', 3);
 
 -- These people were accepted before the relay came: it remembers them, and announces none of them.
 insert into attendees (id, event_id, group_id, fee_id, parent_id, name, surname, email, status) values
-    (1, 1, null, null, null, 'Käthe', 'Weiß', 'kaethe@example.org', 'Accepted'),
+    (1, 1, null, null, null, E'K\u00e4the', E'Wei\u00df', 'kaethe@example.org', 'Accepted'),
     (2, 2, 1, 2, null, 'Grace', 'O''Brien', 'grace@example.org', 'Accepted'),
     (3, 2, 1, 2, 2, 'Alan', 'O''Brien', null, 'Accepted'),
-    (4, 3, 3, 3, null, 'Jörg', 'Müller-Lüdenscheidt', 'joerg@example.org', 'Pending'),
-    (5, 3, 4, 1, null, 'Zoë', '小林', 'zoe@example.org', 'Cancelled');
+    (4, 3, 3, 3, null, E'J\u00f6rg', E'M\u00fcller-L\u00fcdenscheidt', 'joerg@example.org', 'Pending'),
+    (5, 3, 4, 1, null, E'Zo\u00eb', E'\u5c0f\u6797', 'zoe@example.org', 'Cancelled');
 
 insert into form_values (attendee_id, form_field_id, value) values
     (1, 1, 'Momo'), (1, 2, 'yes'),
-    (2, 3, '+353 1 234 567'), (2, 4, E'Line one,\nline "two" 🙂'), (2, 5, 'vegetarian'), (2, 6, 'M'), (2, 7, 'true'),
-    (4, 9, 'TSV "Blau-Weiß"'), (4, 10, 'XL');
+    (2, 3, '+353 1 234 567'), (2, 4, E'Line one,\nline "two" \U0001f642'), (2, 5, 'vegetarian'), (2, 6, 'M'), (2, 7, 'true'),
+    (4, 9, E'TSV "Blau-Wei\u00df"'), (4, 10, 'XL');
 
 -- The rows above carry their numbers; the identity columns go on after them.
 select setval(pg_get_serial_sequence(name, 'id'), 1000)

@@ -191,10 +191,11 @@ func queueWaiting(q *pgx.Batch, waiting []acceptance, settle string) {
 		return
 	}
 	var identities, rows, lsns []string
-	var keys, times []*string
+	var keys, times, stamps []*string
 	for _, a := range waiting {
 		identities, rows, keys = append(identities, a.identity), append(rows, a.row), append(keys, a.key)
 		lsns, times = append(lsns, a.lsn.String()), append(times, timeText(a.time))
+		stamps = append(stamps, timeText(a.stamp))
 	}
-	q.Queue(waitingAddSQL, identities, rows, keys, lsns, times, settle)
+	q.Queue(waitingAddSQL, identities, rows, keys, lsns, times, stamps, settle)
 }

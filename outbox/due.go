@@ -55,30 +55,34 @@ func (v *Resolver) readDue(ctx context.Context, ids []int64) ([]*due, error) {
 	defer func() { <-v.reader.turn }()
 	ctx, cancel := bounded(ctx, 0)
 	defer cancel()
-	rows, err := v.reader.conn.Query(ctx, resolveDueSQL, ids, interval(v.recorder.config.Patience))
-	if err != nil {
-		return nil, fmt.Errorf("reading the due acceptances: %w", err)
+	var list []*due
+	ask := func(q *pgx.Batch) {
+		q.Queue(resolveDueSQL, ids, interval(v.recorder.config.Patience)).Query(func(rows pgx.Rows) (err error) {
+			list, err = pgx.CollectRows(rows, scanDue)
+			return err
+		})
 	}
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*due, error) {
-		d := &due{acceptance: acceptance{place: &place{}}}
-		var lsn string
-		var at *time.Time
-		if err := row.Scan(&d.id, &d.identity, &d.row, &d.key, &lsn, &at, &d.evaluations, &d.accepted, &d.late, &d.revision); err != nil {
-			return nil, err
-		}
-		if at != nil {
-			d.time = *at
-		}
-		parsed, err := parseOptionalLSN(&lsn)
-		if err == nil {
-			d.lsn = *parsed
-		}
-		return d, err
-	})
-	if err != nil {
+	if err := v.reader.in(ctx, ask, func(snapshot) error { return nil }); err != nil {
 		return nil, fmt.Errorf("reading the due acceptances: %w", err)
 	}
 	return list, nil
+}
+
+func scanDue(row pgx.CollectableRow) (*due, error) {
+	d := &due{acceptance: acceptance{place: &place{}}}
+	var lsn string
+	var at, stamp *time.Time
+	if err := row.Scan(&d.id, &d.identity, &d.row, &d.key, &lsn, &at, &stamp, &d.evaluations, &d.accepted, &d.late, &d.revision); err != nil {
+		return nil, err
+	}
+	if at != nil {
+		d.time, d.stamp = *at, *stamp
+	}
+	parsed, err := parseOptionalLSN(&lsn)
+	if err == nil {
+		d.lsn = *parsed
+	}
+	return d, err
 }
 
 // untilNext returns how long it is until another acceptance is due.

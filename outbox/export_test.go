@@ -10,3 +10,6 @@ func (q *Queue) SetTurnPatience(d time.Duration) { q.turnPatience = d }
 
 // ClaimLock is the lock under which claims take turns.
 const ClaimLock int64 = claimLock
+
+// Storable is storable, for tests in a database.
+func Storable(encoding, text string) string { return storable(encoding, text) }

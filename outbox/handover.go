@@ -37,6 +37,7 @@ type handover struct {
 	senders    Senders
 	deployment string
 	messages   *messages
+	writer     *writer
 	// reservation is nil where there are no senders.
 	reservation Reservation
 	// places are the messages, by their id, that a place is reserved for.
@@ -52,7 +53,8 @@ type handover struct {
 }
 
 func (r *Recorder) handOver(m *messages) *handover {
-	return &handover{unsent: r.unsent, senders: r.senders, deployment: r.deployment, messages: m, places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
+	return &handover{unsent: r.unsent, senders: r.senders, deployment: r.deployment, messages: m, writer: r.writer,
+		places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
 }
 
 // reserve keeps places for the messages. It is called when the transaction has begun, so that nothing is kept while the transaction
@@ -89,6 +91,7 @@ func (h *handover) queue(b *pgx.Batch, plain bool) {
 		ids = append(ids, id)
 	}
 	b.Queue(loopsSQL)
+	h.writer.utf8(b)
 	h.messages.queue(b, plain, ids, h.token, h.lease, h.deployment).Query(func(rows pgx.Rows) error {
 		var id string
 		var row *int64

@@ -38,7 +38,8 @@ type acceptance struct {
 	// identity is the row's in that commit; it is part of the message id.
 	identity string
 	lsn      pglogrepl.LSN
-	time     time.Time
+	// time is when it was committed, stamp what the commit record says of that, on which the message id rests; zero: not known.
+	time, stamp time.Time
 	*place
 }
 
@@ -141,7 +142,8 @@ func (l *ledger) decide(commit *replication.Commit, n *net) []acceptance {
 		if accepts {
 			after.lsn = &commit.CommitLSN
 			l.current[r.identity] = after
-			found = append(found, acceptance{identity: r.identity, lsn: commit.CommitLSN, time: commit.Time,
+			found = append(found, acceptance{identity: r.identity, lsn: commit.CommitLSN,
+				time: commit.Time, stamp: commit.Stamped(),
 				place: &place{row: r.identity, key: after.key}})
 		}
 	}

@@ -17,11 +17,12 @@ var (
 
 // messages are new messages, as the arrays that one statement takes: of types that pgx encodes without reflection.
 type messages struct {
-	ids, identities, lsns, deliveryKeys, attendees, events []string
-	payloads                                               bodies
-	keys, times, urls, secrets, headers                    pgtype.FlatArray[pgtype.Text]
-	endpoints                                              pgtype.FlatArray[pgtype.UUID]
-	committed                                              []time.Time
+	ids, lsns, deliveryKeys, attendees, events []string
+	identities                                 [][]byte // in the database's encoding; all else is UTF-8
+	payloads                                   bodies
+	keys, times, urls, secrets, headers        pgtype.FlatArray[pgtype.Text]
+	endpoints                                  pgtype.FlatArray[pgtype.UUID]
+	committed                                  []time.Time
 }
 
 // add renders one acceptance. It adds nothing and returns false when the payload query gave no row for its key, or one
@@ -50,9 +51,9 @@ func firstError(rows []payload) error {
 }
 
 func (m *messages) append(systemID string, a acceptance, p *payload) {
-	m.ids = append(m.ids, everyID(systemID, a.lsn, a.time, a.identity, p.deliveryKey, p.url))
-	m.identities = append(m.identities, a.identity)
-	m.keys = append(m.keys, nullable(a.key))
+	m.ids = append(m.ids, everyID(systemID, a.lsn, a.stamp, a.identity, p.deliveryKey, p.url))
+	m.identities = append(m.identities, []byte(a.identity))
+	m.keys = append(m.keys, nullable(&p.key))
 	m.lsns = append(m.lsns, a.lsn.String())
 	m.times, m.committed = append(m.times, nullable(timeText(a.time))), append(m.committed, a.time)
 	m.deliveryKeys = append(m.deliveryKeys, p.deliveryKey)

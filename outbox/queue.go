@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,6 +34,9 @@ type Queue struct {
 	unsent   *Unsent
 	// turnPatience is longer in tests of what turns give on a busy machine.
 	turnPatience time.Duration
+
+	// encoding is the database's, by Postgres's name for it; nil: not known yet.
+	encoding atomic.Pointer[string]
 
 	mu sync.Mutex
 	// ailing are the endpoints that this process has told a failure of, and no 2xx since.

@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -59,6 +61,7 @@ func (r *reader) close(ctx context.Context) {
 }
 
 // in takes one read-only snapshot, asks the questions that ask queues in the same round trip, and calls read inside it. ask may be nil.
+// Texts are in the database's encoding.
 func (r *reader) in(ctx context.Context, ask func(*pgx.Batch), read func(snapshot) error) error {
 	if err := r.connect(ctx); err != nil {
 		return err
@@ -66,6 +69,9 @@ func (r *reader) in(ctx context.Context, ask func(*pgx.Batch), read func(snapsho
 	var text string
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	if converts(r.conn) {
+		batch.Queue(ownEncodingSQL)
+	}
 	batch.Queue(snapshotSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&text, nil, nil, nil) })
 	if ask != nil {
 		ask(batch)
@@ -91,11 +97,42 @@ func (r *reader) applicationWrites(ctx context.Context) (rows int64, err error) 
 	return rows, r.conn.QueryRow(ctx, applicationWritesSQL).Scan(&rows)
 }
 
-// payloads runs the payload query for keys, for timeout at most, in the snapshot that is open and returns the rows by key. It is the last
-// question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and URL are an error for that key.
+// ownPayloads is payloads for keys in the database's encoding.
+func (r *reader) ownPayloads(
+	ctx context.Context, keys []string, timeout time.Duration, defaultURL string,
+) (map[string][]payload, error) {
+	if !converts(r.conn) {
+		return r.payloads(ctx, keys, timeout, defaultURL)
+	}
+	byUTF8, lost, err := utf8Keys(ctx, r.conn, keys)
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.payloads(ctx, slices.Collect(maps.Keys(byUTF8)), timeout, defaultURL)
+	if err != nil {
+		return nil, err
+	}
+	rows := make(map[string][]payload, len(found))
+	for key, list := range found {
+		rows[byUTF8[key]] = list
+	}
+	for _, key := range lost {
+		rows[key] = []payload{{err: errKeyNotUTF8}}
+	}
+	return rows, nil
+}
+
+// payloads runs the payload query for keys, which are UTF-8, for timeout at most, in the snapshot that is open and
+// returns the rows by key. It is the last question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and URL are an error for that key.
 func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Duration, defaultURL string) (map[string][]payload, error) {
 	if len(keys) == 0 {
 		return nil, nil
+	}
+	if converts(r.conn) {
+		if _, err := r.conn.Exec(ctx, utf8SQL); err != nil {
+			return nil, fmt.Errorf("preparing to run the payload query: %w", err)
+		}
+		defaultURL = storableURL(encodingOf(r.conn), defaultURL)
 	}
 	rows, err := r.runPrepared(ctx, keys, timeout)
 	if err != nil {

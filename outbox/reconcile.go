@@ -66,7 +66,10 @@ func (r *Recorder) Compare(ctx context.Context, conn *pgx.Conn) (number int64, f
 	rows, err := conn.Query(ctx, sql, s.Accepted, replication.CompareLimit)
 	if err == nil {
 		l.found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (d difference, err error) {
-			return d, row.Scan(&d.identity, &d.accepted, &d.key)
+			var identity, key []byte
+			err = row.Scan(&identity, &d.accepted, &key)
+			d.identity, d.key = string(identity), rawText(key)
+			return d, err
 		})
 	}
 	if err != nil {

@@ -25,7 +25,7 @@ func (r *Recorder) render(ctx context.Context, found []acceptance) (ready messag
 	if r.config.Settle > 0 || r.renderLate.Load() {
 		return messages{}, found, nil
 	}
-	rows, err := r.reader.payloads(ctx, keysOf(found), min(inlineTimeout, r.config.QueryTimeout), r.config.DefaultURL)
+	rows, err := r.reader.ownPayloads(ctx, keysOf(found), min(inlineTimeout, r.config.QueryTimeout), r.config.DefaultURL)
 	if err != nil {
 		if postgres.Unreachable(err) || ctx.Err() != nil {
 			return messages{}, nil, fmt.Errorf("running the payload query: %w", err)

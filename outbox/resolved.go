@@ -49,7 +49,8 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 			ready.add(v.recorder.opened.Load().systemID, d.acceptance, rows)
 		}
 		q := &pgx.Batch{}
-		later.queue(q)
+		v.recorder.writer.utf8(q)
+		later.queue(q, v.recorder.writer.encoding)
 		sending.queue(q, false)
 		return tx.SendBatch(ctx, q).Close()
 	})
@@ -97,7 +98,12 @@ func (p *postponed) add(d *due, reason string) {
 	p.empty = append(p.empty, reason == "" && (d.late || !d.accepted))
 }
 
-func (p *postponed) queue(q *pgx.Batch) {
+func (p *postponed) queue(q *pgx.Batch, encoding string) {
+	for i, reason := range p.reasons {
+		if reason != nil {
+			p.reasons[i] = optional(storable(encoding, *reason))
+		}
+	}
 	if len(p.ids) > 0 {
 		q.Queue(resolveLaterSQL, p.ids, p.waits, p.reasons, p.empty, p.revisions)
 	}

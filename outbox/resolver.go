@@ -2,7 +2,9 @@ package outbox
 
 import (
 	"context"
+	_ "embed"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -14,6 +16,9 @@ import (
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
 )
+
+//go:embed sql/keys_read.sql
+var keysReadSQL string
 
 const (
 	// resolveLimit is how many waiting acceptances one payload query evaluates.
@@ -223,7 +228,7 @@ func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload
 			found[i] = d.acceptance
 		}
 		var err error
-		rows, err = v.reader.payloads(ctx, keysOf(found), v.recorder.config.QueryTimeout, v.recorder.config.DefaultURL)
+		rows, err = v.reader.ownPayloads(ctx, keysOf(found), v.recorder.config.QueryTimeout, v.recorder.config.DefaultURL)
 		return err
 	})
 	return rows, err
@@ -242,16 +247,19 @@ func (v *Resolver) readKeys(ctx context.Context, list []*due) error {
 		return nil
 	}
 	s := v.recorder.opened.Load().source
-	rows, err := v.reader.conn.Query(ctx, "SELECT "+s.IdentitySQL()+", "+s.KeySQL()+" FROM "+s.Name()+" WHERE "+
-		s.IdentitySQL()+" = ANY ($1::text[])", identities)
+	if converts(v.reader.conn) { // the table's name is UTF-8
+		if _, err := v.reader.conn.Exec(ctx, utf8SQL); err != nil {
+			return err
+		}
+	}
+	rows, err := v.reader.conn.Query(ctx, fmt.Sprintf(keysReadSQL, s.From(), s.IdentitySQL(), s.KeySQL()), rawBytes(identities))
 	if err != nil {
 		return err
 	}
 	keys := map[string]*string{}
-	var identity string
-	var key *string
+	var identity, key []byte
 	_, err = pgx.ForEachRow(rows, []any{&identity, &key}, func() error {
-		keys[identity] = key
+		keys[string(identity)] = rawText(key)
 		return nil
 	})
 	for _, d := range list {

@@ -44,8 +44,7 @@ func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, 
 	for _, s := range settlements {
 		one, err := q.settle(ctx, []Settlement{s})
 		if badData(err) {
-			// What the receiver said is worth less than that it was told.
-			s.Outcome.attempt.Error, s.Outcome.attempt.Response = "", ""
+			s.Outcome = s.Outcome.storable("") // as ASCII, which every encoding holds
 			one, err = q.settle(ctx, []Settlement{s})
 		}
 		switch {
@@ -60,6 +59,32 @@ func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, 
 	return settled, nil
 }
 
+// storable has the texts of the outcomes be what the database can hold.
+func (q *Queue) storable(ctx context.Context, settlements []Settlement) ([]Settlement, error) {
+	encoding := q.encoding.Load()
+	if encoding == nil {
+		conn, err := q.pool.Acquire(ctx)
+		if err != nil {
+			return settlements, err
+		}
+		defer conn.Release()
+		known := encodingOf(conn.Conn())
+		encoding = &known
+		q.encoding.Store(encoding)
+	}
+	list := slices.Clone(settlements)
+	for i := range list {
+		list[i].Outcome = list[i].Outcome.storable(*encoding)
+	}
+	return list, nil
+}
+
+// storable is the same outcome, with texts that a database of this encoding can hold.
+func (o Outcome) storable(encoding string) Outcome {
+	o.attempt.Error, o.attempt.Response = storable(encoding, o.attempt.Error), storable(encoding, o.attempt.Response)
+	return o
+}
+
 // badData reports whether an error is about what was to be written: a value that cannot be, or a constraint (SQLSTATE classes 22 and
 // 23).
 func badData(err error) bool {
@@ -70,6 +95,10 @@ func badData(err error) bool {
 func (q *Queue) settle(ctx context.Context, settlements []Settlement) (Settled, error) {
 	ctx, cancel := q.bounded(ctx)
 	defer cancel()
+	settlements, err := q.storable(ctx, settlements)
+	if err != nil {
+		return Settled{}, fmt.Errorf("settling %d messages: %w", len(settlements), postgres.Safe(err))
+	}
 	judged := q.judge(settlements)
 	delivered, others := apart(settlements)
 	recorded, elsewhere, err := q.record(ctx, delivered, others, judged)

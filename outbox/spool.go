@@ -153,7 +153,7 @@ func (r *Recorder) finishSpool(ctx context.Context, commit *replication.Commit) 
 		return err
 	}
 	return r.writer.write(ctx, commit.EndLSN, func(q *pgx.Batch) {
-		q.Queue(spoolFinishSQL, string(spoolRemove), commit.CommitLSN.String(), timeText(commit.Time), truncated)
+		q.Queue(spoolFinishSQL, string(spoolRemove), commit.CommitLSN.String(), timeText(commit.Time), truncated, timeText(commit.Stamped()))
 	})
 }
 

@@ -43,6 +43,8 @@ type writer struct {
 	mu    sync.Mutex
 	conn  *pgx.Conn
 	epoch int64
+	// encoding is the database's, by Postgres's name for it.
+	encoding string
 }
 
 func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
@@ -64,7 +66,7 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 		}
 	}
 	useBodies(conn)
-	w.conn = conn
+	w.conn, w.encoding = conn, encodingOf(conn)
 	return conn, nil
 }
 
@@ -128,12 +130,15 @@ func (w *writer) lead(ctx context.Context) (phase, lsn string, settings []byte, 
 }
 
 // write runs the statements that fill queues in one transaction, behind the fence, and in one round trip. A checkpoint above 0 is
-// moved there.
+// moved there. The statements' texts are in the database's encoding, until utf8 is called.
 func (w *writer) write(ctx context.Context, checkpoint pglogrepl.LSN, fill func(*pgx.Batch)) error {
 	return w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		batch := &pgx.Batch{}
 		batch.Queue("BEGIN")
 		batch.Queue(fenceSQL, w.epoch, checkpoint.String())
+		if converts(conn) {
+			batch.Queue(ownEncodingSQL)
+		}
 		fill(batch)
 		batch.Queue("COMMIT")
 		if err := fenced(conn.SendBatch(ctx, batch).Close()); err != nil {
@@ -165,7 +170,15 @@ func rollBack(ctx context.Context, conn *pgx.Conn) {
 	}
 }
 
-// within runs do in one transaction, behind the fence; the checkpoint stays.
+// utf8 has the texts of the statements that follow in a transaction be UTF-8.
+func (w *writer) utf8(q *pgx.Batch) {
+	if w.encoding != "UTF8" {
+		q.Queue(utf8SQL)
+	}
+}
+
+// within runs do in one transaction, behind the fence; the checkpoint stays. Texts are in the database's encoding, until utf8 is
+// called.
 func (w *writer) within(ctx context.Context, do func(pgx.Tx) error) error {
 	return w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		tx, err := conn.Begin(ctx)
@@ -175,6 +188,11 @@ func (w *writer) within(ctx context.Context, do func(pgx.Tx) error) error {
 		defer func() { _ = tx.Rollback(ctx) }()
 		if _, err := tx.Exec(ctx, fenceSQL, w.epoch, pglogrepl.LSN(0).String()); err != nil {
 			return fmt.Errorf("passing the fence: %w", fenced(err))
+		}
+		if converts(conn) {
+			if _, err := tx.Exec(ctx, ownEncodingSQL); err != nil {
+				return fmt.Errorf("preparing to record: %w", err)
+			}
 		}
 		if err := do(tx); err != nil {
 			return fmt.Errorf("recording: %w", err)

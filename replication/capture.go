@@ -23,7 +23,7 @@ var captureFaults = []fault.Code{
 	fault.WALLevel, fault.Privilege, fault.SourceMissing, fault.SourceChanged, fault.SourceDrift, fault.NoReplicaIdentity,
 	fault.PublicationMissing, fault.PublicationUnsafe, fault.SlotMissing, fault.SlotLost, fault.SlotBusy,
 	fault.SlotsExhausted, fault.ClusterChanged, fault.LSNBehind, fault.InRecovery, fault.SchemaNewer, fault.RowSecurity,
-	fault.SlotPending, fault.DatabaseUnreachable,
+	fault.SlotPending, fault.DatabaseUnreachable, fault.EncodingUnsupported,
 }
 
 // errStandby: another process holds the slot or is making it.
@@ -107,6 +107,8 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	var f *fault.Fault
 	switch {
 	case errors.As(err, &f):
+	case EncodingUnsupported(err) != nil:
+		f = EncodingUnsupported(err)
 	case postgres.Unreachable(err):
 		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication%s", refusal(err))
 	default:
@@ -143,6 +145,9 @@ func (c *Capture) lead(ctx context.Context) error {
 	defer closeWalsender(conn)
 	starting, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the server did not start the stream in time"))
 	defer cancel()
+	if err := streamAsStored(starting, conn); err != nil {
+		return err
+	}
 	err = pglogrepl.StartReplication(starting, conn, c.config.Slot, 0, pglogrepl.StartReplicationOptions{
 		Mode:       pglogrepl.LogicalReplication,
 		PluginArgs: []string{"proto_version '1'", "publication_names '" + c.config.Publication + "'"},

@@ -16,14 +16,47 @@ type Commit struct {
 	CommitLSN pglogrepl.LSN
 	// EndLSN is the first position after the transaction; a checkpoint may only be such an end.
 	EndLSN pglogrepl.LSN
-	// Time is the commit's, by the server's clock.
+	// Time is when it was committed, by the server's clock. A commit that came from another server (a replication
+	// origin) carries that server's time: then this is when our server sent it. Nothing waits by it.
 	Time time.Time
+	// Stamp is the time in the commit record, on which message ids rest, where it is not Time; else zero.
+	Stamp time.Time
+	// Local is Time by this process's clock; zero: not known.
+	Local time.Time
+	// origin: the stream said that the commit came from another server.
+	origin bool
 	// XID is the transaction's 32-bit id; a visibility test has to add the epoch.
 	XID     uint32
 	Changes []Change
 	// Part numbers the parts of a transaction, from 0; More says that another one follows.
 	Part int
 	More bool
+}
+
+// date gives a commit its times: sent is when the server sent it, by its clock, and now is by ours. The commit
+// record's time is not believed where another server stamped it (pg_replication_origin_xact_setup, apply workers),
+// nor where it lies ahead of the server's own clock, which was set back.
+func (c *Commit) date(sent, now time.Time) {
+	if c.origin || c.Time.After(sent) {
+		c.Stamp, c.Time = c.Time, sent
+	}
+	c.Local = now.Add(c.Time.Sub(sent))
+}
+
+// local is when the commit was by this process's clock.
+func (c *Commit) local() time.Time {
+	if c.Local.IsZero() {
+		return c.Time
+	}
+	return c.Local
+}
+
+// Stamped is the time that the commit record carries.
+func (c *Commit) Stamped() time.Time {
+	if c.Stamp.IsZero() {
+		return c.Time
+	}
+	return c.Stamp
 }
 
 // PartSize is how many changes of one transaction are held in memory at most, unless a test changes it.

@@ -26,8 +26,8 @@ type layout struct {
 }
 
 func newAssembler(source *Source, partSize int) *assembler {
-	accepted := make(map[string]bool, len(source.Accepted))
-	for _, form := range source.Accepted {
+	accepted := make(map[string]bool, len(source.stream.accepted))
+	for _, form := range source.stream.accepted {
 		accepted[form] = true
 	}
 	return &assembler{source: source, accepted: accepted, partSize: partSize}
@@ -53,6 +53,11 @@ func (a *assembler) take(data []byte) (*Commit, error) {
 	case *pglogrepl.BeginMessage:
 		a.open = &Commit{CommitLSN: m.FinalLSN, Time: m.CommitTime, XID: m.Xid}
 		return nil, nil
+	case *pglogrepl.OriginMessage:
+		if a.open != nil {
+			a.open.origin = true
+		}
+		return nil, nil
 	case *pglogrepl.CommitMessage:
 		return a.commit(m)
 	case *pglogrepl.RelationMessage:
@@ -60,7 +65,7 @@ func (a *assembler) take(data []byte) (*Commit, error) {
 	case *pglogrepl.TruncateMessage:
 		return a.truncate(m)
 	default:
-		return nil, nil // origins, types: nothing that is read here
+		return nil, nil // types and others: nothing that is read here
 	}
 }
 
@@ -91,7 +96,8 @@ func (a *assembler) relation(m *pglogrepl.RelationMessage) error {
 		return nil
 	}
 	find := func(want Column) (int, error) {
-		at := slices.IndexFunc(m.Columns, func(c *pglogrepl.RelationMessageColumn) bool { return c.Name == want.Name })
+		name := a.source.stream.name(want.Name)
+		at := slices.IndexFunc(m.Columns, func(c *pglogrepl.RelationMessageColumn) bool { return c.Name == name })
 		if at < 0 {
 			return 0, newDrift("column %q of %s is no longer in the stream: it was renamed, dropped or left out of the publication", want.Name, a.source.Name())
 		}
@@ -177,19 +183,23 @@ func (a *assembler) status(f field) (Status, error) {
 		return NotAccepted, nil
 	case a.accepted[string(f.text)]:
 		return Accepted, nil
-	case a.source.Labels != nil && !a.known(string(f.text)):
-		// Renamed, an accepted value would look like one that is not.
-		d := newDrift("the status of %s has a value that its type did not have when the catalog was read: a value was added or renamed", a.source.Name())
-		d.label = string(f.text)
-		return NotAccepted, d
+	case a.source.Labels != nil:
+		return NotAccepted, a.unknown(string(f.text))
 	default:
 		return NotAccepted, nil
 	}
 }
 
-func (a *assembler) known(label string) bool {
-	_, known := a.source.Labels[label]
-	return known
+// unknown refuses a status with a label that the catalog did not show: renamed, an accepted value looks like one that is not.
+func (a *assembler) unknown(status string) error {
+	for _, label := range a.source.labelsIn(status) {
+		if _, known := a.source.Labels[label]; !known {
+			d := newDrift("the status of %s has a value that its type did not have when the catalog was read: a value was added or renamed", a.source.Name())
+			d.label = label
+			return d
+		}
+	}
+	return nil
 }
 
 func (a *assembler) add(change Change) (*Commit, error) {

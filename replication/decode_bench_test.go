@@ -9,7 +9,8 @@ import (
 // attendees describes the table of that name in demo/schema.sql.
 func attendees() *Source {
 	id, status := Column{Number: 1, Name: "id", TypeOID: 20}, Column{Number: 9, Name: "status", TypeOID: 25}
-	return &Source{OID: 16385, Schema: "public", Table: "attendees", Identity: []Column{id}, Key: id, Status: status, Accepted: []string{"Accepted"}}
+	return &Source{OID: 16385, Schema: "public", Table: "attendees", Identity: []Column{id}, Key: id, Status: status, Accepted: []string{"Accepted"},
+		stream: streamForms{accepted: []string{"Accepted"}}}
 }
 
 // attendeesRelation is the message with which the stream describes it.

@@ -13,7 +13,8 @@ import (
 // testSource describes a table (id int, status text).
 func testSource() *Source {
 	id, status := Column{Number: 1, Name: "id", TypeOID: 23}, Column{Number: 2, Name: "status", TypeOID: 25}
-	return &Source{OID: 7, Schema: "public", Table: "people", Identity: []Column{id}, Key: id, Status: status, Accepted: []string{"Accepted"}}
+	return &Source{OID: 7, Schema: "public", Table: "people", Identity: []Column{id}, Key: id, Status: status, Accepted: []string{"Accepted"},
+		stream: streamForms{accepted: []string{"Accepted"}}}
 }
 
 func begin() []byte { return append([]byte{'B'}, make([]byte, 20)...) }

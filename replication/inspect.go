@@ -73,6 +73,7 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 	if err := found.step(fault.WALLevel, checkServer(ctx, conn), "wal_level is logical"); err != nil || found.fails(fault.InRecovery) {
 		return found, err
 	}
+	found.add(fault.Passed(fault.EncodingUnsupported, "the database's encoding, %s, can be read as UTF-8", conn.PgConn().ParameterStatus("server_encoding")))
 	for _, look := range []func(context.Context, *pgx.Conn, *Inspection) error{i.inspectTable, i.inspectSlot, i.inspectPins, i.inspectServer} {
 		if err := found.note(look(ctx, conn, found)); err != nil {
 			return found, err

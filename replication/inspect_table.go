@@ -33,7 +33,7 @@ func (i Inspector) inspectTable(ctx context.Context, conn *pgx.Conn, found *Insp
 	var s tableState
 	err := ask(ctx, conn, "reading the watched table from the catalog", inspectTableSQL, []any{schema, table, i.Config.Key, i.Config.Status},
 		&s.oid, &s.kind, &s.persistence, &s.version, &s.unidentified, &s.identify, &s.policies, &s.mayUse, &s.maySelect)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	if err != nil && !absent(err) {
 		return err
 	}
 	if s.oid != 0 {

@@ -18,7 +18,7 @@ type lag struct {
 func (l *lag) add(commits []Commit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.times = append(l.times, commits[0].Time.UnixNano())
+	l.times = append(l.times, commits[0].local().UnixNano())
 	l.oldest.Store(l.times[0])
 }
 

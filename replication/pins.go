@@ -23,7 +23,7 @@ type Pins struct {
 	Versions string `json:"versions,omitempty"`
 	// Columns are the identity, the key and the status.
 	Columns []PinnedColumn `json:"columns,omitempty"`
-	// Labels are the oids of the accepted values, if the status is an enum.
+	// Labels are the oids of the accepted values, if the status is made of an enum.
 	Labels []uint32 `json:"labels,omitempty"`
 }
 
@@ -40,12 +40,15 @@ func (s *Source) pin() Pins {
 	for _, c := range append(slices.Clone(s.Identity), s.Key, s.Status) {
 		p.Columns = append(p.Columns, PinnedColumn{Name: c.Name, Number: c.Number, Type: c.TypeName})
 	}
-	for _, accepted := range s.Accepted {
-		if oid, ok := s.Labels[accepted]; ok {
-			p.Labels = append(p.Labels, oid)
+	for _, accepted := range s.stream.accepted {
+		for _, label := range s.labelsIn(accepted) {
+			if oid, ok := s.Labels[label]; ok {
+				p.Labels = append(p.Labels, oid)
+			}
 		}
 	}
 	slices.Sort(p.Labels)
+	p.Labels = slices.Compact(p.Labels)
 	return p
 }
 

@@ -104,7 +104,6 @@ func (q *queue) batch(ctx context.Context, limit int64) ([]item, error) {
 		return nil, context.Cause(ctx)
 	}
 	batch, weight := q.collect(batch, batch[0].weight(), limit)
-	// Where clocks differ, every commit may look late; without a backlog hardly any has others behind it.
 	if weight < limit && crowded && batch[0].late() {
 		select {
 		case <-time.After(gather):
@@ -129,4 +128,4 @@ func (q *queue) collect(batch []item, weight, limit int64) ([]item, int64) {
 	return batch, weight
 }
 
-func (it item) late() bool { return it.commit != nil && time.Since(it.commit.Time) > lateness }
+func (it item) late() bool { return it.commit != nil && time.Since(it.commit.local()) > lateness }

@@ -34,8 +34,11 @@ type Source struct {
 	Status   Column
 	// Accepted are the accepted values as the type writes them: true is t for a bool.
 	Accepted []string
-	// Labels are all labels of the status, if it is an enum, with their oids.
+	// Labels are all labels of the status, if it is an enum, a domain over one or an array of one, with their oids. They are
+	// written as the stream writes them.
 	Labels map[string]uint32
+	// stream says how names and accepted values are written in the stream.
+	stream streamForms
 	// Pins are filled in with the publication.
 	Pins Pins
 	// ServerVersion is server_version_num, for example 150018.
@@ -105,7 +108,7 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 	var policies, mayUse bool
 	err := ask(ctx, conn, "reading the watched table from the catalog", sourceSQL, []any{schema, table},
 		&s.OID, &kind, &persistence, &identity, &s.ServerVersion, &identityColumns, &oddLeaves, &policies, &mayUse)
-	if errors.Is(err, pgx.ErrNoRows) {
+	if absent(err) {
 		return nil, fault.New(fault.SourceMissing, "the watched table %s does not exist (SOURCE_TABLE)", s.Name()).
 			WithFix("set SOURCE_TABLE to the attendees table, schema-qualified and in verbatim case")
 	}
@@ -143,37 +146,12 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 				WithFix("GRANT SELECT ON " + s.Name() + " TO <the relay's role>")
 		}
 	}
-	if s.Accepted, err = acceptedForms(ctx, conn, s.Status, c.Accepted); err != nil {
-		return nil, err
-	}
-	if s.Labels, err = readLabels(ctx, conn, s.Status); err != nil {
+	if err := s.readValues(ctx, conn, c.Accepted); err != nil {
 		return nil, err
 	}
 	s.Pins = s.pin()
 	s.Pins.Slot = c.Slot
 	return s, nil
-}
-
-// readLabels returns the labels of an enum, and nil for another type.
-func readLabels(ctx context.Context, conn *pgx.Conn, status Column) (map[string]uint32, error) {
-	rows, err := conn.Query(ctx, "SELECT enumlabel::text, oid FROM pg_catalog.pg_enum WHERE enumtypid = $1", status.TypeOID)
-	if err != nil {
-		return nil, fmt.Errorf("reading the values of column %q: %w", status.Name, err)
-	}
-	var labels map[string]uint32
-	var label string
-	var oid uint32
-	_, err = pgx.ForEachRow(rows, []any{&label, &oid}, func() error {
-		if labels == nil {
-			labels = map[string]uint32{}
-		}
-		labels[label] = oid
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the values of column %q: %w", status.Name, err)
-	}
-	return labels, nil
 }
 
 // streamable refuses what gives no stream of rows that can be told apart.
@@ -190,6 +168,12 @@ func (s *Source) streamable(kind, persistence string, identified bool) error {
 			WithFix("ALTER TABLE " + s.Name() + " ADD PRIMARY KEY (id); ALTER TABLE " + s.Name() + " REPLICA IDENTITY DEFAULT")
 	}
 	return nil
+}
+
+// absent reports whether a look-up by name found nothing, or the name has characters that the database's encoding lacks.
+func absent(err error) bool {
+	code := postgres.Code(err)
+	return errors.Is(err, pgx.ErrNoRows) || code == "22P05" || code == "22021"
 }
 
 func readColumns(ctx context.Context, conn *pgx.Conn, oid uint32) ([]Column, error) {
@@ -228,21 +212,4 @@ func findColumn(columns []Column, variable, name, table string) (Column, error) 
 			WithFix("set " + variable + " to an ordinary column")
 	}
 	return columns[at], nil
-}
-
-// acceptedForms returns the accepted values as the status column's type writes them, so that "true" finds a bool's t and
-// a char(n) its padding.
-func acceptedForms(ctx context.Context, conn *pgx.Conn, status Column, accepted []string) ([]string, error) {
-	forms := make([]string, len(accepted))
-	for i, value := range accepted {
-		err := conn.QueryRow(ctx, "SELECT format('%s', $1::text::"+status.Type+")", value).Scan(&forms[i])
-		if postgres.Code(err) != "" && !postgres.Unreachable(err) {
-			return nil, fault.New(fault.SourceMissing, "%q of SOURCE_ACCEPTED is not a value of type %s, the type of column %q (SOURCE_STATUS)",
-				value, status.Type, status.Name).WithFix("set SOURCE_ACCEPTED to values of that type")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the text form of SOURCE_ACCEPTED: %w", err)
-		}
-	}
-	return forms, nil
 }

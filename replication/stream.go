@@ -110,6 +110,7 @@ func (s *stream) takeWAL(ctx context.Context, data []byte) error {
 		return err
 	}
 	s.patience.rewarded()
+	commit.date(wal.ServerTime, time.Now())
 	if len(commit.Changes) == 0 && commit.Part == 0 {
 		// Postgres 14 sends empty transactions: they move the position and nothing else.
 		return s.enqueue(ctx, item{advance: commit.EndLSN})

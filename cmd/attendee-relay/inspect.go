@@ -34,6 +34,10 @@ func inspect(ctx context.Context, cfg *config.Config, command string) (*inspecti
 		seen.conn = conn
 		err = seen.look(ctx, cfg)
 	}
+	if f := replication.EncodingUnsupported(err); f != nil {
+		seen.findings = append(seen.findings, fault.Failed(f))
+		return seen, nil
+	}
 	if err != nil && postgres.Unreachable(err) {
 		seen.findings = append(seen.findings, unreachable("DATABASE_REPLICATION_URL or DATABASE_URL", err))
 		return seen, nil

@@ -37,6 +37,7 @@ const (
 	QueryInvalid        Code = "query_invalid"
 	QueryFailing        Code = "query_failing"
 	DatabaseUnreachable Code = "database_unreachable"
+	EncodingUnsupported Code = "encoding_unsupported"
 )
 
 // Further codes.
@@ -49,7 +50,7 @@ const (
 var Codes = []Code{
 	WALLevel, Privilege, SourceMissing, SourceChanged, SourceDrift, NoReplicaIdentity, PublicationMissing,
 	PublicationUnsafe, SlotMissing, SlotLost, SlotBusy, SlotsExhausted, ClusterChanged, LSNBehind, InRecovery,
-	SchemaNewer, RowSecurity, QueryInvalid, QueryFailing, DatabaseUnreachable,
+	SchemaNewer, RowSecurity, QueryInvalid, QueryFailing, DatabaseUnreachable, EncodingUnsupported,
 	SlotPending,
 }
 

@@ -26,13 +26,18 @@ type DB struct {
 // Option changes how a database is made.
 type Option func(*options)
 
-type options struct{ template string }
+type options struct{ template, encoding string }
 
 // Empty asks for a database without the reference schema.
 func Empty() Option { return func(o *options) { o.template = emptyTemplate } }
 
 // Unprepared asks for a database in which nothing has been made or granted for the relay yet.
 func Unprepared() Option { return func(o *options) { o.template = unpreparedTemplate } }
+
+// Encoding asks for an empty database in another encoding than UTF-8, by Postgres's name for it.
+func Encoding(name string) Option {
+	return func(o *options) { o.template, o.encoding = "template0", name }
+}
 
 // CopyOf asks for a copy of another test's database on the same server, as it is now; nobody may be connected to that one.
 func CopyOf(other *DB) Option {
@@ -61,7 +66,7 @@ func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	db := &DB{name: fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1)), server: s}
-	if err := db.create(ctx, o.template); err != nil {
+	if err := db.create(ctx, o); err != nil {
 		t.Fatalf("creating the test's database: %v", err)
 	}
 	t.Cleanup(func() { db.drop(t) })
@@ -71,7 +76,7 @@ func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
 
 // create makes the database by copying the files of another. Through the write-ahead log, the default since Postgres 15 and
 // before it unknown, it takes three times as long (CREATE DATABASE, Postgres 15).
-func (db *DB) create(ctx context.Context, template string) error {
+func (db *DB) create(ctx context.Context, o options) error {
 	pool, err := admin(db.server)
 	if err != nil {
 		return err
@@ -81,11 +86,16 @@ func (db *DB) create(ctx context.Context, template string) error {
 		return err
 	}
 	defer conn.Release()
-	statement := "create database " + db.name + " template " + template
+	statement := "create database " + db.name + " template " + o.template
+	if o.encoding != "" {
+		statement += " encoding '" + o.encoding + "' lc_collate 'C' lc_ctype 'C'"
+	}
 	if !strings.HasPrefix(conn.Conn().PgConn().ParameterStatus("server_version"), "14") {
 		statement += " strategy file_copy"
 	}
-	_, err = conn.Exec(ctx, statement)
+	if _, err = conn.Exec(ctx, statement); err == nil && o.encoding != "" { // no template of ours has this encoding
+		err = run(ctx, db.server.URL(db.name), grantsSQL)
+	}
 	return err
 }
 

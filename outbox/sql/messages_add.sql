@@ -6,9 +6,10 @@
 WITH made AS (
     INSERT INTO attendee_relay.message (message_id, identity, source_key, delivery_key, commit_lsn, committed_at,
                                         attendee_id, event_id, endpoint, webhook_url, secret, payload, headers)
-    SELECT message_id, identity, source_key, delivery_key, commit_lsn::pg_lsn, committed_at::timestamptz,
+    SELECT message_id, pg_catalog.convert_from(identity, pg_catalog.getdatabaseencoding()), source_key, delivery_key,
+           commit_lsn::pg_lsn, committed_at::timestamptz,
            attendee_id, event_id, endpoint, webhook_url, secret, payload, headers
-      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+      FROM unnest($1::text[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[],
                   $7::text[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::text[], $17::text[])
            WITH ORDINALITY AS added (message_id, identity, source_key, delivery_key, commit_lsn, committed_at,
                                      attendee_id, event_id, endpoint, webhook_url, secret, payload, headers, place)

@@ -4,12 +4,13 @@
 -- enough. While a large transaction is applied, the ledger lacks rows that it is about to have, and before they have followed
 -- their rows no acceptance is due.
 WITH listed AS MATERIALIZED (
-    SELECT id, identity, row_identity, source_key, commit_lsn, committed_at, state, evaluations, empty_since, revision,
+    SELECT id, identity, row_identity, source_key, commit_lsn, committed_at, stamped_at, state, evaluations, empty_since, revision,
            next_evaluation_at
       FROM attendee_relay.acceptance
      WHERE id = ANY (ARRAY(SELECT unnest($1::bigint[])))
 )
-SELECT a.id, a.identity, a.row_identity, a.source_key, a.commit_lsn::text, a.committed_at, a.evaluations,
+SELECT a.id, a.identity, a.row_identity, a.source_key, a.commit_lsn::text, a.committed_at,
+       coalesce(a.stamped_at, a.committed_at), a.evaluations,
        EXISTS (SELECT FROM attendee_relay.ledger l WHERE l.identity = a.row_identity)
        OR EXISTS (SELECT FROM attendee_relay.checkpoint WHERE spool_step IS NOT NULL),
        coalesce(a.empty_since < now() - $2::text::interval, false),

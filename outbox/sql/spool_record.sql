@@ -1,5 +1,5 @@
 -- Rows of a stretch of the spool that the transaction left accepted enter the ledger, and those that it accepted become
--- waiting acceptances, evaluated when $3 has passed since the commit.
+-- waiting acceptances, evaluated when $3 has passed since this.
 WITH accepted AS MATERIALIZED (
     SELECT number,
            identity,
@@ -14,8 +14,8 @@ WITH accepted AS MATERIALIZED (
       FROM accepted a, attendee_relay.checkpoint p
         ON CONFLICT (identity) DO UPDATE SET source_key = excluded.source_key, commit_lsn = excluded.commit_lsn
 )
-INSERT INTO attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, committed_at, next_evaluation_at)
-SELECT a.identity, a.identity, a.source_key, p.spool_lsn, p.spool_time, coalesce(p.spool_time, now()) + $3::text::interval
+INSERT INTO attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, committed_at, stamped_at, next_evaluation_at)
+SELECT a.identity, a.identity, a.source_key, p.spool_lsn, p.spool_time, p.spool_stamp, now() + $3::text::interval
   FROM accepted a, attendee_relay.checkpoint p
  WHERE NOT a.was_accepted
  ORDER BY a.number

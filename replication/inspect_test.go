@@ -194,7 +194,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close(context.Background()) }()
-		mended(t, i, db, server, "fail senders_exhausted")
+		mended(t, inspector(t, db), db, server, "fail senders_exhausted")
 	})
 }
 

@@ -9,6 +9,12 @@ import (
 // maxQueryTimeout keeps statement_timeout, which the server counts in milliseconds of an int, in a sensible range.
 const maxQueryTimeout = time.Hour
 
+// leastMaxBody is about what a body takes without any value; nothing above mostMaxBody is read.
+const (
+	leastMaxBody = 256
+	mostMaxBody  = maxRow
+)
+
 // Validate reports everything that is wrong with the settings and can be seen without the database. No value is shown:
 // a webhook URL often carries its own secret.
 func (c Config) Validate() (faults []error) {
@@ -36,6 +42,9 @@ func (c Config) Validate() (faults []error) {
 	}
 	if c.Patience <= 0 {
 		add("OUTBOX_PATIENCE", "it must be more than 0s")
+	}
+	if c.MaxBody < leastMaxBody || c.MaxBody > mostMaxBody {
+		add("OUTBOX_MAX_BODY", "it must be 256 bytes to 32MiB")
 	}
 	if c.PayloadRetention <= 0 {
 		add("OUTBOX_PAYLOAD_RETENTION", "it must be more than 0s")

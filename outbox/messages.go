@@ -22,6 +22,12 @@ type messages struct {
 	keys, times, urls, secrets                             pgtype.FlatArray[pgtype.Text]
 	endpoints                                              pgtype.FlatArray[pgtype.UUID]
 	committed                                              []time.Time
+	// bytes is what the bodies take.
+	bytes int
+	// rendered are the acceptances that add has rendered.
+	rendered []acceptance
+	// unsent are those whose bodies are too large.
+	unsent *unsent
 }
 
 // add renders one acceptance. It adds nothing and returns false when the payload query gave no row for its key, or one
@@ -37,7 +43,19 @@ func (m *messages) add(systemID string, a acceptance, rows map[string][]payload)
 	for i := range mine {
 		m.append(systemID, a, &mine[i])
 	}
+	m.rendered = append(m.rendered, a)
 	return true
+}
+
+// bodiesOf returns how many bytes the bodies of an acceptance's messages take, each counted where several share one.
+func bodiesOf(rows map[string][]payload, a acceptance) (bytes int) {
+	if a.key == nil {
+		return 0
+	}
+	for i := range rows[*a.key] {
+		bytes += len(rows[*a.key][i].body)
+	}
+	return bytes
 }
 
 func firstError(rows []payload) error {
@@ -50,6 +68,11 @@ func firstError(rows []payload) error {
 }
 
 func (m *messages) append(systemID string, a acceptance, p *payload) {
+	if p.excess > 0 {
+		m.unsend(systemID, a, p)
+		return
+	}
+	m.bytes += len(p.body)
 	m.ids = append(m.ids, everyID(systemID, a.lsn, a.time, a.identity, p.deliveryKey, p.url))
 	m.identities = append(m.identities, a.identity)
 	m.keys = append(m.keys, nullable(a.key))

@@ -48,6 +48,7 @@ func (r *reader) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connecting for the payload query: %w", err)
 	}
+	conn.PgConn().Frontend().SetMaxBodyLen(maxRow)
 	r.conn = conn
 	return nil
 }
@@ -92,19 +93,21 @@ func (r *reader) applicationWrites(ctx context.Context) (rows int64, err error) 
 }
 
 // payloads runs the payload query for keys, for timeout at most, in the snapshot that is open and returns the rows by key. It is the last
-// question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and URL are an error for that key.
-func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Duration, defaultURL string) (map[string][]payload, error) {
+// question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and URL are an error for that key. Bodies
+// above maxBody are left out. held is what the rows take, in bytes.
+func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Duration, defaultURL string, maxBody int,
+) (byKey map[string][]payload, held int, err error) {
 	if len(keys) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
-	rows, err := r.runPrepared(ctx, keys, timeout)
+	found, err := r.runPrepared(ctx, keys, timeout, boundsFor(len(keys), maxBody))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	type target struct{ key, deliveryKey, url string }
-	seen := make(map[target]bool, len(rows))
-	byKey := make(map[string][]payload, len(keys))
-	for _, p := range rows {
+	seen := make(map[target]bool, len(found.rows))
+	byKey = make(map[string][]payload, len(keys))
+	for _, p := range found.rows {
 		if p.url == "" {
 			p.url = defaultURL
 		}
@@ -115,12 +118,12 @@ func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Durat
 		seen[t] = true
 		byKey[p.key] = append(byKey[p.key], p)
 	}
-	return byKey, nil
+	return byKey, found.held, nil
 }
 
 // runPrepared runs the query, preparing it again when the server no longer has it or its plan (a table it uses was
 // altered). The transaction is lost then, so the caller's next try is the one that succeeds.
-func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Duration) ([]payload, error) {
+func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Duration, within bounds) (*answer, error) {
 	if err := r.describe(ctx); err != nil {
 		return nil, err
 	}
@@ -129,12 +132,12 @@ func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Du
 		plan = "force_custom_plan"
 	}
 	settings := [][]byte{strconv.AppendInt(nil, timeout.Milliseconds(), 10), []byte(plan)}
-	rows, err := r.query.run(ctx, r.conn, settings, keys)
+	found, err := r.query.run(ctx, r.conn, settings, keys, within)
 	switch postgres.Code(err) {
 	case "0A000", "26000":
 		r.forget(ctx)
 	}
-	return rows, err
+	return found, err
 }
 
 // describe prepares the query once a connection.
@@ -164,11 +167,30 @@ func (r *reader) check(ctx context.Context) error {
 	return r.describe(ctx)
 }
 
+// refusal says that the database does not take what the payload query gave.
+type refusal struct{ cause error }
+
+// Error implements error. The text names no value.
+func (e *refusal) Error() string {
+	return "the database does not take what the payload query gives: " + safeMessage(e.cause)
+}
+
+// Unwrap gives errors.As the database's error.
+func (e *refusal) Unwrap() error { return e.cause }
+
 // failure is the payload query's error in words that name no value.
 func failure(err error) string {
 	var f *fault.Fault
 	if errors.As(err, &f) {
 		return f.Message
+	}
+	var size *sizeError
+	if errors.As(err, &size) {
+		return size.text
+	}
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return refused.Error()
 	}
 	return "the payload query failed: " + safeMessage(err)
 }

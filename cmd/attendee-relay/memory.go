@@ -21,11 +21,15 @@ type memory struct {
 	// allocated is how much the process has ever allocated, in bytes; free collects what is garbage and gives it back.
 	allocated func() uint64
 	free      func()
+	// limit is nil where it is not ours to set.
+	limit *memoryLimit
 	// seen was allocated at the last look, freed when it was last freed.
 	seen, freed uint64
 }
 
-func newMemory() *memory { return &memory{allocated: allocatedBytes, free: debug.FreeOSMemory} }
+func newMemory() *memory {
+	return &memory{allocated: allocatedBytes, free: debug.FreeOSMemory, limit: newMemoryLimit()}
+}
 
 func allocatedBytes() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
@@ -37,10 +41,12 @@ func allocatedBytes() uint64 {
 func (m *memory) run(ctx context.Context) error {
 	tick := time.NewTicker(restEvery)
 	defer tick.Stop()
+	m.limit.adjust()
 	for {
 		select {
 		case <-tick.C:
 			m.look()
+			m.limit.adjust()
 		case <-ctx.Done():
 			return nil
 		}

@@ -225,3 +225,19 @@ func TestMemoryWithLargeResponses(t *testing.T) {
 	})
 	checkMemory(t, relay, receiver, began)
 }
+
+// An operator's GOMEMLIMIT stays; without one there is one.
+func TestMemoryLimitOfTheProcess(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	for setting, want := range map[string]string{"GOMEMLIMIT=200MiB": "go_gc_gomemlimit_bytes 2.097152e+08", "GOMEMLIMIT=": "go_gc_gomemlimit_bytes 6.7108864e+07"} {
+		relay := relaytest.Run(t, db, setting)
+		pgtest.WaitUntil(t, ready, setting+" gives "+want, func() (bool, string) {
+			_, metrics := relay.Get(t, "/metrics")
+			_, rest, _ := strings.Cut(metrics, "\ngo_gc_gomemlimit_bytes")
+			line, _, _ := strings.Cut(rest, "\n")
+			return strings.Contains(metrics, "\n"+want+"\n"), line
+		})
+		relay.Kill()
+	}
+}

@@ -12,7 +12,7 @@ import (
 const (
 	// workingMemory is what Go may use, in bytes, before it collects garbage more often than it would by itself: one watched row of 16 MiB or
 	// one large answer after the other would otherwise be garbage in twice the memory.
-	workingMemory = 80 << 20
+	workingMemory = 64 << 20
 	// cgroupShare is the part of a container's memory that Go may use.
 	cgroupShare = 0.9
 )

@@ -3,8 +3,8 @@ package delivery
 import "attendee-relay/outbox"
 
 const (
-	// smallBody is how long a body may be that does not count as load: there are never more of them than requests in flight and messages
-	// in line, so they pass where large ones have to wait.
+	// smallBody is how long a body may be that does not count as load: there are never more of them than requests in
+	// flight and messages in line, so they pass where large ones have to wait.
 	smallBody = 64 << 10
 	// loadMost bounds what large bodies take of memory, in line and in flight. One that is larger by itself is alone.
 	loadMost = 16 << 20

@@ -17,7 +17,8 @@ func large(url string, bytes int) outbox.Message {
 func TestLoadCountsLargeBodies(t *testing.T) {
 	t.Parallel()
 	now, g := time.Now(), newGate(2, 1)
-	here, there, waits := large("https://here.example", 1<<20), large("https://there.example", 2<<20), large("https://here.example", 3<<20)
+	here, there := large("https://here.example", 1<<20), large("https://there.example", 2<<20)
+	waits := large("https://here.example", 3<<20)
 	small := large("https://small.example", smallBody)
 	want := func(what string, bytes int) {
 		t.Helper()

@@ -50,7 +50,8 @@ func (g *gate) probes() int {
 	return max(1, g.total/16)
 }
 
-// vacant returns how many probes may start: their endpoints are on trial. They may bring outbox.ProbeBytes of large bodies.
+// vacant returns how many probes may start: their endpoints are on trial. They may bring outbox.ProbeBytes of large
+// bodies.
 func (g *gate) vacant() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

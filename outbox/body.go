@@ -28,7 +28,7 @@ type payload struct {
 	err error
 }
 
-var errWords = errors.New("the payload query gave a row whose ids, webhook_url and secret together are longer than 1 MiB")
+var errWords = errors.New("the payload query gave a row whose ids, webhook_url and secret take more than 1 MiB")
 
 // columns says at which places of a result row the columns of the payload query stand; -1: not there.
 type columns struct {
@@ -58,7 +58,8 @@ func newColumns(fields []pgconn.FieldDescription) columns {
 		oid := field.DataTypeOID
 		c.integer = append(c.integer, oid == pgtype.Int2OID || oid == pgtype.Int4OID || oid == pgtype.Int8OID)
 	}
-	for _, at := range []int{c.name, c.surname, c.email, c.currency, c.eventName, c.groupName, c.attendeeID, c.eventID, c.groupID} {
+	words := []int{c.name, c.surname, c.email, c.currency, c.eventName, c.groupName}
+	for _, at := range append(words, c.attendeeID, c.eventID, c.groupID) {
 		if at >= 0 && !c.integer[at] {
 			c.texts = append(c.texts, at)
 		}
@@ -72,7 +73,8 @@ func (p *payload) words() int {
 	return len(p.key) + len(p.deliveryKey) + len(p.attendeeID) + len(p.eventID) + len(p.url) + len(p.secret)
 }
 
-// payload reads one result row, whose values are valid only during the call. maxBody is the most bytes of a body to keep.
+// payload reads one result row, whose values are valid only during the call. maxBody is the most bytes of a body to
+// keep.
 func (c columns) payload(values [][]byte, maxBody int) payload {
 	text := func(at int) string {
 		if at < 0 {

@@ -7,16 +7,17 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// The bounds of what is held in memory of acceptances and messages, in bytes. Beside them the driver holds the row that it
-// reads, up to twice its size, and the statement that it sends.
+// The bounds of what is held in memory of acceptances and messages, in bytes. Beside them the driver holds the row
+// that it reads, up to twice its size, and the statement that it sends.
 const (
-	// maxRow is the most that a row of the payload query may take; a larger one is not read (contract, section 2, point 7).
+	// maxRow is the most that a row of the payload query may take; a larger one is not read (contract, section 2,
+	// point 7).
 	maxRow = 32 << 20
-	// maxBatch is the most that is kept of the answer for several keys, and the most that the bodies of one statement take,
-	// unless it has one message only.
+	// maxBatch is the most that is kept of the answer for several keys, and the most that the bodies of one statement
+	// take, unless it has one message only.
 	maxBatch = 4 << 20
-	// maxKey is the most that is kept of the answer for a single key: its rows become messages together or not at all. Rows
-	// with the same body keep one.
+	// maxKey is the most that is kept of the answer for a single key: its rows become messages together or not at
+	// all. Rows with the same body keep one.
 	maxKey = 16 << 20
 	// maxWords is the most that a row's ids, URL and secret may take together.
 	maxWords = 1 << 20
@@ -38,15 +39,16 @@ func boundsFor(keys, body int) bounds {
 	return bounds{body: body, answer: maxBatch}
 }
 
-// sizeError says that an answer of the payload query is larger than what is read. The connection that it came on is closed.
+// sizeError says that an answer of the payload query is larger than what is read. The connection that it came on is
+// closed.
 type sizeError struct{ text string }
 
 // Error implements error. The text names no value.
 func (e *sizeError) Error() string { return e.text }
 
 // errAnswer: the rows that were asked for together are too large together.
-var errAnswer = &sizeError{fmt.Sprintf("the payload query gives more than %d MiB for this key: its messages are stored together, "+
-	"and so much is not read; make its texts shorter, or its rows fewer", maxKey>>20)}
+var errAnswer = &sizeError{fmt.Sprintf("the payload query gives more than %d MiB for this key: its messages are "+
+	"stored together, and so much is not read; make its texts shorter, or its rows fewer", maxKey>>20)}
 
 // tooLarge names the driver's error for a row above maxRow.
 func tooLarge(err error) error {
@@ -54,8 +56,8 @@ func tooLarge(err error) error {
 	if !errors.As(err, &exceeded) {
 		return err
 	}
-	return &sizeError{fmt.Sprintf("the payload query gives a row of %d bytes, and rows above %d MiB are not read; make its texts shorter",
-		exceeded.ActualBodyLen, maxRow>>20)}
+	return &sizeError{fmt.Sprintf("the payload query gives a row of %d bytes, and rows above %d MiB are not read; "+
+		"make its texts shorter", exceeded.ActualBodyLen, maxRow>>20)}
 }
 
 // isTooLarge reports whether fewer keys may be read where so many cannot.
@@ -72,7 +74,8 @@ func newPortion(most int) portion { return portion{keys: most, most: most} }
 // halve is for an answer that was too large.
 func (p *portion) halve(keys int) { p.keys = max(1, keys/2) }
 
-// learn takes the answer for so many keys, of which so many bytes were kept, as a measure for the next, leaving as much room again.
+// learn takes the answer for so many keys, of which so many bytes were kept, as a measure for the next, leaving as
+// much room again.
 func (p *portion) learn(keys, held int) {
 	p.keys = p.most
 	if held > 0 {

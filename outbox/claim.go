@@ -38,8 +38,8 @@ type ClaimRequest struct {
 	Busy, Ahead map[uuid.UUID]int
 	// Trial is the most messages of endpoints on trial to take, TrialMore the most while they hold more than one each.
 	Trial, TrialMore int
-	// SmallBody is how many bytes a body may have that is taken in any case; 0: any number. LargeBytes is how many those above it may have
-	// together. Alone: one may have more, if it is the only one.
+	// SmallBody is how many bytes a body may have that is taken in any case; 0: any number. LargeBytes is how many
+	// those above it may have together. Alone: one may have more, if it is the only one.
 	SmallBody, LargeBytes int
 	Alone                 bool
 	// InTurn has the claim wait for those of other processes, which would choose the same messages.
@@ -83,8 +83,8 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 	return messages, err
 }
 
-// Probe takes, under a lease, the oldest message of each paused endpoint whose probe is due, at most limit of them, with ProbeBytes of
-// bodies, or one. Of all processes only one gets it.
+// Probe takes, under a lease, the oldest message of each paused endpoint whose probe is due, at most limit of them,
+// with ProbeBytes of bodies, or one. Of all processes only one gets it.
 func (q *Queue) Probe(ctx context.Context, limit int, lease time.Duration) ([]Message, error) {
 	messages, err := q.lease(ctx, "looking for endpoints to probe", lease, func(token uuid.UUID) []statement {
 		return []statement{{probeSQL, []any{limit, interval(lease), token, q.deployment, interval(RecoveryTime), ProbeBytes}}}

@@ -28,9 +28,10 @@ func TestClaimIsBoundedInBytes(t *testing.T) {
 			t.Parallel()
 			rig, q := newQueue(t, 3, 1, 2, 3)
 			rig.DB.Exec(t, `update attendee_relay.message set payload = repeat('x', case when n % 2 = 1 then 1000 else 10 end)
-				from (select id, row_number() over (order by id) from attendee_relay.message) as numbered (numbered, n) where numbered = id`)
-			got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 100, Lease: time.Minute, PerEndpoint: 8, Trial: 100, TrialMore: 100,
-				SmallBody: 100, LargeBytes: c.bytes, Alone: c.alone})
+				from (select id, row_number() over (order by id) from attendee_relay.message) as numbered (numbered, n)
+				where numbered = id`)
+			got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 100, Lease: time.Minute, PerEndpoint: 8,
+				Trial: 100, TrialMore: 100, SmallBody: 100, LargeBytes: c.bytes, Alone: c.alone})
 			if err != nil {
 				t.Fatal(err)
 			}

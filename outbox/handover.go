@@ -53,7 +53,8 @@ type handover struct {
 }
 
 func (r *Recorder) handOver(m *messages) *handover {
-	return &handover{senders: r.senders, maxBody: r.config.MaxBody, log: r.log, deployment: r.deployment, messages: m, places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
+	return &handover{senders: r.senders, maxBody: r.config.MaxBody, log: r.log, deployment: r.deployment, messages: m,
+		places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
 }
 
 // reserve keeps places for the messages. It is called when the transaction has begun, so that nothing is kept while the transaction
@@ -81,7 +82,7 @@ func (h *handover) reserve() {
 
 // queue adds the statement that writes the messages; plain: none of them is there yet.
 func (h *handover) queue(b *pgx.Batch, plain bool) {
-	h.messages.unsent.queue(b, h.maxBody)
+	h.messages.oversize.queue(b, h.maxBody)
 	if len(h.messages.ids) == 0 {
 		return
 	}
@@ -106,7 +107,7 @@ func (h *handover) queue(b *pgx.Batch, plain bool) {
 // have committed although err says otherwise: then what it leased is given back.
 func (h *handover) settle(err error) (left bool) {
 	if err == nil {
-		h.messages.unsent.report(h.log)
+		h.messages.oversize.report(h.log)
 	}
 	var leased []Message
 	for i := range h.messages.ids {

@@ -10,10 +10,13 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// sizedTable has people whose rows of the payload query are as large as they say; sizedQuery gives one row for each of hooks.
+// sizedTable has people whose rows of the payload query are as large as they say; sizedQuery gives one row for each
+// of hooks.
 const (
-	sizedTable = `create table people (id int primary key, status text, size int not null default 0, hooks int not null default 1)`
-	sizedQuery = `select p.id as key, p.id as attendee_id, repeat('x', p.size) as name, '' as surname, '' as email, 1 as price, 'EUR' as currency,
+	sizedTable = `create table people (id int primary key, status text, size int not null default 0,
+		hooks int not null default 1)`
+	sizedQuery = `select p.id as key, p.id as attendee_id, repeat('x', p.size) as name, '' as surname, '' as email,
+		1 as price, 'EUR' as currency,
 		1 as event_id, 'E' as event_name, n || ' ' || p.id as delivery_key, 'https://example.org/' || n as webhook_url
 		from people p cross join generate_series(1, p.hooks) as n where p.id = any ($1::int[])`
 )
@@ -25,18 +28,21 @@ func sizedRig(t *testing.T) *capturetest.Rig {
 	return rig
 }
 
-// One row above 32 MiB is not read, and an answer above 16 MiB for one key is not either; all else of the batch is announced.
+// One row above 32 MiB is not read, and an answer above 16 MiB for one key is not either; all else of the batch is
+// announced.
 func TestAnswersThatAreTooLargeWaitAlone(t *testing.T) {
 	t.Parallel()
 	rig := sizedRig(t)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	rig.DB.Exec(t, `insert into people (id, status, size) select i, 'Accepted', case i when 3 then 40000000 when 7 then 100000000 else 10 end
+	rig.DB.Exec(t, `insert into people (id, status, size) select i, 'Accepted',
+		case i when 3 then 40000000 when 7 then 100000000 else 10 end
 		from generate_series(1, 9) as i`)
 	awaitMessages(t, rig, "1", "2", "4", "5", "6", "8", "9")
 	awaitAcceptance(t, rig, "3", "waiting", "a row of 40000")
 	awaitAcceptance(t, rig, "7", "waiting", "a row of 100000")
-	rig.DB.Exec(t, "insert into people (id, status, size) values (10, 'Accepted', 10); update people set size = 20 where id = 3")
+	rig.DB.Exec(t, `insert into people (id, status, size) values (10, 'Accepted', 10);
+		update people set size = 20 where id = 3`)
 	awaitMessages(t, rig, "1", "2", "3", "4", "5", "6", "8", "9", "10")
 }
 
@@ -46,14 +52,16 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 	rig := sizedRig(t)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	rig.DB.Exec(t, `insert into people (id, status, size) select i, 'Accepted', case when i % 10 = 0 then 3000000 else 100 end from generate_series(1, 60) as i`)
+	rig.DB.Exec(t, `insert into people (id, status, size) select i, 'Accepted',
+		case when i % 10 = 0 then 3000000 else 100 end from generate_series(1, 60) as i`)
 	var want []string
 	for i := range 60 {
 		want = append(want, strconv.Itoa(i+1))
 	}
 	awaitMessages(t, rig, want...)
 	if wrong := pgtest.Value[int](t, rig.DB, `select count(*)::int from attendee_relay.outbox
-		where length(payload) - case when source_key::int % 10 = 0 then 3000000 else 100 end not between 150 and 300`); wrong > 0 {
+		where length(payload) - case when source_key::int % 10 = 0 then 3000000 else 100 end
+		not between 150 and 300`); wrong > 0 {
 		t.Errorf("%d bodies have another length than their rows", wrong)
 	}
 }
@@ -64,9 +72,11 @@ func TestManyWebhooksOfALargeBody(t *testing.T) {
 	rig := sizedRig(t)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	rig.DB.Exec(t, "insert into people (id, status, size, hooks) values (1, 'Accepted', 3000000, 8), (2, 'Accepted', 10, 2)")
+	rig.DB.Exec(t, `insert into people (id, status, size, hooks)
+		values (1, 'Accepted', 3000000, 8), (2, 'Accepted', 10, 2)`)
 	awaitMessages(t, rig, append(slices.Repeat([]string{"1"}, 8), "2", "2")...)
-	if n := pgtest.Value[int](t, rig.DB, `select count(distinct xmin::text)::int from attendee_relay.message where source_key = '1'`); n != 1 {
+	if n := pgtest.Value[int](t, rig.DB, `select count(distinct xmin::text)::int from attendee_relay.message
+		where source_key = '1'`); n != 1 {
 		t.Errorf("the messages of one acceptance were written in %d transactions", n)
 	}
 }
@@ -82,8 +92,10 @@ func TestBodyAboveTheMaximumIsDead(t *testing.T) {
 	awaitMessages(t, rig, "1")
 	rig.DB.Exec(t, "insert into people (id, status, size) values (2, 'Accepted', 20000000), (3, 'Accepted', 10)")
 	awaitMessages(t, rig, "1", "2", "3")
-	besides := pgtest.Value[int](t, rig.DB, "select length(payload) - 10 from attendee_relay.outbox where source_key = '3'")
-	for _, row := range pgtest.Values[[]string](t, rig.DB, `select array[source_key, state, coalesce(payload, 'none'), coalesce(last_error, ''),
+	const overhead = "select length(payload) - 10 from attendee_relay.outbox where source_key = '3'"
+	besides := pgtest.Value[int](t, rig.DB, overhead)
+	for _, row := range pgtest.Values[[]string](t, rig.DB, `select array[source_key, state, coalesce(payload, 'none'),
+		coalesce(last_error, ''),
 		coalesce(next_attempt_at::text, 'never'), attempts::text] from attendee_relay.outbox order by source_key`) {
 		if row[0] == "3" {
 			if row[1] != "pending" || len(row[2]) > 1000 {
@@ -107,7 +119,8 @@ func TestMessageThatCannotBeStored(t *testing.T) {
 		then (select string_agg(md5(i::text), '') from generate_series(1, 1000) as i) else p.id::text end as attendee_id`, 1)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	rig.DB.Exec(t, "insert into people (id, status, hooks) values (1, 'Accepted', 1), (2, 'Accepted', 2), (3, 'Accepted', 1)")
+	rig.DB.Exec(t, `insert into people (id, status, hooks)
+		values (1, 'Accepted', 1), (2, 'Accepted', 2), (3, 'Accepted', 1)`)
 	awaitMessages(t, rig, "1", "3")
 	awaitAcceptance(t, rig, "2", "waiting", "the database does not take what the payload query gives")
 	rig.DB.Exec(t, "insert into people (id, status) values (4, 'Accepted'); update people set hooks = 1 where id = 2")

@@ -36,8 +36,7 @@ func (c columns) boundedBody(values [][]byte, limit int) (body []byte, excess in
 func (c columns) measure(values [][]byte) (size int, err error) {
 	light := slices.Clone(values)
 	for _, at := range c.texts {
-		written := (at != c.currency || values[c.price] != nil) && (at != c.groupName || c.groupID >= 0 && values[c.groupID] != nil)
-		if len(values[at]) > 0 && written {
+		if len(values[at]) > 0 && c.written(at, values) {
 			light[at] = values[at][:0]
 			size += textSize(values[at])
 		}
@@ -50,6 +49,18 @@ func (c columns) measure(values [][]byte) (size int, err error) {
 	}
 	body, err := c.body(light)
 	return len(body) + size, err
+}
+
+// written reports whether the body has a text: not the currency without a price, nor the group's name without its id.
+func (c columns) written(at int, values [][]byte) bool {
+	switch at {
+	case c.currency:
+		return values[c.price] != nil
+	case c.groupName:
+		return c.groupID >= 0 && values[c.groupID] != nil
+	default:
+		return true
+	}
 }
 
 // textSize returns how many bytes appendText writes between the quotation marks.

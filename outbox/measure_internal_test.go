@@ -13,8 +13,8 @@ import (
 // measured are the columns of a query with integer ids, or with ids of text.
 func measured(id uint32) columns {
 	var fields []pgconn.FieldDescription
-	for _, name := range []string{"key", "attendee_id", "name", "surname", "email", "price", "currency", "event_id", "event_name",
-		"group_id", "group_name", "form_fields", "additional_attendees"} {
+	for _, name := range []string{"key", "attendee_id", "name", "surname", "email", "price", "currency", "event_id",
+		"event_name", "group_id", "group_name", "form_fields", "additional_attendees"} {
 		oid := uint32(pgtype.TextOID)
 		if strings.HasSuffix(name, "_id") {
 			oid = id
@@ -29,7 +29,8 @@ func TestBodyIsMeasuredAsItIsWritten(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	pieces := []string{"a", "é", "🎉", "\"", "\\", "\n", "\r", "\t", "\x01", "\x1f", "\x7f", "\xff", "\xed\xa0\x80", "<", "plain words"}
+	pieces := []string{"a", "é", "🎉", "\"", "\\", "\n", "\r", "\t", "\x01", "\x1f", "\x7f", "\xff", "\xed\xa0\x80", "<",
+		"plain words"}
 	text := func() []byte {
 		if random.IntN(6) == 0 {
 			return nil
@@ -40,7 +41,8 @@ func TestBodyIsMeasuredAsItIsWritten(t *testing.T) {
 		}
 		return b
 	}
-	arrays := []string{"[]", " [ ]", "\n[ {\"a\" : \" \\\" b \\\\\" }, null ]\t", "null", `[1,2]`, "[\"\xc5\xbc\"]", "{}", ""}
+	arrays := []string{"[]", " [ ]", "null", `[1,2]`, "[\"\xc5\xbc\"]", "{}", "",
+		"\n[ {\"a\" : \" \\\" b \\\\\" }, null ]\t"}
 	array := func() []byte {
 		if random.IntN(6) == 0 {
 			return nil
@@ -55,7 +57,8 @@ func TestBodyIsMeasuredAsItIsWritten(t *testing.T) {
 			oid, ids = pgtype.TextOID, text
 		}
 		c := measured(oid)
-		values := [][]byte{text(), ids(), text(), text(), text(), prices[random.IntN(len(prices))], text(), ids(), text(), ids(), text(), array(), array()}
+		values := [][]byte{text(), ids(), text(), text(), text(), prices[random.IntN(len(prices))], text(), ids(), text(),
+			ids(), text(), array(), array()}
 		body, wrong := c.body(values)
 		size, err := c.measure(values)
 		if (err == nil) != (wrong == nil) || err == nil && size != len(body) {

@@ -26,8 +26,8 @@ type messages struct {
 	bytes int
 	// rendered are the acceptances that add has rendered.
 	rendered []acceptance
-	// unsent are those whose bodies are too large.
-	unsent *unsent
+	// oversize are those whose bodies are too large.
+	oversize *oversize
 }
 
 // add renders one acceptance. It adds nothing and returns false when the payload query gave no row for its key, or one
@@ -69,7 +69,7 @@ func firstError(rows []payload) error {
 
 func (m *messages) append(systemID string, a acceptance, p *payload) {
 	if p.excess > 0 {
-		m.unsend(systemID, a, p)
+		m.addOversize(systemID, a, p)
 		return
 	}
 	m.bytes += len(p.body)

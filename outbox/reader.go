@@ -92,9 +92,9 @@ func (r *reader) applicationWrites(ctx context.Context) (rows int64, err error) 
 	return rows, r.conn.QueryRow(ctx, applicationWritesSQL).Scan(&rows)
 }
 
-// payloads runs the payload query for keys, for timeout at most, in the snapshot that is open and returns the rows by key. It is the last
-// question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and URL are an error for that key. Bodies
-// above maxBody are left out. held is what the rows take, in bytes.
+// payloads runs the payload query for keys, for timeout at most, in the snapshot that is open and returns the rows by
+// key. It is the last question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and
+// URL are an error for that key. Bodies above maxBody are left out. held is what the rows take, in bytes.
 func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Duration, defaultURL string, maxBody int,
 ) (byKey map[string][]payload, held int, err error) {
 	if len(keys) == 0 {
@@ -123,7 +123,8 @@ func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Durat
 
 // runPrepared runs the query, preparing it again when the server no longer has it or its plan (a table it uses was
 // altered). The transaction is lost then, so the caller's next try is the one that succeeds.
-func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Duration, within bounds) (*answer, error) {
+func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Duration, within bounds,
+) (*answer, error) {
 	if err := r.describe(ctx); err != nil {
 		return nil, err
 	}

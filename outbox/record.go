@@ -115,7 +115,7 @@ func (r *Recorder) store(ctx context.Context, b *batch) error {
 	}
 	var refused error
 	if unstorable(err) && len(b.messages.rendered) > 0 {
-		refused = fmt.Errorf("the database refuses a batch of messages, so their acceptances wait and are tried in smaller ones: %w", err)
+		refused = fmt.Errorf("the database refuses a batch of messages, and their acceptances wait for smaller ones: %w", err)
 		b.postpone()
 		left, err = r.write(ctx, b, false)
 	}
@@ -129,8 +129,8 @@ func (r *Recorder) store(ctx context.Context, b *batch) error {
 	return refused
 }
 
-// unstorable reports whether an error is about what was to be written: a value that cannot be, a constraint, or a limit (SQLSTATE
-// classes 22, 23 and 54).
+// unstorable reports whether an error is about what was to be written: a value that cannot be, a constraint, or a
+// limit (SQLSTATE classes 22, 23 and 54).
 func unstorable(err error) bool { return badData(err) || strings.HasPrefix(postgres.Code(err), "54") }
 
 // write stores a batch, and sends of its messages what can be sent at once. plain: the bookkeeping has none of its rows yet.

@@ -19,8 +19,8 @@ const inlineTimeout = time.Second
 // renderLimit is how many keys capture has rendered at once at most.
 const renderLimit = 10_000
 
-// render runs the payload query for acceptances inside the reader's snapshot. When it cannot, or there are more than fit into
-// memory, the acceptances wait: a failing query never stops capture.
+// render runs the payload query for acceptances inside the reader's snapshot. When it cannot, or there are more than
+// fit into memory, the acceptances wait: a failing query never stops capture.
 func (r *Recorder) render(ctx context.Context, found []acceptance) (ready messages, waiting []acceptance, err error) {
 	if len(found) == 0 {
 		return messages{}, nil, nil
@@ -30,11 +30,13 @@ func (r *Recorder) render(ctx context.Context, found []acceptance) (ready messag
 	}
 	keys := keysOf(found)
 	keys = keys[:min(len(keys), r.portion.keys)]
-	rows, held, err := r.reader.payloads(ctx, keys, min(inlineTimeout, r.config.QueryTimeout), r.config.DefaultURL, int(r.config.MaxBody))
+	timeout := min(inlineTimeout, r.config.QueryTimeout)
+	rows, held, err := r.reader.payloads(ctx, keys, timeout, r.config.DefaultURL, int(r.config.MaxBody))
 	switch {
 	case isTooLarge(err):
 		r.portion.halve(len(keys))
-		r.log.Debug("the acceptances wait for a payload query with fewer of them", zap.String("reason", failure(err)), zap.Int("acceptances", len(found)))
+		r.log.Debug("the acceptances wait for a payload query with fewer of them",
+			zap.String("reason", failure(err)), zap.Int("acceptances", len(found)))
 		return messages{}, found, nil
 	case err != nil && (postgres.Unreachable(err) || ctx.Err() != nil):
 		return messages{}, nil, fmt.Errorf("running the payload query: %w", err)

@@ -39,8 +39,9 @@ type Resolver struct {
 // NewResolver makes the Resolver of a Recorder; leading reports whether this process leads.
 func NewResolver(r *Recorder, leading func() bool) *Resolver {
 	return &Resolver{
-		recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"), portion: newPortion(resolveLimit),
-		reader: &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment + " resolver", query: r.reader.query},
+		recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"),
+		portion: newPortion(resolveLimit),
+		reader:  &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment + " resolver", query: r.reader.query},
 	}
 }
 
@@ -116,8 +117,8 @@ func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// resolve evaluates a batch, in portions that fit into memory. A portion that fails is halved, down to single keys, where the bad one
-// waits with its error and blocks no other.
+// resolve evaluates a batch, in portions that fit into memory. A portion that fails is halved, down to single keys,
+// where the bad one waits with its error and blocks no other.
 func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 	r := &round{groups: groupByKey(list)}
 	r.keys, r.few = len(r.groups), len(r.groups) == 1
@@ -208,7 +209,8 @@ func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload
 		config := v.recorder.config
 		var held int
 		var err error
-		if rows, held, err = v.reader.payloads(ctx, keys, config.QueryTimeout, config.DefaultURL, int(config.MaxBody)); err == nil {
+		rows, held, err = v.reader.payloads(ctx, keys, config.QueryTimeout, config.DefaultURL, int(config.MaxBody))
+		if err == nil {
 			v.portion.learn(len(keys), held)
 		} else if isTooLarge(err) {
 			v.portion.halve(len(keys))

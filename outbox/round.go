@@ -10,8 +10,8 @@ import (
 // round is one batch of due acceptances on its way through the payload query, the acceptances of a key together.
 type round struct {
 	groups [][]*due
-	// keys is how many of them are to be evaluated at once: half as many after a failure, twice as many after a success. taken is how
-	// many were.
+	// keys is how many of them are to be evaluated at once: half as many after a failure, twice as many after a
+	// success. taken is how many were.
 	keys, taken int
 	// worked: some key succeeded. few: there is only one.
 	worked, few bool
@@ -41,15 +41,16 @@ func (r *round) succeeded() {
 	r.done()
 }
 
-// failed notes a failure, and reports whether to go on with fewer keys; else a single one has failed. Keys that run into the timeout
-// end the round, so they come in another order each time.
+// failed notes a failure, and reports whether to go on with fewer keys; else a single one has failed. Keys that run
+// into the timeout end the round, so they come in another order each time.
 func (r *round) failed(err error) (fewer bool) {
 	timeout := postgres.Code(err) == "57014"
 	r.keys = max(1, r.taken/2)
 	switch {
 	case r.taken > 1 && timeout:
 		r.keys = 1
-		rand.Shuffle(len(r.groups), func(i, j int) { r.groups[i], r.groups[j] = r.groups[j], r.groups[i] }) //nolint:gosec // only an order
+		swap := func(i, j int) { r.groups[i], r.groups[j] = r.groups[j], r.groups[i] }
+		rand.Shuffle(len(r.groups), swap) //nolint:gosec // only an order
 		return true
 	case r.taken > 1:
 		return true
@@ -61,7 +62,8 @@ func (r *round) failed(err error) (fewer bool) {
 	return false
 }
 
-// suspicious reports whether the query itself seems to be at fault. late: it has failed for capture, and not succeeded since.
+// suspicious reports whether the query itself seems to be at fault. late: it has failed for capture, and not
+// succeeded since.
 func (r *round) suspicious(late bool) bool {
 	return !r.worked && r.singles == failuresInARow || r.few && late
 }

@@ -26,8 +26,8 @@ type Commit struct {
 	More bool
 }
 
-// PartSize is how many changes of one transaction are held in memory at most, unless a test changes it. One with long texts counts
-// as several.
+// PartSize is how many changes of one transaction are held in memory at most, unless a test changes it. One with long
+// texts counts as several.
 const PartSize = 10_000
 
 // Op is the kind of a change.

@@ -22,7 +22,8 @@ type item struct {
 // itemWeight is what an item takes of memory besides a commit's changes: as much as so many of them.
 const itemWeight = 3
 
-// weight counts what an item holds in memory, in changes with little text. One that is larger than the queue weighs as much as it.
+// weight counts what an item holds in memory, in changes with little text. One that is larger than the queue weighs
+// as much as it.
 func (it item) weight() int64 {
 	weight := int64(itemWeight)
 	if it.commit != nil {

@@ -11,7 +11,8 @@ func testInsert(id string) []byte {
 	return appendTuple(append(binary.BigEndian.AppendUint32([]byte{'I'}, 7), 'N'), id, "Accepted")
 }
 
-// A transaction with long texts comes in as many parts as its bytes ask for, one with short ones in as many as its changes do.
+// A transaction with long texts comes in as many parts as its bytes ask for, one with short ones in as many as its
+// changes do.
 func TestPartsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, changes, parts int }{
@@ -24,7 +25,8 @@ func TestPartsAreBoundedInBytes(t *testing.T) {
 			t.Parallel()
 			a := newAssembler(testSource(), 100)
 			parts := 0
-			for _, message := range append([][]byte{relation(), begin()}, repeated(testInsert(strings.Repeat("1", c.text)), c.changes)...) {
+			inserts := repeated(testInsert(strings.Repeat("1", c.text)), c.changes)
+			for _, message := range append([][]byte{relation(), begin()}, inserts...) {
 				part, err := a.take(message)
 				if err != nil {
 					t.Fatal(err)

@@ -19,12 +19,14 @@ const (
 	// boundedMemory is what the relay may have resident, whatever its rows, answers and bodies are.
 	boundedMemory = 128 << 20
 	// sizedQuery gives each attendee a name as long as the surname says.
-	sizedQuery = `SOURCE_QUERY=select a.id as key, a.id as attendee_id, repeat('x', a.surname::int) as name, '' as surname, a.email,
+	sizedQuery = `SOURCE_QUERY=select a.id as key, a.id as attendee_id, repeat('x', a.surname::int) as name,
+		'' as surname, a.email,
 		1 as price, 'EUR' as currency, e.id as event_id, e.name as event_name, e.webhook_url, e.webhook_secret as secret
 		from public.attendees a join public.events e on e.id = a.event_id where a.id = any ($1::bigint[])`
 )
 
-// sized is how many of something a test of memory has: as many as an environment variable says, or a number that is quick.
+// sized is how many of something a test of memory has: as many as an environment variable says, or a number that is
+// quick.
 func sized(t *testing.T, variable string, quick int) int {
 	t.Helper()
 	text := os.Getenv(variable)
@@ -94,7 +96,8 @@ func checkMemory(t *testing.T, relay *relaytest.Relay, s *sink, began time.Time)
 func acceptSized(t *testing.T, db *pgtest.DB, event int64, n, size int) {
 	t.Helper()
 	db.Exec(t, `insert into attendees (event_id, name, surname, email, status)
-		select $1, 'Ada', $3::int::text, 'ada' || i || '@example.org', 'Accepted' from generate_series(1, $2::int) as i`, event, n, size)
+		select $1, 'Ada', $3::int::text, 'ada' || i || '@example.org', 'Accepted' from generate_series(1, $2::int) as i`,
+		event, n, size)
 }
 
 // Each acceptance of a transaction has an answer of 2 MB: all become messages and are sent.
@@ -125,17 +128,20 @@ func TestMemoryWithOneHugeAnswer(t *testing.T) {
 	relay.AwaitRole(t, ready, "leader")
 	began := time.Now()
 	db.Exec(t, `insert into attendees (event_id, name, surname, email, status) select $1, 'Ada',
-		case i when 2 then '100000000' when 4 then '20000000' else '10' end, 'ada@example.org', 'Accepted' from generate_series(1, 5) as i`, event)
+		case i when 2 then '100000000' when 4 then '20000000' else '10' end, 'ada@example.org', 'Accepted'
+		from generate_series(1, 5) as i`, event)
 	receiver.await(t, 3)
 	acceptSized(t, db, event, 1, 10)
 	receiver.await(t, 4)
 	pgtest.WaitUntil(t, time.Minute, "it waits with its error", func() (bool, string) {
-		waiting := pgtest.Values[string](t, db, "select state || ' ' || coalesce(last_error, '') from attendee_relay.acceptance")
-		return len(waiting) == 1 && strings.HasPrefix(waiting[0], "waiting the payload query gives a row of 100000"), strings.Join(waiting, ", ")
+		const each = "select state || ' ' || coalesce(last_error, '') from attendee_relay.acceptance"
+		waiting := pgtest.Values[string](t, db, each)
+		alone := len(waiting) == 1 && strings.HasPrefix(waiting[0], "waiting the payload query gives a row of 100000")
+		return alone, strings.Join(waiting, ", ")
 	})
-	if got := pgtest.Values[string](t, db, "select last_error from attendee_relay.outbox where state = 'dead'"); len(got) != 1 ||
-		!strings.HasPrefix(got[0], "body_too_large: the body has 200002") {
-		t.Errorf("dead are %q", got)
+	dead := pgtest.Values[string](t, db, "select last_error from attendee_relay.outbox where state = 'dead'")
+	if len(dead) != 1 || !strings.HasPrefix(dead[0], "body_too_large: the body has 200002") {
+		t.Errorf("dead are %q", dead)
 	}
 	checkMemory(t, relay, receiver, began)
 }
@@ -150,7 +156,8 @@ func TestMemoryWithLargeWatchedRows(t *testing.T) {
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info")
 	relay.AwaitRole(t, ready, "leader")
 	began := time.Now()
-	db.Exec(t, `insert into attendees (event_id, name, surname, status) values ($1, repeat('n', 16 << 20), '10', 'Accepted')`, event)
+	db.Exec(t, `insert into attendees (event_id, name, surname, status)
+		values ($1, repeat('n', 16 << 20), '10', 'Accepted')`, event)
 	edit := func() {
 		for i := range edits {
 			db.Exec(t, "update attendees set name = repeat($1::text, 16 << 20)", string(rune('a'+i%26)))
@@ -164,8 +171,8 @@ func TestMemoryWithLargeWatchedRows(t *testing.T) {
 	checkMemory(t, relay, receiver, began)
 }
 
-// Messages with bodies of nearly 4 MiB wait for 64 endpoints that take their time, and are loaded when the relay starts; small ones of
-// other endpoints do not wait for them.
+// Messages with bodies of nearly 4 MiB wait for 64 endpoints that take their time, and are loaded when the relay
+// starts; small ones of other endpoints do not wait for them.
 func TestMemoryWithLargeBodiesWaiting(t *testing.T) {
 	t.Parallel()
 	const endpoints = 64
@@ -230,7 +237,10 @@ func TestMemoryWithLargeResponses(t *testing.T) {
 func TestMemoryLimitOfTheProcess(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	for setting, want := range map[string]string{"GOMEMLIMIT=200MiB": "go_gc_gomemlimit_bytes 2.097152e+08", "GOMEMLIMIT=": "go_gc_gomemlimit_bytes 6.7108864e+07"} {
+	for setting, want := range map[string]string{
+		"GOMEMLIMIT=200MiB": "go_gc_gomemlimit_bytes 2.097152e+08",
+		"GOMEMLIMIT=":       "go_gc_gomemlimit_bytes 6.7108864e+07",
+	} {
 		relay := relaytest.Run(t, db, setting)
 		pgtest.WaitUntil(t, ready, setting+" gives "+want, func() (bool, string) {
 			_, metrics := relay.Get(t, "/metrics")

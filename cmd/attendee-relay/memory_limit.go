@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// workingMemory is what Go may use, in bytes, before it collects garbage more often than it would by itself: one watched row of 16 MiB or
-	// one large answer after the other would otherwise be garbage in twice the memory.
+	// workingMemory is what Go may use, in bytes, before it collects garbage more often than it would by itself: one
+	// watched row of 16 MiB or one large answer after the other would otherwise be garbage in twice the memory.
 	workingMemory = 64 << 20
 	// cgroupShare is the part of a container's memory that Go may use.
 	cgroupShare = 0.9
 )
 
-// memoryLimit is Go's soft limit on memory (GOMEMLIMIT). It is workingMemory, and more where more is in use for good: collecting all the
-// time would free nothing. It is never more than the container allows.
+// memoryLimit is Go's soft limit on memory (GOMEMLIMIT). It is workingMemory, and more where more is in use for good:
+// collecting all the time would free nothing. It is never more than the container allows.
 type memoryLimit struct {
 	// ceiling is what the container allows.
 	ceiling int64

@@ -23,7 +23,8 @@ func TestMemoryLimitFollowsWhatIsInUse(t *testing.T) {
 		"more than the container allows": {200 * mib, 30 * mib, 256 * mib, 256 * mib},
 	} {
 		var got int64
-		m := &memoryLimit{ceiling: c.ceiling, set: func(limit int64) int64 { got = limit; return 0 }, used: func() (uint64, uint64) { return c.live, c.besides }}
+		set := func(limit int64) int64 { got = limit; return 0 }
+		m := &memoryLimit{ceiling: c.ceiling, set: set, used: func() (uint64, uint64) { return c.live, c.besides }}
 		if m.adjust(); got != c.want {
 			t.Errorf("%s: the limit is %d MiB, want %d", name, got/mib, c.want/mib)
 		}

@@ -1,7 +1,7 @@
 // Package bytesize reads sizes as operators write them: 4MiB, 512KiB or plain bytes.
 //
-// A size that it returns is never negative, and what it does not understand is an error that does not repeat the text. config
-// decodes variables with it; stages use the Size as a number of bytes.
+// A size that it returns is never negative, and what it does not understand is an error that does not repeat the
+// text. config decodes variables with it; stages use the Size as a number of bytes.
 package bytesize
 
 import (

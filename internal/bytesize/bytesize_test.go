@@ -25,7 +25,9 @@ func TestParse(t *testing.T) {
 
 func TestString(t *testing.T) {
 	t.Parallel()
-	for want, size := range map[string]Size{"0": 0, "1023": 1023, "1KiB": 1 << 10, "1025": 1<<10 + 1, "1536KiB": 1536 << 10, "4MiB": 4 << 20} {
+	for want, size := range map[string]Size{
+		"0": 0, "1023": 1023, "1KiB": 1 << 10, "1025": 1<<10 + 1, "1536KiB": 1536 << 10, "4MiB": 4 << 20,
+	} {
 		if got := size.String(); got != want {
 			t.Errorf("%d was written as %s, want %s", int64(size), got, want)
 		}

@@ -12,7 +12,8 @@
 -- Where the places are many more than what is to be taken, each endpoint that is well shows its share and as much again to choose from:
 -- as many as that are its places then.
 --
--- Of bodies longer than $12 it takes as many as have $13 bytes together, or one, however long, if $14: what is claimed is held in memory.
+-- Of bodies longer than $12 it takes as many as have $13 bytes together, or one, however long, if $14: what is
+-- claimed is held in memory.
 --
 -- Each step is a loop over an index, whatever the statistics say: they are older than the backlog that has to be claimed.
 WITH RECURSIVE ours AS (
@@ -106,7 +107,8 @@ WITH RECURSIVE ours AS (
 ), locked AS MATERIALIZED (
     SELECT p.ctid AS place
       FROM attendee_relay.pending p
-     WHERE p.ctid = ANY (ARRAY(SELECT place FROM fitting)) AND p.due_at <= now() AND (p.lease_ends <= now()) IS NOT FALSE
+     WHERE p.ctid = ANY (ARRAY(SELECT place FROM fitting))
+       AND p.due_at <= now() AND (p.lease_ends <= now()) IS NOT FALSE
        FOR UPDATE SKIP LOCKED
 ), leased AS (
     UPDATE attendee_relay.pending p

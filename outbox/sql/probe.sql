@@ -1,6 +1,7 @@
--- Takes the oldest message of each paused endpoint whose probe is due, under a fresh lease; $1 endpoints at most, and of
--- all relays only one takes it. Where the oldest is in flight still, the probe waits a little. The deployment and the WAL are
--- looked at as in a claim. As many are taken as have $6 bytes together, or one, however long its body is. Endpoints that have recovered for $5 are active again.
+-- Takes the oldest message of each paused endpoint whose probe is due, under a fresh lease; $1 endpoints at most, and
+-- of all relays only one takes it. Where the oldest is in flight still, the probe waits a little. The deployment and
+-- the WAL are looked at as in a claim. As many are taken as have $6 bytes together, or one, however long its body is.
+-- Endpoints that have recovered for $5 are active again.
 WITH recovered AS (
     -- Of an endpoint that is well nobody writes anything any more.
     UPDATE attendee_relay.endpoint
@@ -18,7 +19,8 @@ WITH recovered AS (
      LIMIT $1::int
        FOR UPDATE SKIP LOCKED
 ), sized AS MATERIALIZED (
-    SELECT d.id AS endpoint, d.probe_at, o.place, (o.lease_ends <= now()) IS NOT FALSE AS free, coalesce(m.size, 0) AS size
+    SELECT d.id AS endpoint, d.probe_at, o.place, (o.lease_ends <= now()) IS NOT FALSE AS free,
+           coalesce(m.size, 0) AS size
       FROM due d
      CROSS JOIN LATERAL (SELECT p.ctid AS place, p.lease_ends, p.id
                            FROM attendee_relay.pending p

@@ -1,4 +1,5 @@
--- New messages that are never sent, each for the reason in $12; their bodies are not stored. Those that are there already stay as they are.
+-- New messages that are never sent, each for the reason in $12; their bodies are not stored. Those that are there
+-- already stay as they are.
 WITH added AS (
     SELECT *
       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],

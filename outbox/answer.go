@@ -21,8 +21,13 @@ func (a *answer) add(values [][]byte) error {
 	}
 	a.held += p.words()
 	a.rows = append(a.rows, p)
-	if a.held > a.bounds.answer {
+	switch {
+	case a.held <= a.bounds.answer:
+		return nil
+	case a.bounds.spill == nil:
 		return errAnswer
 	}
-	return nil
+	rows := a.rows
+	a.rows, a.held = nil, 0
+	return a.bounds.spill(rows)
 }

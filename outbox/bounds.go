@@ -16,9 +16,9 @@ const (
 	// maxBatch is the most that is kept of the answer for several keys, and the most that the bodies of one statement
 	// take, unless it has one message only.
 	maxBatch = 4 << 20
-	// maxKey is the most that is kept of the answer for a single key: its rows become messages together or not at
-	// all. Rows with the same body keep one.
-	maxKey = 16 << 20
+	// maxKey is the most that is kept of the answer for a single key, before its rows are written as they are read.
+	// Rows with the same body keep one.
+	maxKey = 8 << 20
 	// maxWords is the most that a row's ids, URL and secret may take together.
 	maxWords = 1 << 20
 )
@@ -27,8 +27,9 @@ const (
 type bounds struct {
 	// body is the most that one body may take: a larger one is measured, and not kept. 0: none is kept.
 	body int
-	// answer is the most that is kept of all rows together.
+	// answer is the most that is kept of all rows together. Where there is a spill, it takes what is kept then.
 	answer int
+	spill  func([]payload) error
 }
 
 // boundsFor are those of the answer for so many keys.
@@ -39,16 +40,16 @@ func boundsFor(keys, body int) bounds {
 	return bounds{body: body, answer: maxBatch}
 }
 
-// sizeError says that an answer of the payload query is larger than what is read. The connection that it came on is
+// answerError says that an answer of the payload query is larger than what is read. The connection that it came on is
 // closed.
-type sizeError struct{ text string }
+type answerError struct{ text string }
 
 // Error implements error. The text names no value.
-func (e *sizeError) Error() string { return e.text }
+func (e *answerError) Error() string { return e.text }
 
-// errAnswer: the rows that were asked for together are too large together.
-var errAnswer = &sizeError{fmt.Sprintf("the payload query gives more than %d MiB for this key: its messages are "+
-	"stored together, and so much is not read; make its texts shorter, or its rows fewer", maxKey>>20)}
+// errAnswer: the rows that were asked for are too large together. Fewer keys are asked for then, and the rows of a
+// single one are written as they are read.
+var errAnswer = &answerError{"the payload query gives more at once than is held in memory"}
 
 // tooLarge names the driver's error for a row above maxRow.
 func tooLarge(err error) error {
@@ -56,13 +57,13 @@ func tooLarge(err error) error {
 	if !errors.As(err, &exceeded) {
 		return err
 	}
-	return &sizeError{fmt.Sprintf("the payload query gives a row of %d bytes, and rows above %d MiB are not read; "+
+	return &answerError{fmt.Sprintf("the payload query gives a row of %d bytes, and rows above %d MiB are not read; "+
 		"make its texts shorter", exceeded.ActualBodyLen, maxRow>>20)}
 }
 
 // isTooLarge reports whether fewer keys may be read where so many cannot.
 func isTooLarge(err error) bool {
-	var size *sizeError
+	var size *answerError
 	return errors.As(err, &size)
 }
 

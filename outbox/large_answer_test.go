@@ -28,8 +28,7 @@ func sizedRig(t *testing.T) *capturetest.Rig {
 	return rig
 }
 
-// One row above 32 MiB is not read, and an answer above 16 MiB for one key is not either; all else of the batch is
-// announced.
+// A row above 32 MiB is not read, and its acceptance waits; all else of the batch is announced.
 func TestAnswersThatAreTooLargeWaitAlone(t *testing.T) {
 	t.Parallel()
 	rig := sizedRig(t)
@@ -63,6 +62,61 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 		where length(payload) - case when source_key::int % 10 = 0 then 3000000 else 100 end
 		not between 150 and 300`); wrong > 0 {
 		t.Errorf("%d bodies have another length than their rows", wrong)
+	}
+}
+
+// The rows of one key are more than is held in memory, and not of one body; they are announced together, in two
+// acceptances as well.
+func TestOneKeyWithALargeAnswer(t *testing.T) {
+	t.Parallel()
+	rig := sizedRig(t)
+	rig.Outbox.Query = strings.Replace(sizedQuery, "repeat('x', p.size)", "n || repeat('x', p.size)", 1)
+	rig.Start(t)
+	rig.AwaitLeading(t)
+	rig.DB.Exec(t, `insert into people (id, status, size, hooks)
+		values (1, 'Accepted', 2000000, 30), (2, 'Accepted', 10, 2)`)
+	awaitMessages(t, rig, append(slices.Repeat([]string{"1"}, 30), "2", "2")...)
+	rig.CaughtUp(t)
+	const wrong = `select format('%s bodies in %s transactions', count(distinct payload), count(distinct xmin::text))
+		from attendee_relay.message where source_key = '1'`
+	if got := pgtest.Value[string](t, rig.DB, wrong); got != "30 bodies in 1 transactions" {
+		t.Errorf("there are %s", got)
+	}
+	if left := pgtest.Values[string](t, rig.DB, "select last_error from attendee_relay.acceptance"); len(left) > 0 {
+		t.Errorf("acceptances are left: %q", left)
+	}
+}
+
+// Of such an answer nothing is stored where a later row of it cannot be a message.
+func TestOneKeyWithALargeAnswerAndABadRow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ from, to, reason string }{
+		"an event that is NULL": {"1 as event_id", "case when n < 25 then 1 end as event_id", "event_id is NULL"},
+		"one that is there twice": {"n || ' ' || p.id as delivery_key, 'https://example.org/' || n",
+			"'k' || least(n, 20) as delivery_key, 'https://example.org/'", "two rows with the same delivery_key"},
+		"one that is too large":        {"p.size)", "case when n = 25 then 40000000 else p.size end)", "a row of 40"},
+		"one that fails":               {"1 as price", "1 / (25 - n) as price", "division by zero"},
+		"one that is not to be stored": {"p.id as attendee_id", `case when n < 25 then 'a'
+			else (select string_agg(md5(i::text), '') from generate_series(1, 1000) as i) end as attendee_id`, "does not take"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig := sizedRig(t)
+			query := strings.Replace(sizedQuery, "repeat('x', p.size)", "n || repeat('x', p.size)", 1)
+			if !strings.Contains(query, c.from) {
+				t.Fatalf("the query has no %q", c.from)
+			}
+			rig.Outbox.Query = strings.Replace(query, c.from, c.to, 1)
+			rig.Start(t)
+			rig.AwaitLeading(t)
+			rig.DB.Exec(t, `insert into people (id, status, size, hooks)
+				values (1, 'Accepted', 1000000, 30), (2, 'Accepted', 10, 1)`)
+			awaitAcceptance(t, rig, "1", "waiting", c.reason)
+			const stored = "select count(*)::int from attendee_relay.message where source_key = '1'"
+			if n := pgtest.Value[int](t, rig.DB, stored); n > 0 {
+				t.Errorf("%d messages of it are there", n)
+			}
+		})
 	}
 }
 

@@ -104,18 +104,10 @@ func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Durat
 	if err != nil {
 		return nil, 0, err
 	}
-	type target struct{ key, deliveryKey, url string }
-	seen := make(map[target]bool, len(found.rows))
+	screen := newScreen(defaultURL)
 	byKey = make(map[string][]payload, len(keys))
 	for _, p := range found.rows {
-		if p.url == "" {
-			p.url = defaultURL
-		}
-		t := target{p.key, p.deliveryKey, p.url}
-		if seen[t] && p.err == nil {
-			p.err = errors.New("the payload query gave two rows with the same delivery_key and webhook_url")
-		}
-		seen[t] = true
+		screen.pass(&p)
 		byKey[p.key] = append(byKey[p.key], p)
 	}
 	return byKey, found.held, nil
@@ -185,7 +177,7 @@ func failure(err error) string {
 	if errors.As(err, &f) {
 		return f.Message
 	}
-	var size *sizeError
+	var size *answerError
 	if errors.As(err, &size) {
 		return size.text
 	}

@@ -125,6 +125,9 @@ func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 	for len(r.groups) > 0 {
 		some := r.next(v.portion.keys)
 		failed, err := v.evaluate(ctx, some)
+		if errors.Is(failed, errAnswer) && r.taken == 1 {
+			failed, err = v.evaluateSpilling(ctx, some)
+		}
 		if err != nil {
 			return err
 		}

@@ -18,11 +18,12 @@ import (
 const (
 	// boundedMemory is what the relay may have resident, whatever its rows, answers and bodies are.
 	boundedMemory = 128 << 20
-	// sizedQuery gives each attendee a name as long as the surname says.
-	sizedQuery = `SOURCE_QUERY=select a.id as key, a.id as attendee_id, repeat('x', a.surname::int) as name,
-		'' as surname, a.email,
+	// sizedQuery gives each attendee a name as long as the surname says, and as many rows as an e-mail like "rows 60" does.
+	sizedQuery = `SOURCE_QUERY=select a.id as key, a.id as attendee_id, n || repeat('x', a.surname::int) as name,
+		'' as surname, a.email, n::text as delivery_key,
 		1 as price, 'EUR' as currency, e.id as event_id, e.name as event_name, e.webhook_url, e.webhook_secret as secret
-		from public.attendees a join public.events e on e.id = a.event_id where a.id = any ($1::bigint[])`
+		from public.attendees a join public.events e on e.id = a.event_id
+		cross join generate_series(1, case when a.email like 'rows %' then substr(a.email, 6)::int else 1 end) as n where a.id = any ($1::bigint[])`
 )
 
 // sized is how many of something a test of memory has: as many as an environment variable says, or a number that is
@@ -143,6 +144,22 @@ func TestMemoryWithOneHugeAnswer(t *testing.T) {
 	if len(dead) != 1 || !strings.HasPrefix(dead[0], "body_too_large: the body has 200002") {
 		t.Errorf("dead are %q", dead)
 	}
+	checkMemory(t, relay, receiver, began)
+}
+
+// The rows of one key have 2 MB each: they become messages together.
+func TestMemoryWithManyLargeRowsOfOneKey(t *testing.T) {
+	t.Parallel()
+	n := sized(t, "LARGE_ANSWERS", 60)
+	db := pgtest.New(t)
+	receiver := newSink(t, noContent)
+	event := relaytest.AddEvent(t, db, receiver.URL)
+	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info", "DELIVERY_TIMEOUT=15s", "SOURCE_QUERY_TIMEOUT=1m")
+	relay.AwaitRole(t, ready, "leader")
+	began := time.Now()
+	db.Exec(t, `insert into attendees (event_id, name, surname, email, status)
+		values ($1, 'Ada', '2000000', 'rows ' || $2::int, 'Accepted')`, event, n)
+	receiver.await(t, n)
 	checkMemory(t, relay, receiver, began)
 }
 

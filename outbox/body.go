@@ -28,7 +28,7 @@ type payload struct {
 	err error
 }
 
-var errWords = errors.New("the payload query gave a row whose ids, webhook_url and secret take more than 1 MiB")
+var errWords = errors.New("the payload query gave a row whose ids, webhook_url and secret take more than 128 KiB")
 
 // columns says at which places of a result row the columns of the payload query stand; -1: not there.
 type columns struct {
@@ -90,7 +90,7 @@ func (c columns) payload(values [][]byte, maxBody int) payload {
 		p.deliveryKey = p.key
 	}
 	switch {
-	case p.words() > maxWords+len(p.key):
+	case p.words()-len(p.key)-len(p.deliveryKey) > maxWords:
 		p = payload{key: p.key, err: errWords}
 	case values[c.attendeeID] == nil:
 		p.err = errors.New("the payload query gave a row whose attendee_id is NULL")

@@ -20,7 +20,7 @@ const (
 	// Rows with the same body keep one.
 	maxKey = 8 << 20
 	// maxWords is the most that a row's ids, URL and secret may take together.
-	maxWords = 1 << 20
+	maxWords = 128 << 10
 )
 
 // bounds are those of one answer.

@@ -94,8 +94,8 @@ func TestOneKeyWithALargeAnswerAndABadRow(t *testing.T) {
 		"an event that is NULL": {"1 as event_id", "case when n < 25 then 1 end as event_id", "event_id is NULL"},
 		"one that is there twice": {"n || ' ' || p.id as delivery_key, 'https://example.org/' || n",
 			"'k' || least(n, 20) as delivery_key, 'https://example.org/'", "two rows with the same delivery_key"},
-		"one that is too large":        {"p.size)", "case when n = 25 then 40000000 else p.size end)", "a row of 40"},
-		"one that fails":               {"1 as price", "1 / (25 - n) as price", "division by zero"},
+		"one that is too large": {"p.size)", "case when n = 25 then 40000000 else p.size end)", "a row of 40"},
+		"one that fails":        {"1 as price", "1 / (25 - n) as price", "division by zero"},
 		"one that is not to be stored": {"p.id as attendee_id", `case when n < 25 then 'a'
 			else (select string_agg(md5(i::text), '') from generate_series(1, 1000) as i) end as attendee_id`, "does not take"},
 	} {

@@ -96,3 +96,25 @@ func TestMeasuringTakesNoRoom(t *testing.T) {
 		t.Errorf("measuring a body took %d bytes", allocated)
 	}
 }
+
+// A row whose other texts are longer than any that is meant to be there cannot be a message, and keeps its key only.
+func TestWordsOfARowAreBounded(t *testing.T) {
+	t.Parallel()
+	c := measured(pgtype.TextOID)
+	for name, change := range map[string]struct{ at, size int }{
+		"ids of ordinary length": {c.attendeeID, 1000},
+		"a long attendee_id":     {c.attendeeID, maxWords + 1},
+		"a long event_id":        {c.eventID, maxWords + 1},
+		"a long key":             {c.key, maxWords + 1},
+	} {
+		values := make([][]byte, len(c.integer))
+		for _, at := range []int{c.key, c.attendeeID, c.eventID} {
+			values[at] = []byte("1")
+		}
+		values[change.at] = bytes.Repeat([]byte("1"), change.size)
+		p := c.payload(values, 4<<20)
+		if wrong := change.size > maxWords && change.at != c.key; (p.err != nil) != wrong || wrong && p.words() > len(p.key) {
+			t.Errorf("%s: %v, and %d bytes are kept", name, p.err, p.words())
+		}
+	}
+}

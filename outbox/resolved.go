@@ -59,6 +59,9 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 			}
 			q = &pgx.Batch{}
 		}
+		if q.Len() == 0 {
+			return nil
+		}
 		return tx.SendBatch(ctx, q).Close()
 	})
 	left := false

@@ -18,12 +18,13 @@ import (
 const (
 	// boundedMemory is what the relay may have resident, whatever its rows, answers and bodies are.
 	boundedMemory = 128 << 20
-	// sizedQuery gives each attendee a name as long as the surname says, and as many rows as an e-mail like "rows 60" does.
+	// sizedQuery gives each attendee a name as long as the surname says, and as many rows as an e-mail like "rows 60".
 	sizedQuery = `SOURCE_QUERY=select a.id as key, a.id as attendee_id, n || repeat('x', a.surname::int) as name,
 		'' as surname, a.email, n::text as delivery_key,
 		1 as price, 'EUR' as currency, e.id as event_id, e.name as event_name, e.webhook_url, e.webhook_secret as secret
 		from public.attendees a join public.events e on e.id = a.event_id
-		cross join generate_series(1, case when a.email like 'rows %' then substr(a.email, 6)::int else 1 end) as n where a.id = any ($1::bigint[])`
+		cross join generate_series(1, case when a.email like 'rows %' then substr(a.email, 6)::int else 1 end) as n
+		where a.id = any ($1::bigint[])`
 )
 
 // sized is how many of something a test of memory has: as many as an environment variable says, or a number that is

@@ -10,6 +10,8 @@ import (
 const (
 	// restEvery is how often it is looked whether the process has come to rest.
 	restEvery = 10 * time.Second
+	// limitEvery is how often Go's memory limit is adjusted to what is in use.
+	limitEvery = time.Second
 	// restful is how much is allocated in that time, in bytes, by a process that rests, and worthwhile how much by one that has worked.
 	restful    = 1 << 20
 	worthwhile = 4 << 20
@@ -41,11 +43,14 @@ func allocatedBytes() uint64 {
 func (m *memory) run(ctx context.Context) error {
 	tick := time.NewTicker(restEvery)
 	defer tick.Stop()
+	limit := time.NewTicker(limitEvery)
+	defer limit.Stop()
 	m.limit.adjust()
 	for {
 		select {
 		case <-tick.C:
 			m.look()
+		case <-limit.C:
 			m.limit.adjust()
 		case <-ctx.Done():
 			return nil

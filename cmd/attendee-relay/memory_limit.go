@@ -25,6 +25,8 @@ type memoryLimit struct {
 	set     func(int64) int64
 	// used returns what the last collection has left in the heap, and what is in use besides the heap.
 	used func() (live, besides uint64)
+	// seen was live at the look before: a large row that passes through does not raise the limit.
+	seen uint64
 }
 
 // newMemoryLimit returns nil where an operator has set GOMEMLIMIT.
@@ -44,13 +46,15 @@ func ceiling(cgroup memlimit.Provider) int64 {
 	return int64(share)
 }
 
-// adjust sets the limit by what is in use now.
+// adjust sets the limit by what is in use, now and when it was called before.
 func (m *memoryLimit) adjust() {
 	if m == nil {
 		return
 	}
 	live, besides := m.used()
-	m.set(min(m.ceiling, max(workingMemory, int64(min(2*live+besides, math.MaxInt64)))))
+	lasting := min(live, m.seen)
+	m.seen = live
+	m.set(min(m.ceiling, max(workingMemory, int64(min(2*lasting+besides, math.MaxInt64)))))
 }
 
 func usedBytes() (live, besides uint64) {

@@ -25,6 +25,9 @@ func TestMemoryLimitFollowsWhatIsInUse(t *testing.T) {
 		var got int64
 		set := func(limit int64) int64 { got = limit; return 0 }
 		m := &memoryLimit{ceiling: c.ceiling, set: set, used: func() (uint64, uint64) { return c.live, c.besides }}
+		if m.adjust(); got != min(c.ceiling, max(workingMemory, int64(c.besides))) {
+			t.Errorf("%s: at first the limit is %d MiB", name, got/mib)
+		}
 		if m.adjust(); got != c.want {
 			t.Errorf("%s: the limit is %d MiB, want %d", name, got/mib, c.want/mib)
 		}

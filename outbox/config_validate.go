@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"time"
@@ -43,9 +44,6 @@ func (c Config) Validate() (faults []error) {
 	if c.Patience <= 0 {
 		add("OUTBOX_PATIENCE", "it must be more than 0s")
 	}
-	if c.MaxBody < leastMaxBody || c.MaxBody > mostMaxBody {
-		add("OUTBOX_MAX_BODY", "it must be 256 bytes to 32MiB")
-	}
 	if c.PayloadRetention <= 0 {
 		add("OUTBOX_PAYLOAD_RETENTION", "it must be more than 0s")
 	}
@@ -55,7 +53,15 @@ func (c Config) Validate() (faults []error) {
 	if c.DefaultURL != "" && !validURL(c.DefaultURL) {
 		add("DELIVERY_DEFAULT_URL", "it must be an https:// (or http://) URL with a host")
 	}
-	return faults
+	return append(faults, c.validateBodies()...)
+}
+
+// validateBodies is Validate for the size of bodies.
+func (c Config) validateBodies() []error {
+	if c.MaxBody < leastMaxBody || c.MaxBody > mostMaxBody {
+		return []error{errors.New("OUTBOX_MAX_BODY: it must be 256 bytes to 32MiB")}
+	}
+	return nil
 }
 
 // validURL holds for an absolute http or https URL. The parser's error is not passed on, it repeats the URL.

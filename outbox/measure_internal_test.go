@@ -86,6 +86,7 @@ func TestMeasuringTakesNoRoom(t *testing.T) {
 	values[c.attendeeID], values[c.eventID], values[c.name] = []byte("1"), []byte("2"), large
 	values[c.formFields] = append(append([]byte(`["`), bytes.Repeat([]byte(" "), 16<<20)...), `"]`...)
 	allocated := testing.Benchmark(func(b *testing.B) {
+		b.Helper()
 		for b.Loop() {
 			if _, excess, err := c.boundedBody(values, 4<<20); err != nil || excess < 64<<20 {
 				b.Fatalf("the excess is %d, %v", excess, err)

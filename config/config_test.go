@@ -143,6 +143,10 @@ func TestLoadRefuses(t *testing.T) {
 		"no query timeout":             {"SOURCE_QUERY_TIMEOUT=0s", "SOURCE_QUERY_TIMEOUT: it must be 1ms to 1h"},
 		"negative settling":            {"OUTBOX_SETTLE=-1s", "OUTBOX_SETTLE: it must not be negative"},
 		"no patience":                  {"OUTBOX_PATIENCE=0s", "OUTBOX_PATIENCE: it must be more than 0s"},
+		"bodies of nothing":            {"OUTBOX_MAX_BODY=0", "OUTBOX_MAX_BODY: it must be 256 bytes to 32MiB"},
+		"bodies above what is read":    {"OUTBOX_MAX_BODY=33MiB", "OUTBOX_MAX_BODY: it must be 256 bytes to 32MiB"},
+		"a size in decimal units":      {"OUTBOX_MAX_BODY=4MB", "OUTBOX_MAX_BODY: it must be a size such as 4MiB, 512KiB or a number"},
+		"a size below nothing":         {"OUTBOX_MAX_BODY=-1", "OUTBOX_MAX_BODY: it must be a size"},
 		"rows gone before bodies":      {"OUTBOX_RETENTION=24h", "OUTBOX_RETENTION: it must be more than 0s and not less"},
 		"bodies never kept":            {"OUTBOX_PAYLOAD_RETENTION=-1h", "OUTBOX_PAYLOAD_RETENTION: it must be more than 0s"},
 		"a URL without scheme":         {"DELIVERY_DEFAULT_URL=example.com/hunter2", refusedURL + "the URL must begin with https://"},
@@ -291,4 +295,16 @@ func file(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int64{
+		"": 4 << 20, "4MiB": 4 << 20, "512KiB": 512 << 10, "1000000": 1_000_000, "32MiB": 32 << 20, "256": 256,
+	} {
+		c, err := config.Load([]string{"DATABASE_URL=" + conninfo, "OUTBOX_MAX_BODY=" + text})
+		if err != nil || int64(c.Outbox.MaxBody) != want {
+			t.Errorf("%q: %v, want %d", text, err, want)
+		}
+	}
 }

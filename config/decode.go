@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/sethvargo/go-envconfig"
+
+	"attendee-relay/internal/bytesize"
 )
 
 // notation says what the text of one value of a type looks like.
@@ -37,6 +39,10 @@ var notations = map[reflect.Type]notation{
 	}},
 	reflect.TypeFor[time.Duration](): {"a duration with its unit such as 500ms, 15s, 5m or 24h", func(text string) bool {
 		_, err := time.ParseDuration(text)
+		return err == nil
+	}},
+	reflect.TypeFor[bytesize.Size](): {"a size such as 4MiB, 512KiB or a number of bytes", func(text string) bool {
+		_, err := bytesize.Parse(text)
 		return err == nil
 	}},
 	reflect.TypeFor[netip.Prefix](): {"a network such as 10.0.0.0/8 or fd00::/8", func(text string) bool {

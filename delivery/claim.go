@@ -76,7 +76,9 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	perEndpoint := d.pace.bound(d.gate.perEndpoint)
 	d.pace.hold(room.busy, room.ahead, perEndpoint, now)
 	req := outbox.ClaimRequest{Limit: min(room.all, claimBatch), Lease: d.lease,
-		PerEndpoint: perEndpoint, Busy: room.busy, Ahead: room.ahead, Trial: room.trial, TrialMore: room.trialMore, InTurn: d.backlog}
+		PerEndpoint: perEndpoint, Busy: room.busy, Ahead: room.ahead,
+		Trial: room.trial, TrialMore: room.trialMore, InTurn: d.backlog,
+		SmallBody: smallBody, LargeBytes: room.largeBytes, Alone: room.alone}
 	messages, err := d.ask(ctx, func(ctx context.Context) ([]outbox.Message, error) { return d.store.Claim(ctx, req) })
 	if err != nil {
 		return err
@@ -197,7 +199,7 @@ func (d *Dispatcher) next() (outbox.Message, bool) {
 // leave has leased messages given back by the next claim.
 func (d *Dispatcher) leave(messages ...outbox.Message) {
 	if len(messages) > 0 {
-		d.notSent.add(messages...)
+		d.notSent.add(bodiless(messages)...)
 		d.Nudge()
 	}
 }

@@ -162,6 +162,7 @@ func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) outbox.Settl
 	d.leave(d.gate.judge(m.Endpoint, x.fate == delivered, x.Attempt.Duration)...)
 	d.metrics.observe(&m, outcome)
 	d.report(&m, x.Reason, outcome)
+	m.Payload = nil // nobody sends it again
 	return outbox.Settlement{Message: m, Outcome: outcome}
 }
 

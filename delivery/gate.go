@@ -35,6 +35,7 @@ type gate struct {
 	// freed counts the places worth a claim that became free since the last one.
 	freed int
 	line  line
+	load  load
 }
 
 // lane is one endpoint's share; capped: the last claim took, or found taken, all of it; promised: so did the one before the claim that
@@ -74,6 +75,7 @@ func (g *gate) take(m *outbox.Message, now time.Time) (started bool) {
 	if m.Standing.Trial {
 		g.trials++
 	}
+	g.load.bytes += loadOf(m)
 	return g.enterOrJoin(l, m, now)
 }
 
@@ -84,7 +86,7 @@ func (g *gate) reserve(endpoint uuid.UUID, now time.Time) (place, waits bool) {
 	l := g.lane(endpoint, now)
 	defer g.forget(l)
 	switch {
-	case g.starved, g.promised, l.capped, l.promised, g.scarce() && l.silent(now):
+	case g.starved, g.promised, l.capped, l.promised, g.scarce() && l.silent(now), g.load.bytes >= loadMost:
 		return false, false
 	case g.fits(l, now):
 		g.enter(l, now)
@@ -104,7 +106,15 @@ func (g *gate) fill(m *outbox.Message, now time.Time) (started bool) {
 	l := g.lane(m.Endpoint, now)
 	l.rooms--
 	g.line.rooms--
+	g.load.bytes += loadOf(m)
 	return g.enterOrJoin(l, m, now)
+}
+
+// carry counts the body of a message that takes a reserved place.
+func (g *gate) carry(m *outbox.Message) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.load.bytes += loadOf(m)
 }
 
 func (g *gate) enterOrJoin(l *lane, m *outbox.Message, now time.Time) (entered bool) {
@@ -177,7 +187,11 @@ func (g *gate) release(m *outbox.Message, now time.Time, ended bool) {
 	}
 	l.flying--
 	g.flying--
+	g.load.bytes -= loadOf(m)
 	g.left(l, 1, m.Standing.Trial)
+	if g.load.more && loadOf(m) > 0 {
+		g.free(1)
+	}
 }
 
 // unreserve gives places and rooms back that were reserved and are not used.

@@ -146,6 +146,7 @@ func (g *gate) evict(endpoint uuid.UUID) []outbox.Message {
 	g.line.waiting -= len(left)
 	for i := range left {
 		g.line.bytes -= len(left[i].Payload)
+		g.load.bytes -= loadOf(&left[i])
 		if left[i].Standing.Trial {
 			g.trials--
 		}

@@ -77,6 +77,7 @@ func (r *reservation) secure(endpoint uuid.UUID) bool {
 func (r *reservation) spend(m *outbox.Message) bool {
 	if r.places[m.Endpoint] > 0 {
 		r.places[m.Endpoint]--
+		r.handover.gate.carry(m)
 		return true
 	}
 	r.rooms[m.Endpoint]--

@@ -12,7 +12,10 @@ import (
 // For each endpoint it says how many messages are here and how many may be, besides its share.
 type room struct {
 	all, trial, trialMore int
-	busy, ahead           map[uuid.UUID]int
+	// largeBytes is what large bodies may take of memory; alone: there is none.
+	largeBytes  int
+	alone       bool
+	busy, ahead map[uuid.UUID]int
 }
 
 // room returns what a claim may take, and begins a new count of places. Endpoints on trial may have half of all places, so that those
@@ -24,6 +27,7 @@ func (g *gate) room(now time.Time) room {
 	g.freed = 0
 	r := room{busy: make(map[uuid.UUID]int, len(g.lanes)), ahead: make(map[uuid.UUID]int, len(g.lanes))}
 	r.all = g.total - g.flying + g.vacancy()
+	r.largeBytes, r.alone = g.load.left()
 	r.trial, r.trialMore = max(0, (g.total+1)/2-g.probes()-g.trials), max(0, (g.total+3)/4-g.trials)
 	g.promised = g.starved
 	g.starved, g.trialStarved = r.all == 0, r.trialMore == 0
@@ -46,10 +50,14 @@ func (g *gate) probes() int {
 	return max(1, g.total/16)
 }
 
-// vacant returns how many probes may start: their endpoints are on trial.
+// vacant returns how many probes may start: their endpoints are on trial. They may bring outbox.ProbeBytes of large
+// bodies.
 func (g *gate) vacant() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if left, alone := g.load.left(); left < outbox.ProbeBytes && !alone {
+		return 0
+	}
 	return max(0, (g.total+1)/2-g.trials)
 }
 
@@ -69,6 +77,7 @@ func (g *gate) claimed(req outbox.ClaimRequest, messages []outbox.Message) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.promised = false
+	g.load.claimed(req, messages)
 	for _, l := range g.lanes {
 		l.promised = false
 	}

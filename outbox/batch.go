@@ -78,14 +78,26 @@ func (r *Recorder) evaluate(ctx context.Context, commits []replication.Commit, p
 	if err != nil {
 		return nil, err
 	}
-	b.messages, b.waiting = ready, append(queued, late...)
-	slices.SortStableFunc(b.waiting, func(x, y acceptance) int { return cmp.Compare(x.lsn, y.lsn) })
+	b.messages = ready
+	b.wait(append(queued, late...))
 	for _, w := range waiting {
 		if w.touched {
 			b.touched = append(b.touched, w)
 		}
 	}
 	return b, nil
+}
+
+// wait has acceptances wait.
+func (b *batch) wait(more []acceptance) {
+	b.waiting = append(b.waiting, more...)
+	slices.SortStableFunc(b.waiting, func(x, y acceptance) int { return cmp.Compare(x.lsn, y.lsn) })
+}
+
+// postpone has the acceptances wait whose messages are there.
+func (b *batch) postpone() {
+	b.wait(b.messages.rendered)
+	b.messages = messages{}
 }
 
 // decideAll applies the commits to the ledger and returns their acceptances in order. These, and those that wait already, are

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -27,9 +28,13 @@ type payload struct {
 	// headers is a JSON value, not looked at; empty: none.
 	headers string
 	body    []byte
+	// excess is the size of a body that is larger than those that are kept; it is not there then.
+	excess int
 	// err says why the row cannot be a message; its key then waits.
 	err error
 }
+
+var errWords = errors.New("the payload query gave a row whose ids, webhook_url, secret and headers take more than 128 KiB")
 
 // blankSecret stands for a secret that is there and has nothing in it: it must not be taken for none.
 const blankSecret = " "
@@ -60,6 +65,8 @@ type columns struct {
 	key, attendeeID, name, surname, email, price, currency, eventID, eventName    int
 	url, secret, headers, deliveryKey, groupID, groupName, formFields, additional int
 	integer                                                                       []bool
+	// texts and arrays are the places of what a body has as strings and as JSON arrays.
+	texts, arrays []int
 }
 
 func newColumns(fields []pgconn.FieldDescription) columns {
@@ -81,11 +88,24 @@ func newColumns(fields []pgconn.FieldDescription) columns {
 		oid := field.DataTypeOID
 		c.integer = append(c.integer, oid == pgtype.Int2OID || oid == pgtype.Int4OID || oid == pgtype.Int8OID)
 	}
+	words := []int{c.name, c.surname, c.email, c.currency, c.eventName, c.groupName}
+	for _, at := range append(words, c.attendeeID, c.eventID, c.groupID) {
+		if at >= 0 && !c.integer[at] {
+			c.texts = append(c.texts, at)
+		}
+	}
+	c.arrays = slices.DeleteFunc([]int{c.formFields, c.additional}, func(at int) bool { return at < 0 })
 	return c
 }
 
-// payload reads one result row, whose values are valid only during the call.
-func (c columns) payload(values [][]byte) payload {
+// words is how many bytes the row's texts take besides the body.
+func (p *payload) words() int {
+	return len(p.key) + len(p.deliveryKey) + len(p.attendeeID) + len(p.eventID) + len(p.url) + len(p.secret) + len(p.headers)
+}
+
+// payload reads one result row, whose values are valid only during the call. maxBody is the most bytes of a body to
+// keep.
+func (c columns) payload(values [][]byte, maxBody int) payload {
 	text := func(at int) string {
 		if at < 0 {
 			return ""
@@ -109,21 +129,26 @@ func (c columns) payload(values [][]byte) payload {
 		p.deliveryKey = p.key
 	}
 	switch {
+	case p.words()-len(p.key)-len(p.deliveryKey) > maxWords:
+		p = payload{key: p.key, err: errWords}
 	case values[c.attendeeID] == nil:
 		p.err = errors.New("the payload query gave a row whose attendee_id is NULL")
 	case values[c.eventID] == nil:
 		p.err = errors.New("the payload query gave a row whose event_id is NULL")
 	default:
-		p.body, p.err = c.body(values)
+		p.body, p.excess, p.err = c.boundedBody(values, maxBody)
 	}
 	return p
 }
 
 // body writes the message's body: compact JSON in the contract's key order, without HTML escaping.
 func (c columns) body(values [][]byte) ([]byte, error) {
-	size := 256 // what stands between the values takes less
-	for _, value := range values {
-		size += len(value)
+	size := skeleton
+	for _, at := range c.texts {
+		size += len(values[at])
+	}
+	for _, at := range c.arrays {
+		size += len(values[at])
 	}
 	b := make([]byte, 0, size)
 	b = append(b, `{"type":"attendee_accepted","attendee":{"id":`...)
@@ -186,11 +211,14 @@ func (c columns) appendArray(b []byte, values [][]byte, at int, name string) ([]
 	if at < 0 || values[at] == nil || bytes.Equal(values[at], []byte("null")) {
 		return append(b, "[]"...), nil
 	}
-	if trimmed := bytes.TrimLeft(values[at], " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '[' {
+	if trimmed := bytes.TrimLeft(values[at], jsonSpace); len(trimmed) == 0 || trimmed[0] != '[' {
 		return nil, fmt.Errorf("column %s of the payload query is not a JSON array", name)
 	}
 	return appendCompact(b, values[at]), nil
 }
+
+// jsonSpace is the white space between the tokens of JSON.
+const jsonSpace = " \t\r\n"
 
 const hexDigits = "0123456789abcdef"
 
@@ -226,8 +254,14 @@ func appendText(b, text []byte) []byte {
 	return append(b, '"')
 }
 
+// longestDecimal is more than any numeric takes (PostgreSQL 14-18: 131072 digits before the point and 16383 after it).
+const longestDecimal = 150_000
+
 // shortestDecimal writes a number without trailing zeros and without an exponent, exactly: 100.00 is 100, 0.10 is 0.1.
 func shortestDecimal(text string) (string, error) {
+	if len(text) > longestDecimal {
+		return "", errors.New("column price of the payload query is not a decimal number")
+	}
 	mantissa, exponent := strings.TrimSpace(text), 0
 	if at := strings.IndexAny(mantissa, "eE"); at >= 0 {
 		e, err := strconv.Atoi(mantissa[at+1:])

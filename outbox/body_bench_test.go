@@ -50,7 +50,7 @@ func BenchmarkPayload(b *testing.B) {
 	columns := newColumns(fields)
 	b.ReportAllocs()
 	for b.Loop() {
-		if p := columns.payload(values); p.err != nil {
+		if p := columns.payload(values, 4<<20); p.err != nil {
 			b.Fatal(p.err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -37,9 +38,16 @@ type ClaimRequest struct {
 	Busy, Ahead map[uuid.UUID]int
 	// Trial is the most messages of endpoints on trial to take, TrialMore the most while they hold more than one each.
 	Trial, TrialMore int
+	// SmallBody is how many bytes a body may have that is taken in any case; 0: any number. LargeBytes is how many
+	// those above it may have together. Alone: one may have more, if it is the only one.
+	SmallBody, LargeBytes int
+	Alone                 bool
 	// InTurn has the claim wait for those of other processes, which would choose the same messages.
 	InTurn bool
 }
+
+// ProbeBytes bounds the bodies of probes that are taken at once.
+const ProbeBytes = 8 << 20
 
 // claimLock is the advisory lock under which claims take turns.
 const claimLock = 0x617474656e646566
@@ -50,6 +58,10 @@ const turnPatience = 250 * time.Millisecond
 // Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an earlier
 // acceptance is never sent after a later one. It takes none of endpoints that are paused or disabled.
 func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, error) {
+	small := request.SmallBody
+	if small == 0 {
+		small = math.MaxInt32
+	}
 	busy := make(pgtype.FlatArray[pgtype.UUID], 0, len(request.Busy))
 	held, ahead := make([]int32, 0, len(request.Busy)), make([]int32, 0, len(request.Busy))
 	for endpoint, n := range request.Busy {
@@ -57,7 +69,8 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 	}
 	messages, err := q.lease(ctx, "claiming messages", request.Lease, func(token uuid.UUID) []statement {
 		claim := statement{claimSQL, []any{request.Limit, interval(request.Lease), request.PerEndpoint, busy, held, token,
-			q.deployment, request.Trial, interval(RecoveryTime), request.TrialMore, ahead}}
+			q.deployment, request.Trial, interval(RecoveryTime), request.TrialMore, ahead,
+			small, request.LargeBytes, request.Alone}}
 		if request.InTurn {
 			return []statement{{claimTurnSQL, []any{int64(claimLock), strconv.FormatInt(q.turnPatience.Milliseconds(), 10)}}, claim}
 		}
@@ -70,11 +83,11 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 	return messages, err
 }
 
-// Probe takes, under a lease, the oldest message of each paused endpoint whose probe is due, at most limit of them. Of all
-// processes only one gets it.
+// Probe takes, under a lease, the oldest message of each paused endpoint whose probe is due, at most limit of them,
+// with ProbeBytes of bodies, or one. Of all processes only one gets it.
 func (q *Queue) Probe(ctx context.Context, limit int, lease time.Duration) ([]Message, error) {
 	messages, err := q.lease(ctx, "looking for endpoints to probe", lease, func(token uuid.UUID) []statement {
-		return []statement{{probeSQL, []any{limit, interval(lease), token, q.deployment, interval(RecoveryTime)}}}
+		return []statement{{probeSQL, []any{limit, interval(lease), token, q.deployment, interval(RecoveryTime), ProbeBytes}}}
 	})
 	for i := range messages {
 		messages[i].Standing.Probe = true

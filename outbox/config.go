@@ -1,6 +1,10 @@
 package outbox
 
-import "time"
+import (
+	"time"
+
+	"attendee-relay/internal/bytesize"
+)
 
 // Config says how acceptances become messages and how long messages are kept; the names of the variables are fixed by
 // the public contract, section 5.
@@ -18,6 +22,8 @@ type Config struct {
 	Settle time.Duration `env:"OUTBOX_SETTLE, default=0s"`
 	// Patience is how long an acceptance whose query gives no row is evaluated again.
 	Patience time.Duration `env:"OUTBOX_PATIENCE, default=15m"`
+	// MaxBody is the most bytes that a body may have: a message with a larger one is dead from the start.
+	MaxBody bytesize.Size `env:"OUTBOX_MAX_BODY, default=4MiB"`
 	// PayloadRetention is how long bodies and responses are kept, Retention how long rows are.
 	PayloadRetention time.Duration `env:"OUTBOX_PAYLOAD_RETENTION, default=720h"`
 	Retention        time.Duration `env:"OUTBOX_RETENTION, default=2160h"`

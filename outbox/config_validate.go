@@ -1,12 +1,19 @@
 package outbox
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
 
 // maxQueryTimeout keeps statement_timeout, which the server counts in milliseconds of an int, in a sensible range.
 const maxQueryTimeout = time.Hour
+
+// leastMaxBody is about what a body takes without any value; nothing above mostMaxBody is read.
+const (
+	leastMaxBody = 256
+	mostMaxBody  = maxRow
+)
 
 // Validate reports everything that is wrong with the settings and can be seen without the database, but for DefaultURL:
 // what may be sent to is for the sender to say. No value is shown.
@@ -42,5 +49,13 @@ func (c Config) Validate() (faults []error) {
 	if c.Retention <= 0 || c.Retention < c.PayloadRetention {
 		add("OUTBOX_RETENTION", "it must be more than 0s and not less than OUTBOX_PAYLOAD_RETENTION: a row outlives its body")
 	}
-	return faults
+	return append(faults, c.validateBodies()...)
+}
+
+// validateBodies is Validate for the size of bodies.
+func (c Config) validateBodies() []error {
+	if c.MaxBody < leastMaxBody || c.MaxBody > mostMaxBody {
+		return []error{errors.New("OUTBOX_MAX_BODY: it must be 256 bytes to 32MiB")}
+	}
+	return nil
 }

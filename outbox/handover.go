@@ -6,7 +6,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
 
+	"attendee-relay/internal/bytesize"
 	"attendee-relay/internal/secret"
 )
 
@@ -35,6 +37,8 @@ type Reservation interface {
 // leased by the transaction and sent when it has committed; all others are to be claimed.
 type handover struct {
 	senders    Senders
+	maxBody    bytesize.Size
+	log        *zap.Logger
 	deployment string
 	messages   *messages
 	writer     *writer
@@ -53,7 +57,7 @@ type handover struct {
 }
 
 func (r *Recorder) handOver(m *messages) *handover {
-	return &handover{unsent: r.unsent, senders: r.senders, deployment: r.deployment, messages: m, writer: r.writer,
+	return &handover{unsent: r.unsent, senders: r.senders, maxBody: r.config.MaxBody, log: r.log, deployment: r.deployment, messages: m, writer: r.writer,
 		places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
 }
 
@@ -82,6 +86,8 @@ func (h *handover) reserve() {
 
 // queue adds the statement that writes the messages; plain: none of them is there yet.
 func (h *handover) queue(b *pgx.Batch, plain bool) {
+	h.writer.utf8(b)
+	h.messages.oversize.queue(b, h.maxBody)
 	if len(h.messages.ids) == 0 {
 		return
 	}
@@ -91,7 +97,6 @@ func (h *handover) queue(b *pgx.Batch, plain bool) {
 		ids = append(ids, id)
 	}
 	b.Queue(loopsSQL)
-	h.writer.utf8(b)
 	h.messages.queue(b, plain, ids, h.token, h.lease, h.deployment).Query(func(rows pgx.Rows) error {
 		var id string
 		var row *int64
@@ -110,6 +115,9 @@ func (h *handover) queue(b *pgx.Batch, plain bool) {
 // settle sends what the transaction leased, if it committed, and reports whether messages are left to be claimed. The transaction may
 // have committed although err says otherwise: then what it leased is given back.
 func (h *handover) settle(err error) (left bool) {
+	if err == nil {
+		h.messages.oversize.report(h.unsent, h.log)
+	}
 	var leased []Message
 	for i := range h.messages.ids {
 		if row, ok := h.leased[i]; ok {

@@ -10,6 +10,9 @@ import (
 // query fails has none. An error says why some are missing and is for the log.
 type Lookup func(ctx context.Context, keys []string) (map[string][]payload, error)
 
+// noBodies: where a message goes is asked, and its body is there.
+const noBodies = 0
+
 // Lookup is one over the Resolver's connection, which it waits for. It works on a standby as well.
 func (v *Resolver) Lookup(ctx context.Context, keys []string) (map[string][]payload, error) {
 	select {
@@ -27,7 +30,7 @@ func (v *Resolver) lookupInto(ctx context.Context, keys []string, found map[stri
 	var rows map[string][]payload
 	config := v.recorder.config
 	err := v.reader.in(ctx, nil, func(snapshot) (err error) {
-		rows, err = v.reader.payloads(ctx, keys, config.QueryTimeout, config.DefaultURL)
+		rows, _, err = v.reader.payloads(ctx, keys, config.QueryTimeout, config.DefaultURL, noBodies)
 		return err
 	})
 	if err == nil {

@@ -23,6 +23,12 @@ type messages struct {
 	keys, times, urls, secrets, headers        pgtype.FlatArray[pgtype.Text]
 	endpoints                                  pgtype.FlatArray[pgtype.UUID]
 	committed                                  []time.Time
+	// bytes is what the bodies take.
+	bytes int
+	// rendered are the acceptances that add has rendered.
+	rendered []acceptance
+	// oversize are those whose bodies are too large.
+	oversize *oversize
 }
 
 // add renders one acceptance. It adds nothing and returns false when the payload query gave no row for its key, or one
@@ -38,7 +44,19 @@ func (m *messages) add(systemID string, a acceptance, rows map[string][]payload)
 	for i := range mine {
 		m.append(systemID, a, &mine[i])
 	}
+	m.rendered = append(m.rendered, a)
 	return true
+}
+
+// bodiesOf returns how many bytes the bodies of an acceptance's messages take, each counted where several share one.
+func bodiesOf(rows map[string][]payload, a acceptance) (bytes int) {
+	if a.key == nil {
+		return 0
+	}
+	for i := range rows[*a.key] {
+		bytes += len(rows[*a.key][i].body)
+	}
+	return bytes
 }
 
 func firstError(rows []payload) error {
@@ -51,6 +69,11 @@ func firstError(rows []payload) error {
 }
 
 func (m *messages) append(systemID string, a acceptance, p *payload) {
+	if p.excess > 0 {
+		m.addOversize(systemID, a, p)
+		return
+	}
+	m.bytes += len(p.body)
 	m.ids = append(m.ids, everyID(systemID, a.lsn, a.stamp, a.identity, p.deliveryKey, p.url))
 	m.identities = append(m.identities, []byte(a.identity))
 	m.keys = append(m.keys, nullable(&p.key))

@@ -147,15 +147,17 @@ func invalid(format string, args ...any) *fault.Fault {
 
 // run executes the query for these keys inside conn's open transaction, under these settings, and rolls that back: all in one round
 // trip. After an error the transaction is still to be rolled back. Everything comes back as text, so that no value passes through
-// another form on its way.
-func (q *query) run(ctx context.Context, conn *pgx.Conn, settings [][]byte, keys []string) (payloads []payload, err error) {
+// another form on its way. What is larger than the bounds is a answerError, and the connection is closed.
+func (q *query) run(ctx context.Context, conn *pgx.Conn, settings [][]byte, keys []string, within bounds,
+) (found *answer, err error) {
+	found = &answer{bounds: within}
 	pipeline := conn.PgConn().StartPipeline(ctx)
 	pipeline.SendQueryParams(payloadSettingsSQL, settings, nil, nil, nil)
 	pipeline.SendQueryParams(q.path, nil, nil, nil, nil)
 	pipeline.SendQueryPrepared(statementName, [][]byte{arrayLiteral(keys)}, nil, nil)
 	pipeline.SendQueryParams("ROLLBACK", nil, nil, nil, nil)
 	err = pipeline.Sync()
-	for answer := 0; err == nil; answer++ {
+	for question := 0; err == nil; question++ {
 		var results any
 		if results, err = pipeline.GetResults(); err != nil || results == nil {
 			break
@@ -164,18 +166,22 @@ func (q *query) run(ctx context.Context, conn *pgx.Conn, settings [][]byte, keys
 		if !isResult {
 			continue // the end of the trip
 		}
-		if answer == 2 {
-			columns := newColumns(result.FieldDescriptions())
-			for result.NextRow() {
-				payloads = append(payloads, columns.payload(result.Values()))
+		if question == 2 {
+			found.columns = newColumns(result.FieldDescriptions())
+			for err == nil && result.NextRow() {
+				err = found.add(result.Values())
 			}
+		}
+		if err != nil {
+			_ = conn.Close(ctx) // rather than read the rest
+			break
 		}
 		_, err = result.Close()
 	}
 	if closed := pipeline.Close(); err == nil {
 		err = closed
 	}
-	return payloads, err
+	return found, tooLarge(err)
 }
 
 // arrayLiteral writes keys as one array literal in text form; the query's cast gives it its type.

@@ -50,6 +50,7 @@ func (r *reader) connect(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connecting for the payload query: %w", err)
 	}
+	conn.PgConn().Frontend().SetMaxBodyLen(maxRow)
 	r.conn = conn
 	return nil
 }
@@ -99,65 +100,77 @@ func (r *reader) applicationWrites(ctx context.Context) (rows int64, err error) 
 
 // ownPayloads is payloads for keys in the database's encoding.
 func (r *reader) ownPayloads(
-	ctx context.Context, keys []string, timeout time.Duration, defaultURL string,
-) (map[string][]payload, error) {
+	ctx context.Context, keys []string, timeout time.Duration, defaultURL string, maxBody int,
+) (rows map[string][]payload, held int, err error) {
 	if !converts(r.conn) {
-		return r.payloads(ctx, keys, timeout, defaultURL)
+		return r.payloads(ctx, keys, timeout, defaultURL, maxBody)
 	}
 	byUTF8, lost, err := utf8Keys(ctx, r.conn, keys)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	found, err := r.payloads(ctx, slices.Collect(maps.Keys(byUTF8)), timeout, defaultURL)
+	found, held, err := r.payloads(ctx, slices.Collect(maps.Keys(byUTF8)), timeout, defaultURL, maxBody)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	rows := make(map[string][]payload, len(found))
+	rows = make(map[string][]payload, len(found))
 	for key, list := range found {
 		rows[byUTF8[key]] = list
 	}
 	for _, key := range lost {
 		rows[key] = []payload{{err: errKeyNotUTF8}}
 	}
-	return rows, nil
+	return rows, held, nil
 }
 
-// payloads runs the payload query for keys, which are UTF-8, for timeout at most, in the snapshot that is open and
-// returns the rows by key. It is the last question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and URL are an error for that key.
-func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Duration, defaultURL string) (map[string][]payload, error) {
+// payloads runs the payload query for keys, which are UTF-8, for timeout at most, in the snapshot that is open and returns the
+// rows by key. It is the last question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and
+// URL are an error for that key. Bodies above maxBody are left out. held is what the rows take, in bytes.
+func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Duration, defaultURL string, maxBody int,
+) (byKey map[string][]payload, held int, err error) {
 	if len(keys) == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
-	if converts(r.conn) {
-		if _, err := r.conn.Exec(ctx, utf8SQL); err != nil {
-			return nil, fmt.Errorf("preparing to run the payload query: %w", err)
-		}
-		defaultURL = storableURL(encodingOf(r.conn), defaultURL)
+	if err := r.speakUTF8(ctx); err != nil {
+		return nil, 0, err
 	}
-	rows, err := r.runPrepared(ctx, keys, timeout)
+	defaultURL = r.storable(defaultURL)
+	found, err := r.runPrepared(ctx, keys, timeout, boundsFor(len(keys), maxBody))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	type target struct{ key, deliveryKey, url string }
-	seen := make(map[target]bool, len(rows))
-	byKey := make(map[string][]payload, len(keys))
-	for _, p := range rows {
-		if p.url == "" {
-			p.url = defaultURL
-		}
-		t := target{p.key, p.deliveryKey, p.url}
-		if seen[t] && p.err == nil {
-			p.err = errors.New("the payload query gave two rows with the same delivery_key and webhook_url")
-		}
-		seen[t] = true
+	screen := newScreen(defaultURL)
+	byKey = make(map[string][]payload, len(keys))
+	for _, p := range found.rows {
+		screen.pass(&p)
 		byKey[p.key] = append(byKey[p.key], p)
 	}
-	return byKey, nil
+	return byKey, found.held, nil
+}
+
+// speakUTF8 has the rest of the open transaction speak UTF-8, as the body is, where the database's encoding is another.
+func (r *reader) speakUTF8(ctx context.Context) error {
+	if !converts(r.conn) {
+		return nil
+	}
+	if _, err := r.conn.Exec(ctx, utf8SQL); err != nil {
+		return fmt.Errorf("preparing to run the payload query: %w", err)
+	}
+	return nil
+}
+
+// storable is a URL as the database can hold it.
+func (r *reader) storable(url string) string {
+	if !converts(r.conn) {
+		return url
+	}
+	return storableURL(encodingOf(r.conn), url)
 }
 
 // runPrepared runs the query, preparing it again when the server no longer has it or its plan (a table it uses was
 // altered). The transaction is lost then, so the caller's next try is the one that succeeds.
-func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Duration) ([]payload, error) {
+func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Duration, within bounds,
+) (*answer, error) {
 	if err := r.describe(ctx); err != nil {
 		return nil, err
 	}
@@ -166,12 +179,12 @@ func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Du
 		plan = "force_custom_plan"
 	}
 	settings := [][]byte{strconv.AppendInt(nil, timeout.Milliseconds(), 10), []byte(plan)}
-	rows, err := r.query.run(ctx, r.conn, settings, keys)
+	found, err := r.query.run(ctx, r.conn, settings, keys, within)
 	switch postgres.Code(err) {
 	case "0A000", "26000":
 		r.forget(ctx)
 	}
-	return rows, err
+	return found, err
 }
 
 // describe prepares the query once a connection.
@@ -201,11 +214,30 @@ func (r *reader) check(ctx context.Context) error {
 	return r.describe(ctx)
 }
 
+// refusal says that the database does not take what the payload query gave.
+type refusal struct{ cause error }
+
+// Error implements error. The text names no value.
+func (e *refusal) Error() string {
+	return "the database does not take what the payload query gives: " + safeMessage(e.cause)
+}
+
+// Unwrap gives errors.As the database's error.
+func (e *refusal) Unwrap() error { return e.cause }
+
 // failure is the payload query's error in words that name no value.
 func failure(err error) string {
 	var f *fault.Fault
 	if errors.As(err, &f) {
 		return f.Message
+	}
+	var size *answerError
+	if errors.As(err, &size) {
+		return size.text
+	}
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return refused.Error()
 	}
 	return "the payload query failed: " + safeMessage(err)
 }

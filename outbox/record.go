@@ -2,7 +2,9 @@ package outbox
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -111,14 +113,25 @@ func (r *Recorder) store(ctx context.Context, b *batch) error {
 	if postgres.Code(err) == uniqueViolation {
 		left, err = r.write(ctx, b, false)
 	}
+	var refused error
+	if unstorable(err) && len(b.messages.rendered) > 0 {
+		refused = fmt.Errorf("the database refuses a batch of messages, and their acceptances wait for smaller ones: %w", err)
+		b.postpone()
+		left, err = r.write(ctx, b, false)
+	}
 	if err != nil {
 		return err
 	}
 	r.name(b.identities, false)
 	r.acceptances.Add(float64(b.accepted))
 	r.signal(left, len(b.waiting) > 0 || len(b.touched) > 0)
-	return nil
+	// What was prepared meanwhile does not know that these wait: it is dropped, and read again.
+	return refused
 }
+
+// unstorable reports whether an error is about what was to be written: a value that cannot be, a constraint, or a
+// limit (SQLSTATE classes 22, 23 and 54).
+func unstorable(err error) bool { return badData(err) || strings.HasPrefix(postgres.Code(err), "54") }
 
 // write stores a batch, and sends of its messages what can be sent at once. plain: the bookkeeping has none of its rows yet.
 func (r *Recorder) write(ctx context.Context, b *batch, plain bool) (left bool, err error) {

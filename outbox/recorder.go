@@ -45,6 +45,8 @@ type Recorder struct {
 	spooling *spooling
 	// renderLate: the payload query failed last, so acceptances wait for the Resolver until it succeeds there.
 	renderLate atomic.Bool
+	// portion is how many keys are rendered at once.
+	portion portion
 	// spoolBatch is how many rows one step of applying the spool handles.
 	spoolBatch int
 
@@ -85,6 +87,7 @@ func NewRecorder(c Config, settings Settings, url secret.String, deployment stri
 		config: c, settings: settings, deployment: deployment, board: board, signals: signals, log: log.Named("outbox"),
 		writer:     &writer{url: url, name: name + " writer"},
 		reader:     &reader{url: url, name: name + " reader", query: q},
+		portion:    newPortion(renderLimit),
 		spoolBatch: spoolBatch,
 		acceptances: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "attendee_relay_acceptances_total",

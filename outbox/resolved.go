@@ -38,23 +38,38 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 	}
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), time.Minute, errors.New("storing evaluated acceptances took too long"))
 	defer cancel()
-	var ready messages
-	sending := v.recorder.handOver(&ready)
+	var sending []*handover
 	err := v.recorder.writer.within(ctx, func(tx pgx.Tx) error {
 		taken, err := take(ctx, tx, answered)
 		if err != nil {
 			return err
 		}
+		var ready parcels
 		for _, d := range taken {
 			ready.add(v.recorder.opened.Load().systemID, d.acceptance, rows)
 		}
 		q := &pgx.Batch{}
 		v.recorder.writer.utf8(q)
 		later.queue(q, v.recorder.writer.encoding)
-		sending.queue(q, false)
+		for _, m := range ready.list {
+			h := v.recorder.handOver(m)
+			sending = append(sending, h)
+			h.queue(q, false)
+			if err := tx.SendBatch(ctx, q).Close(); err != nil {
+				return err
+			}
+			q = &pgx.Batch{}
+		}
+		if q.Len() == 0 {
+			return nil
+		}
 		return tx.SendBatch(ctx, q).Close()
 	})
-	v.recorder.signal(sending.settle(err), false)
+	left := false
+	for _, h := range sending {
+		left = h.settle(err) || left
+	}
+	v.recorder.signal(left, false)
 	return err
 }
 

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -38,13 +37,16 @@ type Resolver struct {
 	leading  func() bool
 	wake     chan struct{}
 	log      *zap.Logger
+	// portion is how many keys are evaluated at once.
+	portion portion
 }
 
 // NewResolver makes the Resolver of a Recorder; leading reports whether this process leads.
 func NewResolver(r *Recorder, leading func() bool) *Resolver {
 	return &Resolver{
 		recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"),
-		reader: &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment + " resolver", query: r.reader.query},
+		portion: newPortion(resolveLimit),
+		reader:  &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment + " resolver", query: r.reader.query},
 	}
 }
 
@@ -120,75 +122,59 @@ func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 	}
 }
 
-// resolve evaluates a batch with one query; when that fails, key by key, so that a bad one blocks no other.
+// resolve evaluates a batch, in portions that fit into memory. A portion that fails is halved, down to single keys,
+// where the bad one waits with its error and blocks no other.
 func (v *Resolver) resolve(ctx context.Context, list []*due) error {
-	rows, err := v.query(ctx, list)
-	if err == nil {
-		v.queryWorks()
-		return v.store(ctx, list, rows, "")
-	}
-	if postgres.Unreachable(err) || ctx.Err() != nil {
-		return err
-	}
-	groups := groupByKey(list)
-	if failsForAll(err) || len(groups) == 1 {
-		if failsForAll(err) || v.recorder.renderLate.Load() {
-			v.recorder.queryFailed(err)
+	r := &round{groups: groupByKey(list)}
+	r.keys, r.few = len(r.groups), len(r.groups) == 1
+	for len(r.groups) > 0 {
+		some := r.next(v.portion.keys)
+		failed, err := v.evaluate(ctx, some)
+		if errors.Is(failed, errAnswer) && r.taken == 1 {
+			failed, err = v.evaluateSpilling(ctx, some)
 		}
-		return v.store(ctx, list, nil, failure(err))
-	}
-	return v.resolveGroups(ctx, groups)
-}
-
-// resolveGroups evaluates key by key, in another order each time, because keys that run into the timeout end the round.
-func (v *Resolver) resolveGroups(ctx context.Context, groups [][]*due) error {
-	rand.Shuffle(len(groups), func(i, j int) { groups[i], groups[j] = groups[j], groups[i] }) //nolint:gosec // only an order
-	worked, timeouts := false, 0
-	for i, group := range groups {
-		rows, err := v.query(ctx, group)
-		if err != nil && (postgres.Unreachable(err) || ctx.Err() != nil) {
+		if err != nil {
 			return err
 		}
-		reason := ""
-		switch {
-		case err == nil:
-			worked, timeouts = true, 0
-			v.queryWorks()
-		case postgres.Code(err) == "57014":
-			timeouts++
-			reason = failure(err)
-		default:
-			timeouts = 0
-			reason = failure(err)
+		if failed == nil {
+			r.succeeded()
+			continue
 		}
-		if err != nil && !worked && i+1 == failuresInARow {
-			v.recorder.queryFailed(err)
+		if failsForAll(failed) {
+			v.recorder.queryFailed(failed)
+			return v.store(ctx, r.rest(), nil, failure(failed))
 		}
-		if timeouts == failuresInARow {
-			return v.store(ctx, slices.Concat(groups[i:]...), nil, reason)
+		if r.failed(failed) {
+			continue // with fewer
 		}
-		if err := v.store(ctx, group, rows, reason); err != nil {
+		if r.suspicious(v.recorder.renderLate.Load()) {
+			v.recorder.queryFailed(failed)
+		}
+		if r.timeouts == failuresInARow {
+			some = r.rest()
+		}
+		if err := v.store(ctx, some, nil, failure(failed)); err != nil {
 			return err
 		}
+		r.done()
 	}
 	return nil
 }
 
-// groupByKey keeps the acceptances of one key together and in order.
-func groupByKey(list []*due) [][]*due {
-	var groups [][]*due
-	place := map[string]int{}
-	for _, d := range list {
-		if d.key != nil {
-			if at, again := place[*d.key]; again {
-				groups[at] = append(groups[at], d)
-				continue
-			}
-			place[*d.key] = len(groups)
-		}
-		groups = append(groups, []*due{d})
+// evaluate runs the payload query for a portion and stores what it gives. failed: it, or what it gives, is at fault.
+func (v *Resolver) evaluate(ctx context.Context, list []*due) (failed, err error) {
+	rows, err := v.query(ctx, list)
+	if err != nil && (postgres.Unreachable(err) || ctx.Err() != nil) {
+		return nil, err
 	}
-	return groups
+	if err != nil {
+		return err, nil
+	}
+	v.queryWorks()
+	if err = v.store(ctx, list, rows, ""); unstorable(err) {
+		return &refusal{err}, nil
+	}
+	return nil, err
 }
 
 // failsForAll reports whether an error has nothing to do with the keys: the query cannot be prepared, or it names what
@@ -227,8 +213,16 @@ func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload
 		for i, d := range list {
 			found[i] = d.acceptance
 		}
+		keys := keysOf(found)
+		config := v.recorder.config
+		var held int
 		var err error
-		rows, err = v.reader.ownPayloads(ctx, keysOf(found), v.recorder.config.QueryTimeout, v.recorder.config.DefaultURL)
+		rows, held, err = v.reader.ownPayloads(ctx, keys, config.QueryTimeout, config.DefaultURL, int(config.MaxBody))
+		if err == nil {
+			v.portion.learn(len(keys), held)
+		} else if isTooLarge(err) {
+			v.portion.halve(len(keys))
+		}
 		return err
 	})
 	return rows, err

@@ -59,7 +59,8 @@ func (c *Commit) Stamped() time.Time {
 	return c.Stamp
 }
 
-// PartSize is how many changes of one transaction are held in memory at most, unless a test changes it.
+// PartSize is how many changes of one transaction are held in memory at most, unless a test changes it. One with long
+// texts counts as several.
 const PartSize = 10_000
 
 // Op is the kind of a change.
@@ -84,6 +85,14 @@ type Change struct {
 	Key Value
 	// Status says what the status column holds after an Insert or Update.
 	Status Status
+}
+
+// changeBytes is how many bytes of text weigh as much as a change itself. Few changes have as much.
+const changeBytes = 512
+
+// weight is what a change takes of memory, in changes with little text.
+func (c *Change) weight() int {
+	return 1 + (len(c.Identity)+len(c.Previous)+len(c.Key.Text))/changeBytes
 }
 
 // Value is a column's value in text form.

@@ -15,7 +15,9 @@ type assembler struct {
 	layout   *layout
 	open     *Commit
 	partSize int
-	change   rowMessage
+	// weight is that of the open transaction's changes.
+	weight int
+	change rowMessage
 }
 
 // layout says at which places of a tuple the columns stand that are read.
@@ -43,7 +45,11 @@ func (a *assembler) take(data []byte) (*Commit, error) {
 		if err := a.change.read(op, data); err != nil {
 			return nil, fmt.Errorf("parsing a message of the stream: %w", err)
 		}
-		return a.row(&a.change)
+		part, err := a.row(&a.change)
+		if len(data) > longMessage {
+			a.change.forget()
+		}
+		return part, err
 	}
 	message, err := parse(data)
 	if err != nil {
@@ -51,7 +57,7 @@ func (a *assembler) take(data []byte) (*Commit, error) {
 	}
 	switch m := message.(type) {
 	case *pglogrepl.BeginMessage:
-		a.open = &Commit{CommitLSN: m.FinalLSN, Time: m.CommitTime, XID: m.Xid}
+		a.open, a.weight = &Commit{CommitLSN: m.FinalLSN, Time: m.CommitTime, XID: m.Xid}, 0
 		return nil, nil
 	case *pglogrepl.OriginMessage:
 		if a.open != nil {
@@ -207,12 +213,12 @@ func (a *assembler) add(change Change) (*Commit, error) {
 		return nil, fmt.Errorf("the stream has a change of %s outside a transaction", a.source.Name())
 	}
 	a.open.Changes = append(a.open.Changes, change)
-	if len(a.open.Changes) < a.partSize {
+	if a.weight += change.weight(); a.weight < a.partSize {
 		return nil, nil
 	}
 	part := *a.open
 	part.More = true
-	a.open.Changes = nil
+	a.open.Changes, a.weight = nil, 0
 	a.open.Part++
 	return &part, nil
 }

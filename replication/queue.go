@@ -22,12 +22,16 @@ type item struct {
 // itemWeight is what an item takes of memory besides a commit's changes: as much as so many of them.
 const itemWeight = 3
 
-// weight counts what an item holds in memory, in changes.
+// weight counts what an item holds in memory, in changes with little text. One that is larger than the queue weighs
+// as much as it.
 func (it item) weight() int64 {
-	if it.commit == nil {
-		return itemWeight
+	weight := int64(itemWeight)
+	if it.commit != nil {
+		for i := range it.commit.Changes {
+			weight += int64(it.commit.Changes[i].weight())
+		}
 	}
-	return int64(itemWeight + len(it.commit.Changes))
+	return min(weight, queueWeight)
 }
 
 // queue stands between the goroutine that reads and the one that records. It holds at most queueWeight changes.

@@ -30,6 +30,16 @@ type field struct {
 	text []byte
 }
 
+// longMessage is how long a message is whose bytes must not outlive it.
+const longMessage = 64 << 10
+
+// forget lets go of the message's bytes.
+func (m *rowMessage) forget() {
+	for i := range m.room {
+		clear(m.room[i].fields)
+	}
+}
+
 // rowOp says which change of a row a message is, or 0.
 func rowOp(data []byte) Op {
 	if len(data) == 0 {

@@ -10,6 +10,8 @@ import (
 const (
 	// restEvery is how often it is looked whether the process has come to rest.
 	restEvery = 10 * time.Second
+	// limitEvery is how often Go's memory limit is adjusted to what is in use.
+	limitEvery = time.Second
 	// restful is how much is allocated in that time, in bytes, by a process that rests, and worthwhile how much by one that has worked.
 	restful    = 1 << 20
 	worthwhile = 4 << 20
@@ -21,11 +23,15 @@ type memory struct {
 	// allocated is how much the process has ever allocated, in bytes; free collects what is garbage and gives it back.
 	allocated func() uint64
 	free      func()
+	// limit is nil where it is not ours to set.
+	limit *memoryLimit
 	// seen was allocated at the last look, freed when it was last freed.
 	seen, freed uint64
 }
 
-func newMemory() *memory { return &memory{allocated: allocatedBytes, free: debug.FreeOSMemory} }
+func newMemory() *memory {
+	return &memory{allocated: allocatedBytes, free: debug.FreeOSMemory, limit: newMemoryLimit()}
+}
 
 func allocatedBytes() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
@@ -37,10 +43,15 @@ func allocatedBytes() uint64 {
 func (m *memory) run(ctx context.Context) error {
 	tick := time.NewTicker(restEvery)
 	defer tick.Stop()
+	limit := time.NewTicker(limitEvery)
+	defer limit.Stop()
+	m.limit.adjust()
 	for {
 		select {
 		case <-tick.C:
 			m.look()
+		case <-limit.C:
+			m.limit.adjust()
 		case <-ctx.Done():
 			return nil
 		}

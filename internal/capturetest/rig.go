@@ -64,7 +64,7 @@ func New(db *pgtest.DB) *Rig {
 			Slot: db.Name(), Publication: db.Name(), Setup: "auto", OnLoss: "resync", Failover: true, Takeover: 10 * time.Second,
 		},
 		Outbox: outbox.Config{
-			Repeat: "every", Baseline: "mark", QueryTimeout: 10 * time.Second, Patience: 15 * time.Minute,
+			Repeat: "every", Baseline: "mark", QueryTimeout: 10 * time.Second, Patience: 15 * time.Minute, MaxBody: 4 << 20,
 			PayloadRetention: 720 * time.Hour, Retention: 2160 * time.Hour,
 		},
 		Deployment: "test",

@@ -12,6 +12,9 @@
 -- Where the places are many more than what is to be taken, each endpoint that is well shows its share and as much again to choose from:
 -- as many as that are its places then.
 --
+-- Of bodies longer than $12 it takes as many as have $13 bytes together, or one, however long, if $14: what is
+-- claimed is held in memory.
+--
 -- Each step is a loop over an index, whatever the statistics say: they are older than the backlog that has to be claimed.
 WITH RECURSIVE ours AS (
     SELECT FROM attendee_relay.own_books WHERE deployment = $7
@@ -85,16 +88,27 @@ WITH RECURSIVE ours AS (
              LIMIT e.room)
            LIMIT e.room) c
 ), chosen AS MATERIALIZED (
-    SELECT c.place
+    SELECT c.place, c.id, c.retry, c.turn, c.due_at
       FROM (SELECT c.*, row_number() OVER (PARTITION BY c.trial ORDER BY c.retry, c.turn, c.due_at, c.id) AS position
               FROM candidate c) c
      WHERE NOT c.trial OR c.position <= CASE c.turn WHEN 1 THEN $8::int ELSE $10::int END
      ORDER BY c.retry, c.turn, c.due_at, c.id
      LIMIT $1::int
+), fitting AS MATERIALIZED (
+    SELECT s.place
+      FROM (SELECT c.place, c.size, sum(c.size) OVER (ORDER BY c.retry, c.turn, c.due_at, c.id) AS total
+              FROM (SELECT c.*, CASE WHEN m.size > $12::int THEN m.size ELSE 0 END AS size
+                      FROM chosen c
+                     CROSS JOIN LATERAL (SELECT octet_length(m.payload) AS size
+                                           FROM attendee_relay.message m
+                                          WHERE m.id = c.id
+                                          ORDER BY m.id LIMIT 1) m) c) s
+     WHERE s.size = 0 OR s.total <= $13::int OR $14::boolean AND s.total = s.size
 ), locked AS MATERIALIZED (
     SELECT p.ctid AS place
       FROM attendee_relay.pending p
-     WHERE p.ctid = ANY (ARRAY(SELECT place FROM chosen)) AND p.due_at <= now() AND (p.lease_ends <= now()) IS NOT FALSE
+     WHERE p.ctid = ANY (ARRAY(SELECT place FROM fitting))
+       AND p.due_at <= now() AND (p.lease_ends <= now()) IS NOT FALSE
        FOR UPDATE SKIP LOCKED
 ), leased AS (
     UPDATE attendee_relay.pending p

@@ -1,6 +1,7 @@
--- Takes the oldest message of each paused endpoint whose probe is due, under a fresh lease; $1 endpoints at most, and of
--- all relays only one takes it. One that has no row of the payload query is left out until that is asked again. Where the oldest is in flight still, the probe waits a little. The deployment and the WAL are
--- looked at as in a claim. Endpoints that have recovered for $5 are active again.
+-- Takes the oldest message of each paused endpoint whose probe is due, under a fresh lease; $1 endpoints at most, and
+-- of all relays only one takes it. One that has no row of the payload query is left out until that is asked again. Where
+-- the oldest is in flight still, the probe waits a little. The deployment and the WAL are looked at as in a claim. As many
+-- are taken as have $6 bytes together, or one, however long its body is. Endpoints that have recovered for $5 are active again.
 WITH recovered AS (
     -- Of an endpoint that is well nobody writes anything any more.
     UPDATE attendee_relay.endpoint
@@ -9,7 +10,7 @@ WITH recovered AS (
                             WHERE e.state = 'recovering' AND e.since <= now() - $5::text::interval
                             ORDER BY e.since LIMIT 100 FOR UPDATE SKIP LOCKED))
 ), due AS MATERIALIZED (
-    SELECT e.id
+    SELECT e.id, e.probe_at
       FROM attendee_relay.endpoint e
      WHERE e.state = 'paused' AND e.probe_at <= now()
        AND EXISTS (SELECT FROM attendee_relay.pending p WHERE p.endpoint = e.id)
@@ -17,13 +18,22 @@ WITH recovered AS (
      ORDER BY e.probe_at
      LIMIT $1::int
        FOR UPDATE SKIP LOCKED
-), oldest AS MATERIALIZED (
-    SELECT d.id AS endpoint, o.place, (o.lease_ends <= now()) IS NOT FALSE AS free
+), sized AS MATERIALIZED (
+    SELECT d.id AS endpoint, d.probe_at, o.place, (o.lease_ends <= now()) IS NOT FALSE AS free,
+           coalesce(m.size, 0) AS size
       FROM due d
-     CROSS JOIN LATERAL (SELECT p.ctid AS place, p.lease_ends
+     CROSS JOIN LATERAL (SELECT p.ctid AS place, p.lease_ends, p.id
                            FROM attendee_relay.pending p
                           WHERE p.endpoint = d.id AND (p.unanswered = 0 OR p.due_at <= now())
                           ORDER BY p.endpoint, p.id LIMIT 1) o
+     CROSS JOIN LATERAL (SELECT octet_length(m.payload) AS size
+                           FROM attendee_relay.message m
+                          WHERE m.id = o.id
+                          ORDER BY m.id LIMIT 1) m
+), oldest AS MATERIALIZED (
+    SELECT s.endpoint, s.place, s.free
+      FROM (SELECT s.*, sum(s.size) OVER (ORDER BY s.probe_at, s.endpoint) AS total FROM sized s) s
+     WHERE s.total <= $6::int OR s.total = s.size
 ), put_off AS (
     UPDATE attendee_relay.endpoint e
        SET probe_at = now() + CASE WHEN o.free THEN $2::text::interval ELSE interval '1 second' END

@@ -18,7 +18,10 @@ const (
 )
 
 // progress follows one exchange. The transport dials in a goroutine of its own that may outlive the exchange.
-type progress struct{ reached atomic.Int32 }
+type progress struct {
+	reached atomic.Int32
+	reused  atomic.Bool
+}
 
 func (p *progress) step() step { return step(p.reached.Load()) }
 
@@ -34,6 +37,9 @@ func (p *progress) trace(ctx context.Context) context.Context {
 				p.advance(stepTLS, stepAnswer)
 			}
 		},
-		GotConn: func(httptrace.GotConnInfo) { p.reached.Store(int32(stepAnswer)) },
+		GotConn: func(got httptrace.GotConnInfo) {
+			p.reused.Store(got.Reused)
+			p.reached.Store(int32(stepAnswer))
+		},
 	})
 }

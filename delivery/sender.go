@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
@@ -28,6 +29,8 @@ type Exchange struct {
 	fate fate
 	// RetryAfter is that header of the answer, as it came.
 	RetryAfter string
+	// Reused: it went over a connection that was open already.
+	Reused bool
 }
 
 // Sender makes one HTTP exchange for one message. It is safe for concurrent use.
@@ -45,6 +48,9 @@ func NewSender(cfg Config, version string) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Go reads the system's certificate authorities once, at the first handshake. Without a free file descriptor then, every
+	// certificate would be unknown for as long as the process lives.
+	_, _ = x509.SystemCertPool()
 	return &Sender{
 		transport: newTransport(cfg, newDialer(cfg)),
 		signer:    signer,
@@ -81,10 +87,10 @@ func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time)
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return failed(err, progress.step())
+		return reusing(failed(err, progress.step()), progress)
 	}
 	defer resp.Body.Close()
-	return answered(resp)
+	return reusing(answered(resp), progress)
 }
 
 // request builds the request by hand: http.NewRequest would set GetBody, with which the transport sends a POST again by
@@ -133,6 +139,13 @@ func answered(resp *http.Response) Exchange {
 
 func failed(err error, at step) Exchange {
 	x := Exchange{}
-	x.Reason, x.Attempt.Error, x.fate = judge(ending{err: err, at: at})
+	e := ending{err: err, at: at}
+	e.short = atLookup(e) && descriptorsShort()
+	x.Reason, x.Attempt.Error, x.fate = judge(e)
+	return x
+}
+
+func reusing(x Exchange, p *progress) Exchange {
+	x.Reused = p.reused.Load()
 	return x
 }

@@ -9,6 +9,7 @@ const (
 	reasonDelivered   Reason = "delivered"
 	reasonInterrupted Reason = "interrupted"
 	reasonRefused     Reason = "refused"
+	reasonShort       Reason = "short"
 )
 
 // fate is what an ending means for the message.
@@ -25,6 +26,8 @@ const (
 	unsent fate = "unsent"
 	// undone: tried again as if it had not been; it says nothing of the endpoint.
 	undone fate = "undone"
+	// postponed: there was no attempt, for a reason of this process's own; the message is given back.
+	postponed fate = "postponed"
 )
 
 // ending is how an exchange ended: with a status, or with an error after it had come to a step.
@@ -32,6 +35,8 @@ type ending struct {
 	status int
 	err    error
 	at     step
+	// short: there is no free file descriptor.
+	short bool
 }
 
 // verdicts says what each ending means; the first that matches decides. Only a 2xx is success, only a 410 is meant for good;
@@ -65,6 +70,8 @@ var verdicts = []struct {
 	{reasonRefused, "", unsent, refusedFor(errSecret, errErased)},
 	{reasonRefused, "", retried, refused},
 	{reasonInterrupted, "the relay was stopped before an answer came", undone, interrupted},
+
+	{reasonShort, "the relay has no free file descriptor", postponed, short},
 
 	{"dns", "no such host", retried, dns(isNotFound)},
 	{"dns", "the look-up took too long", retried, dns(isTimeout)},

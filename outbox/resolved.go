@@ -54,6 +54,9 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 		return tx.SendBatch(ctx, q).Close()
 	})
 	v.recorder.signal(sending.settle(err), false)
+	if err == nil {
+		v.task.Step()
+	}
 	return err
 }
 

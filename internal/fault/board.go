@@ -30,6 +30,9 @@ func NewBoardWith(limit time.Duration, now func() time.Time) *Board {
 	return &Board{limit: limit, now: now, faults: map[Code]Fault{}, judged: map[Code]bool{}}
 }
 
+// Limit returns how long a task of this board may finish no step.
+func (b *Board) Limit() time.Duration { return b.limit }
+
 // Raise shows f until Clear; it replaces an earlier fault of the same code and reports whether the board changed, so
 // that a caller logs a lasting fault once.
 func (b *Board) Raise(f *Fault) (changed bool) {
@@ -75,10 +78,10 @@ func (b *Board) List() []Fault {
 	return list
 }
 
-// holds reports whether a fault of one of the codes is on the board.
+// holds reports whether a fault of one of the codes is on the board that stops its stage.
 func (b *Board) holds(codes []Code) bool {
 	return slices.ContainsFunc(codes, func(code Code) bool {
-		_, held := b.faults[code]
-		return held
+		f, held := b.faults[code]
+		return held && !f.Partial
 	})
 }

@@ -28,6 +28,8 @@ type Task struct {
 	stepped time.Time
 	calls   int
 	err     error
+	// more is how long the step that is under way may take besides.
+	more time.Duration
 	// atOnce: the failure is a fault without waiting.
 	atOnce bool
 	// asked is when excused was asked last.
@@ -91,7 +93,7 @@ func (t *Task) End(err error) {
 		return
 	}
 	t.stepped = t.board.now()
-	t.since, t.err, t.atOnce = time.Time{}, nil, false
+	t.since, t.err, t.atOnce, t.more = time.Time{}, nil, false, 0
 	if t.calls > 0 {
 		t.since = t.stepped
 	}
@@ -106,15 +108,27 @@ func (t *Task) Step() {
 	}
 	t.board.mu.Lock()
 	defer t.board.mu.Unlock()
-	t.step()
+	t.stepped = t.board.now()
+	t.goOn()
 }
 
-func (t *Task) step() {
-	t.stepped = t.board.now()
+// goOn has the time of the step under way begin again, unless something failed.
+func (t *Task) goOn() {
+	t.more = 0
 	if t.err == nil && !t.since.IsZero() {
-		t.since = t.stepped
+		t.since = t.board.now()
 		t.board.relieve(t.code)
 	}
+}
+
+// Allow lets the step under way take this much longer: it has a time-out of its own.
+func (t *Task) Allow(more time.Duration) {
+	if t == nil {
+		return
+	}
+	t.board.mu.Lock()
+	defer t.board.mu.Unlock()
+	t.more = more
 }
 
 // Fail says that something failed that no call stands for, and that it is a fault at once.
@@ -130,7 +144,7 @@ func (t *Task) Fail(err error) {
 }
 
 func (t *Task) fail(err error) {
-	t.err = err
+	t.err, t.more = err, 0
 	if t.since.IsZero() {
 		t.since = t.board.now()
 	}
@@ -143,17 +157,18 @@ func (t *Task) Rest() {
 	}
 	t.board.mu.Lock()
 	defer t.board.mu.Unlock()
-	t.calls, t.since, t.err, t.atOnce = 0, time.Time{}, nil, false
+	t.calls, t.since, t.err, t.atOnce, t.more = 0, time.Time{}, nil, false, 0
 	t.board.relieve(t.code)
 }
 
-// Progress says that whatever is done under this code finished a step, or waits for something that is no fault.
+// Progress says that the calls under way for this code get on, or wait for something that is no fault. It says nothing of what
+// failed: the steps may be those of a new try.
 func (b *Board) Progress(code Code) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range b.tasks {
 		if t.code == code {
-			t.step()
+			t.goOn()
 		}
 	}
 }
@@ -166,7 +181,7 @@ func (t *Task) stuck(now time.Time) bool {
 	case t.atOnce:
 		return true
 	default:
-		return now.Sub(t.since) >= t.board.limit+t.allowed
+		return now.Sub(t.since) >= t.board.limit+t.allowed+t.more
 	}
 }
 

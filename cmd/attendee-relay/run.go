@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -41,6 +43,8 @@ func newRunCommand(p *program) *cobra.Command {
 				return err
 			}
 			defer func() { _ = log.Sync() }()
+			// Otherwise a write to a log pipe that somebody has closed ends the process (package os/signal).
+			signal.Ignore(syscall.SIGPIPE)
 			return runRelay(cmd.Context(), cfg, log)
 		},
 	}

@@ -17,7 +17,7 @@ func Sentence(err error) string {
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		text = strings.Replace(text, said.Error(), serverSaid(said), 1)
 	}
-	return text
+	return strings.ReplaceAll(text, "error preprocessing batch (prepare): ", "") // pgx's step, of use to nobody
 }
 
 // serverSaid is what Postgres said, as far as it cannot hold data: messages of the classes 22 and 23 quote the value, and what

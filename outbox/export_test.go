@@ -10,3 +10,9 @@ func (q *Queue) SetTurnPatience(d time.Duration) { q.turnPatience = d }
 
 // ClaimLock is the lock under which claims take turns.
 const ClaimLock int64 = claimLock
+
+// Hold keeps the Resolver's reader until release is called, as a call that does not return does.
+func (v *Resolver) Hold() (release func()) {
+	v.reader.turn <- struct{}{}
+	return func() { <-v.reader.turn }
+}

@@ -175,7 +175,7 @@ func TestWhatIsDoneToTheBookkeepingIsShown(t *testing.T) {
 // lockTable has somebody hold a table until the returned function is called.
 func lockTable(t *testing.T, rig *capturetest.Rig, table string) (release func()) {
 	t.Helper()
-	tx, err := rig.DB.Pool(t).Begin(t.Context())
+	tx, err := rig.DB.OwnerPool(t).Begin(t.Context())
 	if err == nil {
 		_, err = tx.Exec(t.Context(), "lock table "+table+" in access exclusive mode")
 	}

@@ -37,7 +37,7 @@ func failing(t *testing.T, relay *relaytest.Relay, code string) (message string)
 // heldUp has somebody hold a lock on a table until the returned function is called.
 func heldUp(t *testing.T, db *pgtest.DB, table string) (release func()) {
 	t.Helper()
-	tx, err := db.Pool(t).Begin(t.Context())
+	tx, err := db.OwnerPool(t).Begin(t.Context())
 	if err == nil {
 		_, err = tx.Exec(t.Context(), "lock table "+table+" in access exclusive mode")
 	}

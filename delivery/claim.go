@@ -41,12 +41,11 @@ func (d *Dispatcher) claimUntil(ctx, requests context.Context, start func(outbox
 			return
 		}
 		d.tasks.claiming.End(err)
-		switch {
-		case err == nil:
+		if err == nil {
 			d.claims.recovered()
 			d.retry.reset()
 			d.await(ctx)
-		default:
+		} else {
 			// Neither nudges nor free places cut this wait short: they would hammer a database that is down.
 			d.claims.failed(err)
 			pause(ctx, d.retry.next())

@@ -20,7 +20,7 @@ func limitFiles(t *testing.T, pid, more int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit := unix.Rlimit{Cur: uint64(len(files) + more), Max: 4096} //nolint:gosec // small
+	limit := unix.Rlimit{Cur: uint64(len(files) + more), Max: 4096}
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
 		t.Fatal(err)
 	}

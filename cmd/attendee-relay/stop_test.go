@@ -116,7 +116,7 @@ func quietRelay(t *testing.T, db *pgtest.DB) (command *exec.Cmd, admin string, r
 	if err != nil {
 		t.Fatal(err)
 	}
-	command = exec.CommandContext(t.Context(), relaytest.Binary(t), "run") //nolint:gosec // the binary under test
+	command = exec.CommandContext(t.Context(), relaytest.Binary(t), "run")
 	command.Env = append(relaytest.Environ(db), "ADMIN_ADDR="+admin)
 	command.Stderr = write
 	if err := command.Start(); err != nil {
@@ -146,7 +146,7 @@ func TestALogThatNobodyReadsStopsNothing(t *testing.T) {
 				_ = read.Close()
 			}
 			pgtest.WaitUntil(t, ready, "the relay is ready", func() (bool, string) {
-				answer, err := http.Get("http://" + admin + "/readyz") //nolint:noctx // short
+				answer, err := http.Get("http://" + admin + "/readyz")
 				if err != nil {
 					return false, err.Error()
 				}

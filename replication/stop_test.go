@@ -227,3 +227,46 @@ func TestReadingAgainIsNoProgress(t *testing.T) {
 	poisoned.Store(false)
 	quietly(t, rig)
 }
+
+// Waiting for a synchronous standby is no fault, neither of the application's commit nor of the relay's own.
+func TestWaitingForAStandbyIsNoFault(t *testing.T) {
+	t.Parallel()
+	for name, commit := range map[string]string{"the application's": "on", "the relay's": "local"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := pgtest.Start(t, nil)
+			rig := newRig(t, pgtest.On(t, server, pgtest.Empty()), people)
+			rig.Limit = 500 * time.Millisecond
+			rig.Start(t)
+			rig.CaughtUp(t)
+			rig.DB.Exec(t, "alter system set synchronous_standby_names = 'missing'")
+			rig.DB.Exec(t, "select pg_reload_conf()")
+			pgtest.WaitUntil(t, capturetest.Patience, "commits wait for a standby", func() (bool, string) {
+				names := pgtest.Value[string](t, rig.DB, "show synchronous_standby_names")
+				return names == "missing", names
+			})
+			accepted := make(chan error, 1)
+			pool := rig.DB.OwnerPool(t)
+			go func() {
+				_, err := pool.Exec(context.Background(), "begin; set local synchronous_commit = "+commit+"; insert into people values (1, 'Accepted'); commit")
+				accepted <- err
+			}()
+			pgtest.WaitUntil(t, capturetest.Patience, "a commit has waited for three times the limit", func() (bool, string) {
+				if list := rig.Board.List(); len(list) != 0 {
+					t.Fatalf("the board shows %+v", list)
+				}
+				return pgtest.Value[bool](t, rig.DB, `select count(*) > 0 from pg_stat_activity
+					where wait_event = 'SyncRep' and now() - query_start > interval '3 s'`), "not yet"
+			})
+			rig.DB.Exec(t, "alter system set synchronous_standby_names = ''")
+			rig.DB.Exec(t, "select pg_reload_conf()")
+			if err := <-accepted; err != nil {
+				t.Error(err)
+			}
+			rig.CaughtUp(t)
+			if got := rig.Ledger(t); !slices.Equal(got, []string{"1"}) {
+				t.Errorf("the ledger has %q", got)
+			}
+		})
+	}
+}

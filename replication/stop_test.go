@@ -182,6 +182,7 @@ func lockTable(t *testing.T, rig *capturetest.Rig, table string) (release func()
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) // or the pool waits for it
 	return func() {
 		if err := tx.Rollback(t.Context()); err != nil {
 			t.Error(err)

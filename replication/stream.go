@@ -49,9 +49,6 @@ type stream struct {
 func (s *stream) receive(ctx context.Context) error {
 	s.started = time.Now()
 	s.heard, s.told = s.started, s.started
-	if s.lasted == nil {
-		s.lasted = func(time.Duration) {}
-	}
 	wake := context.AfterFunc(ctx, func() { _ = s.conn.Conn().SetReadDeadline(time.Unix(1, 0)) })
 	defer wake()
 	for {
@@ -177,7 +174,9 @@ func (s *stream) wake() time.Duration { return min(tick, s.interval/2) }
 
 // keepInTouch confirms what was recorded and notices a server that has gone silent.
 func (s *stream) keepInTouch(now time.Time) error {
-	s.lasted(now.Sub(s.started))
+	if s.lasted != nil {
+		s.lasted(now.Sub(s.started))
+	}
 	progress := pglogrepl.LSN(s.recorded.Load()) != s.confirmed
 	switch silent := now.Sub(s.heard); {
 	case silent > s.patience.of(2*s.interval) && s.asked:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -44,6 +45,7 @@ func heldUp(t *testing.T, db *pgtest.DB, table string) (release func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) // or the pool waits for it
 	return func() {
 		if err := tx.Rollback(t.Context()); err != nil {
 			t.Error(err)
@@ -62,14 +64,22 @@ func TestALockedTableIsAFault(t *testing.T) {
 			event := relaytest.AddEvent(t, db, receiver.URL)
 			settings := []string{}
 			if table == "acceptance" {
-				settings = append(settings, "OUTBOX_SETTLE=1s") // everything waits for the resolver
+				settings = append(settings, "OUTBOX_SETTLE=3s") // everything waits for the resolver
 			}
 			relay := relaytest.Run(t, db, settings...)
 			relay.AwaitRole(t, ready, "leader")
 			relaytest.Accept(t, db, event, 1)
 			awaitState(t, db, "delivered", 1)
+			if table == "acceptance" { // it is recorded, and only then nobody can read it
+				relaytest.Accept(t, db, event, 1)
+				pgtest.WaitUntil(t, ready, "an acceptance waits", func() (bool, string) {
+					return pgtest.Value[bool](t, db, "select count(*) > 0 from attendee_relay.acceptance where state = 'waiting'"), "none"
+				})
+			}
 			release := heldUp(t, db, "attendee_relay."+table)
-			relaytest.Accept(t, db, event, 1)
+			if table != "acceptance" {
+				relaytest.Accept(t, db, event, 1)
+			}
 			message := failing(t, relay, code)
 			release()
 			if !strings.Contains(message, "lock") && !strings.Contains(message, "did not answer") && !strings.Contains(message, "not returned") {

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
@@ -16,8 +17,11 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", s.alive)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{
-		ErrorLog: zap.NewStdLog(s.log),
-		Registry: s.registry,
+		ErrorLog:            zap.NewStdLog(s.log),
+		Registry:            s.registry,
+		CoalesceGather:      true,
+		MaxRequestsInFlight: maxScrapes,
+		Timeout:             scrapeTimeout,
 	}))
 	return mux
 }
@@ -29,6 +33,13 @@ func (s *Server) alive(w http.ResponseWriter, _ *http.Request) {
 	}{true})
 }
 
+const (
+	// maxScrapes bounds the scrapes that wait; one is made at a time, and they share it. More are answered 503.
+	maxScrapes = 16
+	// scrapeTimeout bounds one scrape; Prometheus gives up after 10 s.
+	scrapeTimeout = 8 * time.Second
+)
+
 // readiness is the body of /readyz; its names are fixed by the public contract, section 7.
 type readiness struct {
 	Ready  bool          `json:"ready"`
@@ -36,11 +47,27 @@ type readiness struct {
 	Faults []fault.Fault `json:"faults"`
 }
 
+// stops reports whether a fault keeps a process in this role from its work as a whole. Faults of single keys or endpoints do
+// not, nor does one of rendering or delivery keep a standby from leading.
+func stops(role Role, f *fault.Fault) bool {
+	switch stage := f.Code.Stage(); {
+	case f.Partial || stage == fault.Upkeep:
+		return false
+	case role == Standby:
+		return stage == fault.Capture
+	default:
+		return true
+	}
+}
+
 // ready says whether the process does its work. A standby is ready: waiting is its work. One that has not found its role
 // yet is not, although nothing is wrong with it.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	role, faults := s.role(), s.faults.List()
-	state := readiness{Ready: role != Starting && len(faults) == 0, Role: role, Faults: faults}
+	state := readiness{Ready: role != Starting, Role: role, Faults: faults}
+	for i := range faults {
+		state.Ready = state.Ready && !stops(role, &faults[i])
+	}
 	if role == Starting {
 		state.Role = Standby
 	}

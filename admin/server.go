@@ -24,8 +24,10 @@ import (
 const (
 	readTimeout  = 5 * time.Second
 	writeTimeout = 30 * time.Second
-	idleTimeout  = 2 * time.Minute
+	idleTimeout  = 30 * time.Second
 	headerLimit  = 16 << 10
+	// bodyLimit bounds what is read of a request besides its header; nothing of it is used.
+	bodyLimit = 64 << 10
 	// stopTimeout is how long answers under way may take after Run was told to stop.
 	stopTimeout = 5 * time.Second
 )
@@ -64,7 +66,7 @@ func (s *Server) Listen(ctx context.Context) (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening on ADMIN_ADDR: %w", err)
 	}
-	s.listener = listener
+	s.listener = limit(listener)
 	return listener.Addr(), nil
 }
 
@@ -81,7 +83,8 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	server := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           http.MaxBytesHandler(s.Handler(), bodyLimit),
+		ConnState:         track,
 		ReadHeaderTimeout: readTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

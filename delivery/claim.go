@@ -30,17 +30,22 @@ const (
 func (d *Dispatcher) claimUntil(ctx, requests context.Context, start func(outbox.Message)) {
 	var probed time.Time
 	for ctx.Err() == nil {
+		d.tasks.claiming.Begin()
 		err := d.claim(requests, start)
 		if now := time.Now(); err == nil && now.Sub(probed) >= d.probeInterval(now) {
 			probed = now
 			err = d.probe(requests, start)
 		}
-		switch {
-		case err == nil:
+		if ctx.Err() != nil {
+			d.tasks.claiming.Rest()
+			return
+		}
+		d.tasks.claiming.End(err)
+		if err == nil {
 			d.claims.recovered()
 			d.retry.reset()
 			d.await(ctx)
-		case ctx.Err() == nil:
+		} else {
 			// Neither nudges nor free places cut this wait short: they would hammer a database that is down.
 			d.claims.failed(err)
 			pause(ctx, d.retry.next())
@@ -70,12 +75,12 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	now := time.Now()
 	d.handover.expire(now)
 	room := d.gate.room(now)
-	if room.all == 0 {
+	if room.all == 0 || d.shortage.holds(now) {
 		return nil
 	}
 	perEndpoint := d.pace.bound(d.gate.perEndpoint)
 	d.pace.hold(room.busy, room.ahead, perEndpoint, now)
-	req := outbox.ClaimRequest{Limit: min(room.all, claimBatch), Lease: d.lease,
+	req := outbox.ClaimRequest{Limit: d.shortage.limit(min(room.all, claimBatch)), Lease: d.lease,
 		PerEndpoint: perEndpoint, Busy: room.busy, Ahead: room.ahead,
 		Trial: room.trial, TrialMore: room.trialMore, InTurn: d.backlog,
 		SmallBody: smallBody, LargeBytes: room.largeBytes, Alone: room.alone}
@@ -84,6 +89,9 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 		return err
 	}
 	d.backlog = len(messages) > 0
+	if !d.backlog && len(req.Busy) == 0 {
+		d.shortage.unused(now)
+	}
 	d.dispatch(messages, start)
 	d.gate.claimed(req, messages)
 	return nil
@@ -92,11 +100,11 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 // probe sends the probes that are due, as far as there are places.
 func (d *Dispatcher) probe(ctx context.Context, start func(outbox.Message)) error {
 	free := d.gate.vacant()
-	if free == 0 || d.settler.outage.failing.Load() {
+	if free == 0 || d.settler.outage.failing.Load() || d.shortage.holds(time.Now()) {
 		return nil
 	}
 	messages, err := d.ask(ctx, func(ctx context.Context) ([]outbox.Message, error) {
-		return d.store.Probe(ctx, min(free, claimBatch), d.lease)
+		return d.store.Probe(ctx, d.shortage.limit(min(free, claimBatch)), d.lease)
 	})
 	d.dispatch(messages, start)
 	return err
@@ -182,7 +190,7 @@ func (d *Dispatcher) next() (outbox.Message, bool) {
 		now := time.Now()
 		m, left, ok := d.gate.next(now)
 		d.leave(left...)
-		sent := d.timely(&m, now) && !d.settler.outage.failing.Load()
+		sent := d.timely(&m, now) && !d.settler.outage.failing.Load() && !d.shortage.holds(now)
 		switch {
 		case !ok:
 			return m, false

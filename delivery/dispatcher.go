@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/outbox"
 )
 
@@ -56,19 +57,23 @@ type Dispatcher struct {
 	pace       *pace
 	nudged     chan struct{}
 	// backlog: the last claim found messages, so that other processes probably claim as well.
-	backlog bool
-	claims  outage
-	retry   backoff
-	settler settler
-	refresh refresher
+	backlog  bool
+	claims   outage
+	retry    backoff
+	settler  settler
+	refresh  refresher
+	tasks    tasks
+	shortage *shortage
 	// failed is when an attempt failed last, in nanoseconds since 1970.
 	failed atomic.Int64
 }
 
 // NewDispatcher returns a Dispatcher; shutdown is how long Run may take after its context ended.
-func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender exchanger, metrics *Metrics, log *zap.Logger) *Dispatcher {
+func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender exchanger, metrics *Metrics, board *fault.Board, log *zap.Logger) *Dispatcher {
 	log = log.Named("delivery")
+	tasks := newTasks(board, cfg.Timeout)
 	d := &Dispatcher{
+		tasks: tasks, shortage: &shortage{task: tasks.connecting},
 		store: store, sender: sender, metrics: metrics, log: log,
 		timeout: cfg.Timeout, lease: cfg.Lease(), shutdown: shutdown,
 		policy:     policy{schedule: cfg.RetrySchedule, random: rand.Float64},
@@ -80,11 +85,14 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 		claims:     outage{log: log, what: "claiming messages"},
 		retry:      backoff{random: rand.Float64},
 		refresh: refresher{store: store, stale: make(chan []outbox.Message, cfg.Concurrency),
-			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}},
+			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}, task: tasks.refreshing},
 	}
-	d.settler = settler{store: store, unrecorded: d.unrecorded, leave: d.leave, late: metrics.late, random: rand.Float64, outage: outage{log: log, what: "recording outcomes"}}
+	d.settler = settler{store: store, unrecorded: d.unrecorded, leave: d.leave, late: metrics.late, random: rand.Float64, task: tasks.settling,
+		outage: outage{log: log, what: "recording outcomes"}}
 	// At a bounded rate an endpoint gets what the claim loop, which keeps the count, says.
-	d.handover = newHandover(d.gate, d.lease, func() bool { return cfg.EndpointRate > 0 || d.settler.outage.failing.Load() }, d.leave)
+	d.handover = newHandover(d.gate, d.lease, func() bool {
+		return cfg.EndpointRate > 0 || d.settler.outage.failing.Load() || d.shortage.holds(time.Now())
+	}, d.leave)
 	return d
 }
 
@@ -122,8 +130,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		d.unrecorded.begin(&m)
 		flying.Go(func() {
 			for more := true; more; {
-				results <- d.deliver(requests, m)
-				d.gate.release(&m, time.Now(), true)
+				settlement, attempted := d.deliver(requests, m)
+				if attempted {
+					results <- settlement
+				} else {
+					d.leave(d.unrecorded.cancel(m))
+				}
+				d.gate.release(&m, time.Now(), attempted)
 				if m, more = d.next(); more {
 					d.unrecorded.begin(&m)
 					d.follow(send)
@@ -149,12 +162,24 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// deliver sends one message and decides what becomes of it.
-func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) outbox.Settlement {
+// deliver sends one message and decides what becomes of it. Where this process cannot open a connection there is no attempt.
+func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) (s outbox.Settlement, attempted bool) {
+	may, try := d.shortage.begin(time.Now())
+	if !may {
+		return s, false
+	}
 	// The process may have stood still since the message was found to be timely.
 	ctx, cancel := context.WithDeadlineCause(ctx, m.LeaseEnds.Add(-recording), errInterrupted)
 	defer cancel()
+	d.tasks.sending.Begin()
 	x := d.sender.Send(ctx, m)
+	d.tasks.sending.End(nil)
+	if d.shortage.end(time.Now(), x.fate == postponed, x.Reused, try) {
+		d.Nudge()
+	}
+	if x.fate == postponed {
+		return s, false
+	}
 	outcome := d.policy.outcome(&m, x, time.Now())
 	if x.fate != delivered {
 		d.failed.Store(time.Now().UnixNano())
@@ -163,7 +188,7 @@ func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) outbox.Settl
 	d.metrics.observe(&m, outcome)
 	d.report(&m, x.Reason, outcome)
 	m.Payload = nil // nobody sends it again
-	return outbox.Settlement{Message: m, Outcome: outcome}
+	return outbox.Settlement{Message: m, Outcome: outcome}, true
 }
 
 // report writes the one line of an attempt. Delivered and retried are the relay's daily work and Info; a message that is

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/internal/secret"
 	"attendee-relay/outbox"
 )
@@ -29,6 +30,7 @@ func (exchangeFunc) CloseIdleConnections()                                 {}
 // running is a Dispatcher at work; stop ends it and waits until it has.
 type running struct {
 	*Dispatcher
+	board    *fault.Board
 	logs     *observer.ObservedLogs
 	registry *prometheus.Registry
 	stop     func()
@@ -38,7 +40,8 @@ func run(t testing.TB, store Store, sender exchanger, change ...func(*Config)) *
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	registry := prometheus.NewRegistry()
-	d := NewDispatcher(testConfig(change...), 30*time.Second, store, sender, NewMetrics(registry), zap.New(core))
+	board := fault.NewBoardWith(time.Second, time.Now)
+	d := NewDispatcher(testConfig(change...), 30*time.Second, store, sender, NewMetrics(registry), board, zap.New(core))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.Run(ctx) }()
@@ -49,7 +52,7 @@ func run(t testing.TB, store Store, sender exchanger, change ...func(*Config)) *
 		}
 	})
 	t.Cleanup(stop)
-	return &running{d, logs, registry, stop}
+	return &running{d, board, logs, registry, stop}
 }
 
 func messages(url string, n int) []outbox.Message {

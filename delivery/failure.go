@@ -52,6 +52,13 @@ func timedOut(reached step) func(ending) bool {
 	}
 }
 
+// short reports whether no connection was opened because this process or its machine lacks what one takes.
+func short(e ending) bool {
+	return e.err != nil && e.at < stepAnswer && (isShort(e.err) || e.short || says(e, "too many open files"))
+}
+
+func atLookup(e ending) bool { return e.at == stepLookup || is[*net.DNSError](e) }
+
 func dns(is func(*net.DNSError) bool) func(ending) bool {
 	return func(e ending) bool {
 		d, ok := errors.AsType[*net.DNSError](e.err)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/outbox"
 )
 
@@ -239,7 +240,7 @@ func TestAReservationThatIsUsedUp(t *testing.T) {
 // The place of a message that comes too late goes to the next in line.
 func TestAPlaceThatIsNotUsedGoesToTheNextInLine(t *testing.T) {
 	t.Parallel()
-	d := NewDispatcher(testConfig(small(1, 1)), time.Second, newMemoryStore(), nil, NewMetrics(prometheus.NewRegistry()), zap.NewNop())
+	d := NewDispatcher(testConfig(small(1, 1)), time.Second, newMemoryStore(), nil, NewMetrics(prometheus.NewRegistry()), fault.NewBoard(), zap.NewNop())
 	late, next := newMessage(busyURL), newMessage(newURL)
 	late.LeaseEnds = time.Now()
 	if started := d.gate.take(&late, time.Now()); !started || d.gate.take(&next, time.Now()) {

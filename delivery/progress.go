@@ -21,6 +21,7 @@ const (
 type progress struct {
 	reached atomic.Int32
 	conn    atomic.Pointer[firstBytes]
+	reused  atomic.Bool
 }
 
 func (p *progress) step() step { return step(p.reached.Load()) }
@@ -49,6 +50,7 @@ func (p *progress) gotConn(info httptrace.GotConnInfo) {
 		}
 		p.conn.Store(conn)
 	}
+	p.reused.Store(info.Reused)
 	p.reached.Store(int32(stepAnswer))
 }
 

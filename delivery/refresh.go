@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/outbox"
 )
 
@@ -20,6 +21,7 @@ type refresher struct {
 	// stale are batches of leased messages that have their places already; there is room for as many as there are places.
 	stale chan []outbox.Message
 	lost  outage
+	task  *fault.Task
 
 	mu    sync.Mutex
 	ended bool
@@ -90,7 +92,9 @@ func (r *refresher) refresh(ctx context.Context, batch []outbox.Message, send, d
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
 	defer cancel()
+	r.task.Begin()
 	left, err := r.store.Refresh(ctx, batch)
+	r.task.End(nil) // where the question fails, messages go where they went before
 	r.note(err)
 	for _, m := range left {
 		delete(places, place{m.Row, m.Token})
@@ -106,7 +110,9 @@ func (r *refresher) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
 	defer cancel()
 	for began := time.Now(); time.Since(began) < pollInterval && len(r.stale) == 0; {
+		r.task.Begin()
 		more, err := r.store.Look(ctx)
+		r.task.End(nil)
 		if ctx.Err() != nil {
 			return
 		}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net/http"
@@ -31,6 +32,8 @@ type Exchange struct {
 	fate fate
 	// RetryAfter is that header of the answer, as it came.
 	RetryAfter string
+	// Reused: it went over a connection that was open already.
+	Reused bool
 }
 
 // Sender makes one HTTP exchange for one message. It is safe for concurrent use.
@@ -55,6 +58,9 @@ func NewSender(cfg Config, version string) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Go reads the system's certificate authorities once, at the first handshake. Without a free file descriptor then, every
+	// certificate would be unknown for as long as the process lives.
+	_, _ = x509.SystemCertPool()
 	return &Sender{
 		connector: connector,
 		transport: newTransport(cfg, connector),
@@ -101,10 +107,10 @@ func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time)
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return hidden.covering(failed(err, progress, hidden))
+		return reusing(hidden.covering(failed(err, progress, hidden)), progress)
 	}
 	defer resp.Body.Close()
-	return hidden.covering(answered(resp, hidden))
+	return reusing(hidden.covering(answered(resp, hidden)), progress)
 }
 
 // request builds the request by hand: http.NewRequest would set GetBody, with which the transport sends a POST again by
@@ -178,7 +184,14 @@ func failed(err error, p *progress, hidden *mask) Exchange {
 		first = other.first
 	}
 	x := Exchange{}
-	x.Reason, x.Attempt.Error, x.fate = judge(ending{err: err, at: p.step(), first: first})
+	e := ending{err: err, at: p.step(), first: first}
+	e.short = atLookup(e) && descriptorsShort()
+	x.Reason, x.Attempt.Error, x.fate = judge(e)
 	x.Attempt.Response = shown(hidden.withoutStart(hidden.hide(string(first), 0)), hidden)
+	return x
+}
+
+func reusing(x Exchange, p *progress) Exchange {
+	x.Reused = p.reused.Load()
 	return x
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/outbox"
 )
 
@@ -29,6 +30,7 @@ type settler struct {
 	outage outage
 	late   prometheus.Counter
 	random func() float64
+	task   *fault.Task
 }
 
 // run records what comes from results until it is closed and empty. When ctx ends it stops trying, and only empties
@@ -87,5 +89,8 @@ func (s *settler) record(ctx context.Context, batch []outbox.Settlement) {
 func (s *settler) try(ctx context.Context, batch []outbox.Settlement) (outbox.Settled, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
 	defer cancel()
-	return s.store.Settle(ctx, batch)
+	s.task.Begin()
+	settled, err := s.store.Settle(ctx, batch)
+	s.task.End(err)
+	return settled, err
 }

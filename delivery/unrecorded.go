@@ -34,6 +34,17 @@ func (u *unrecorded) begin(m *outbox.Message) {
 	u.messages[m.ID] = &hold{token: m.Token, ends: m.LeaseEnds}
 }
 
+// cancel notes that no attempt was made after all, and returns the message under its last lease.
+func (u *unrecorded) cancel(m outbox.Message) outbox.Message {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if of := u.messages[m.ID]; of != nil {
+		m.Token, m.LeaseEnds = of.token, of.ends
+		delete(u.messages, m.ID)
+	}
+	return m
+}
+
 // forget lets go of those that ended. It is called before a claim: this one does not find them.
 func (u *unrecorded) forget() {
 	u.mu.Lock()

@@ -13,6 +13,7 @@ const (
 	reasonInterrupted Reason = "interrupted"
 	reasonRefused     Reason = "refused"
 	reasonRedirect    Reason = "redirect"
+	reasonShort       Reason = "short"
 )
 
 // fate is what an ending means for the message.
@@ -29,6 +30,8 @@ const (
 	unsent fate = "unsent"
 	// undone: tried again as if it had not been; it says nothing of the endpoint.
 	undone fate = "undone"
+	// postponed: there was no attempt, for a reason of this process's own; the message is given back.
+	postponed fate = "postponed"
 )
 
 // ending is how an exchange ended: with a status, or with an error after it had come to a step. first holds the first
@@ -38,6 +41,8 @@ type ending struct {
 	err    error
 	at     step
 	first  []byte
+	// short: there is no free file descriptor.
+	short bool
 }
 
 // verdicts says what each ending means; the first that matches decides. Only a 2xx is success, only a 410 is meant for good;
@@ -71,6 +76,7 @@ var verdicts = []struct {
 	// A refusal is a sentence already; it comes from the message, the URL, or the socket.
 	{reasonRefused, "", unsent, refusedFor(unsendable...)},
 	{reasonRefused, "", retried, refused},
+	{reasonShort, "the relay has no free file descriptor", postponed, short},
 	// In the same words as a refused address: see errNotPublic. On a machine without IPv6 there is no socket for an IPv6
 	// address that the guard could look at.
 	{reasonRefused, "", retried, dns(isNotFound)},

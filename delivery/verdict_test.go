@@ -119,7 +119,8 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 		{call(syscall.ENETUNREACH), stepConnect, "connect: the host cannot be reached"},
 		{call(syscall.ETIMEDOUT), stepConnect, "timeout: no connection in time"},
 		{dial(os.NewSyscallError("socket", syscall.EAFNOSUPPORT)), stepConnect, errNotPublic.Error()},
-		{call(syscall.EMFILE), stepConnect, "connect: the connection could not be made"},
+		{call(syscall.EMFILE), stepConnect, "short: the relay has no free file descriptor"},
+		{call(syscall.EPROTO), stepConnect, "connect: the connection could not be made"},
 		{io.ErrUnexpectedEOF, stepAnswer, "reset: the connection was closed before an answer came"},
 		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, stepAnswer, "reset: the connection was closed before an answer came"},
 		{&net.OpError{Op: "write", Err: syscall.EPIPE}, stepAnswer, "reset: the connection was closed before an answer came"},
@@ -136,7 +137,8 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 			}
 			if (became == undone) != (reason == reasonInterrupted) ||
 				(became == unsent) != slices.ContainsFunc(unsendable, func(r *Refusal) bool { return errors.Is(err, r) }) ||
-				became != undone && became != unsent && became != retried {
+				(became == postponed) != (reason == reasonShort) ||
+				became != undone && became != unsent && became != postponed && became != retried {
 				t.Errorf("%v: %s", err, became)
 			}
 			seen[text] = true

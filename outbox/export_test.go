@@ -13,3 +13,9 @@ const ClaimLock int64 = claimLock
 
 // Storable is storable, for tests in a database.
 func Storable(encoding, text string) string { return storable(encoding, text) }
+
+// Hold keeps the Resolver's reader until release is called, as a call that does not return does.
+func (v *Resolver) Hold() (release func()) {
+	v.reader.turn <- struct{}{}
+	return func() { <-v.reader.turn }
+}

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -103,7 +104,12 @@ func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T
 
 // transact runs the statements that fill queues in one transaction. The commit waits for no synchronous standby:
 // what a promotion takes back is a lease or an outcome, and the message is sent again with the same id.
-func transact(ctx context.Context, pool *pgxpool.Pool, fill func(*pgx.Batch)) error {
+func transact(ctx context.Context, pool *pgxpool.Pool, fill func(*pgx.Batch)) (err error) {
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err) // the driver says only that there was a deadline
+		}
+	}()
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
 	"attendee-relay/replication"
 )
@@ -173,6 +174,7 @@ func (r *Recorder) whenVisible(ctx context.Context, commits []replication.Commit
 		if time.Since(started) > time.Second && wait < 100*time.Millisecond {
 			r.log.Warn("the stream is ahead of what other sessions see: waiting", zap.Stringer("commit_lsn", commits[0].CommitLSN))
 		}
+		r.board.Progress(fault.CaptureFailing) // a standby is waited for, which is no fault
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, 100*time.Millisecond)

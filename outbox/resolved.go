@@ -70,6 +70,9 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 		left = h.settle(err) || left
 	}
 	v.recorder.signal(left, false)
+	if err == nil {
+		v.task.Step()
+	}
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
+	"attendee-relay/replication"
 )
 
 //go:embed sql/keys_read.sql
@@ -36,6 +37,7 @@ type Resolver struct {
 	reader   *reader
 	leading  func() bool
 	wake     chan struct{}
+	task     *fault.Task
 	log      *zap.Logger
 	// portion is how many keys are evaluated at once.
 	portion portion
@@ -43,8 +45,10 @@ type Resolver struct {
 
 // NewResolver makes the Resolver of a Recorder; leading reports whether this process leads.
 func NewResolver(r *Recorder, leading func() bool) *Resolver {
+	task := r.board.Task(fault.RenderingFailing, "evaluating the waiting acceptances",
+		fault.Unless(fault.DatabaseUnreachable, fault.QueryFailing, fault.QueryInvalid), fault.Excusing(r.awaitsStandby))
 	return &Resolver{
-		recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"),
+		task: task, recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"),
 		portion: newPortion(resolveLimit),
 		reader:  &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment + " resolver", query: r.reader.query},
 	}
@@ -69,22 +73,34 @@ func (v *Resolver) Run(ctx context.Context) error {
 			return nil
 		}
 		if !v.leading() {
+			v.task.Rest()
 			wait = time.Second // a look at memory only
 			continue
 		}
+		v.task.Begin()
 		next, err := v.resolveDue(ctx)
 		wait = resolveAtLeast
 		switch {
 		case ctx.Err() != nil:
+			v.task.Rest()
 			return nil
 		case errors.Is(err, errFenced):
+			v.task.Rest()
 		case err != nil:
-			v.log.Warn("evaluating the waiting acceptances failed and is tried again", zap.Error(err))
+			v.task.End(err)
+			v.log.Warn("evaluating the waiting acceptances failed and is tried again", zap.String("error", fault.Sentence(err)))
 			wait = time.Second
 		default:
+			v.task.End(nil)
 			wait = min(next, resolveAtLeast)
 		}
 	}
+}
+
+// awaitsStandby reports whether what is written waits for a synchronous standby.
+func (r *Recorder) awaitsStandby(ctx context.Context) bool {
+	waits, err := replication.ReadWaits(ctx, r.writer.url, r.deployment)
+	return err == nil && waits.Standby
 }
 
 // Close closes the Resolver's connection.
@@ -202,6 +218,7 @@ func (v *Resolver) connect(ctx context.Context) error {
 func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload, error) {
 	v.reader.turn <- struct{}{}
 	defer func() { <-v.reader.turn }()
+	v.task.Allow(v.recorder.config.QueryTimeout)
 	ctx, cancel := bounded(ctx, v.recorder.config.QueryTimeout)
 	defer cancel()
 	var rows map[string][]payload

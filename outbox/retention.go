@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
 )
 
@@ -37,6 +38,8 @@ type Retention struct {
 	pool    *pgxpool.Pool
 	config  Config
 	leading func() bool
+	every   time.Duration
+	task    *fault.Task
 	log     *zap.Logger
 	unsent  *Unsent
 }
@@ -45,19 +48,25 @@ type Retention struct {
 func (r *Retention) Report(u *Unsent) { r.unsent = u }
 
 // NewRetention makes a Retention; leading reports whether this process leads.
-func NewRetention(pool *pgxpool.Pool, c Config, leading func() bool, log *zap.Logger) *Retention {
-	return &Retention{pool: pool, config: c, leading: leading, log: log.Named("retention")}
+func NewRetention(pool *pgxpool.Pool, c Config, leading func() bool, board *fault.Board, log *zap.Logger) *Retention {
+	every := min(max(c.PayloadRetention/10, time.Second), retentionEvery)
+	return &Retention{pool: pool, config: c, leading: leading, every: every, log: log.Named("retention"),
+		// With the pause between two rounds allowed, only a second failure in a row is shown.
+		task: board.Task(fault.RetentionFailing, "erasing what is old", fault.Unless(fault.DatabaseUnreachable), fault.Allowing(every), fault.Partly())}
 }
 
 // Run cleans up until the context ends.
 func (r *Retention) Run(ctx context.Context) error {
-	every := min(max(r.config.PayloadRetention/10, time.Second), retentionEvery)
-	for wait := time.Second; waited(ctx, wait); wait = every {
+	for wait := time.Second; waited(ctx, wait); wait = r.every {
 		if !r.leading() {
+			r.task.Rest()
 			continue
 		}
-		if err := r.clean(ctx); err != nil && ctx.Err() == nil {
-			r.log.Warn("erasing what is old failed and is tried again", zap.Error(err))
+		r.task.Begin()
+		err := r.clean(ctx)
+		r.task.End(err)
+		if err != nil && ctx.Err() == nil {
+			r.log.Warn("erasing what is old failed and is tried again", zap.String("error", fault.Sentence(err)))
 		}
 	}
 	return nil
@@ -80,6 +89,7 @@ func (r *Retention) clean(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", step.doing, postgres.Safe(err))
 			}
+			r.task.Step()
 			all, expired = all+done, expired+len(over)
 			for _, messageID := range over {
 				r.unsent.note(Expired, messageID, uuid.Nil)

@@ -21,7 +21,7 @@ func clean(t *testing.T, rig *capturetest.Rig, rows time.Duration, done string) 
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = outbox.NewRetention(rig.DB.Pool(t), c, func() bool { return true }, zaptest.NewLogger(t)).Run(ctx)
+		_ = outbox.NewRetention(rig.DB.Pool(t), c, func() bool { return true }, rig.Board, zaptest.NewLogger(t)).Run(ctx)
 	}()
 	pgtest.WaitUntil(t, capturetest.Patience, "everything old is gone", func() (bool, string) {
 		return pgtest.Value[bool](t, rig.DB, done), ""

@@ -59,6 +59,7 @@ func (v *Resolver) evaluateSpilling(ctx context.Context, list []*due) (failed, e
 	switch {
 	case err == nil:
 		s.report()
+		v.task.Step()
 		return nil, nil
 	case unstorable(s.storing):
 		return &refusal{s.storing}, nil

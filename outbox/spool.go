@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/replication"
 )
 
@@ -71,6 +72,7 @@ func (r *Recorder) clearSpool(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("emptying the spool: %w", err)
 		}
+		r.board.Progress(fault.CaptureFailing)
 		if cleared == 0 {
 			return nil
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
 )
 
@@ -106,6 +107,7 @@ func (r *Recorder) applySpool(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("applying a large transaction from the spool: %w", err)
 		}
+		r.board.Progress(fault.CaptureFailing)
 		r.acceptances.Add(float64(accepted))
 		if step != last && (last == spoolFollow || last == spoolClear) {
 			r.signal(false, true)

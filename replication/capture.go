@@ -49,6 +49,8 @@ type Capture struct {
 	oldest    atomic.Int64
 	retained  atomic.Int64
 	resyncs   atomic.Int64
+	// tasks are watched by the board.
+	tasks tasks
 	// progressed: something was recorded the last time this process led.
 	progressed bool
 	// unreadable is what the stream carried last that the catalog does not explain; nil: nothing.
@@ -65,7 +67,9 @@ type Capture struct {
 
 // NewCapture makes a Capture; url is the direct connection string.
 func NewCapture(c Config, url secret.String, deployment string, books Bookkeeping, recorder Recorder, board *fault.Board, log *zap.Logger) *Capture {
-	return &Capture{config: c, url: url, deployment: deployment, books: books, recorder: recorder, board: board, WatchEvery: watchEvery, PartSize: PartSize, log: log.Named("replication")}
+	capture := &Capture{config: c, url: url, deployment: deployment, books: books, recorder: recorder, board: board, WatchEvery: watchEvery, PartSize: PartSize, log: log.Named("replication")}
+	capture.tasks = capture.newTasks()
+	return capture
 }
 
 // Leading reports whether this process holds the slot and records.
@@ -79,12 +83,14 @@ func (c *Capture) Run(ctx context.Context) error {
 	wait := newBackoff()
 	for {
 		began := time.Now()
+		c.tasks.capturing.Begin()
 		err := c.lead(ctx)
 		// A fault that shows at the stream's first commit must not be met several times a second, for ever.
 		if c.leading.Swap(false) && (c.progressed || time.Since(began) > maxBackoff) {
 			wait.reset()
 		}
 		if ctx.Err() != nil {
+			c.tasks.rest()
 			return nil
 		}
 		pause := c.explain(err, wait)
@@ -100,7 +106,9 @@ func (c *Capture) Run(ctx context.Context) error {
 func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	c.standby.Store(errors.Is(err, errStandby))
 	if errors.Is(err, errStandby) {
+		c.tasks.rest()
 		c.board.Clear(captureFaults...)
+		c.board.Clear(fault.QueryInvalid, fault.QueryFailing) // the leader's to show
 		return standbyRetry
 	}
 	pause := wait.next()
@@ -112,9 +120,13 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	case postgres.Unreachable(err):
 		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication%s", refusal(err))
 	default:
-		c.log.Error("capture stopped and will try again", zap.Error(err), zap.Duration("retry_in", pause))
+		// What an earlier try found was passed; this one is shown if it lasts.
+		c.board.Clear(captureFaults...)
+		c.tasks.failed(err)
+		c.log.Error("capture stopped and will try again", zap.String("error", fault.Sentence(err)), zap.Duration("retry_in", pause))
 		return pause
 	}
+	c.tasks.rest()
 	// A try ends at the first thing that is wrong: what an earlier one found was passed or is not known any more.
 	for _, code := range captureFaults {
 		if code != f.Code {
@@ -168,6 +180,7 @@ func (c *Capture) lead(ctx context.Context) error {
 	c.leading.Store(true)
 	c.standby.Store(false)
 	c.board.Clear(captureFaults...)
+	c.tasks.started()
 	c.log.Info("capturing", zap.String("slot", c.config.Slot), zap.Stringer("checkpoint", at.LSN))
 	err = c.stream(ctx, conn, source, at.LSN)
 	c.judge(err)
@@ -180,10 +193,10 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	queue := newQueue()
 	group, ctx := errgroup.WithContext(ctx)
 	reader := &stream{conn: conn, assembler: newAssembler(source, c.PartSize), queue: queue, interval: c.config.Takeover / 3, patience: &c.patience,
-		recorded: &c.recorded, serverEnd: &c.serverEnd}
+		recorded: &c.recorded, serverEnd: &c.serverEnd, lasted: c.tasks.lasted}
 	var reconciled atomic.Pointer[string]
 	writer := &record{reconciled: &reconciled, recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue, recorded: &c.recorded,
-		lag: lag{oldest: &c.oldest}, advanced: time.Now()}
+		lag: lag{oldest: &c.oldest}, advanced: time.Now(), tasks: &c.tasks}
 	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.unseen, reconciled: &reconciled}
 	group.Go(func() error { return writer.run(ctx) })
 	group.Go(func() error { return watcher.run(ctx) })
@@ -219,8 +232,10 @@ func (s skipping) Prepare(ctx context.Context, commits []Commit) (Recording, err
 }
 
 // name is a session's application_name, which Postgres cuts off after 63 bytes.
-func (c *Capture) name(role string) string {
-	name := "attendee-relay/" + c.deployment + " " + role
+func (c *Capture) name(role string) string { return sessionName(c.deployment, role) }
+
+func sessionName(deployment, role string) string {
+	name := "attendee-relay/" + deployment + " " + role
 	return name[:min(len(name), 63)]
 }
 

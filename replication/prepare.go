@@ -25,6 +25,7 @@ func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Sourc
 	}
 	// Closing releases the setup lock as well.
 	defer func() { _ = sql.Close(context.WithoutCancel(ctx)) }()
+	defer time.AfterFunc(c.board.Limit()/2, c.forgetFaults).Stop()
 	source, err := c.check(ctx, sql)
 	if err != nil {
 		return nil, Position{}, nil, err
@@ -39,6 +40,16 @@ func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Sourc
 		return nil, Position{}, nil, err
 	}
 	return conn, at, source, nil
+}
+
+// forgetFaults takes the faults of earlier tries off the board where a later one is connected and takes long: they hid that it
+// hangs. That the slot is being made is this try's own.
+func (c *Capture) forgetFaults() {
+	for _, code := range captureFaults {
+		if code != fault.SlotPending {
+			c.board.Clear(code)
+		}
+	}
 }
 
 // SetUp makes what is missing, publication, slot and baseline, and returns without streaming. A second call finds

@@ -40,6 +40,7 @@ type record struct {
 	recorded   *atomic.Uint64
 	lag        lag
 	advanced   time.Time
+	tasks      *tasks
 }
 
 // batch is what is recorded at once.
@@ -58,7 +59,7 @@ type batch struct {
 
 // run works until the context ends or the Recorder fails. What it is storing when the context ends is finished.
 func (r *record) run(ctx context.Context) error {
-	if err := r.recorder.Resume(ctx); err != nil {
+	if err := r.resume(ctx); err != nil {
 		return err
 	}
 	prepared := make(chan *batch)
@@ -66,6 +67,12 @@ func (r *record) run(ctx context.Context) error {
 	group.Go(func() error { return r.prepare(ctx, prepared) })
 	group.Go(func() error { return r.store(ctx, prepared) })
 	return group.Wait()
+}
+
+func (r *record) resume(ctx context.Context) error {
+	r.tasks.storing.Begin()
+	defer r.tasks.storing.End(nil)
+	return r.recorder.Resume(ctx)
 }
 
 func (r *record) prepare(ctx context.Context, prepared chan<- *batch) error {
@@ -78,6 +85,7 @@ func (r *record) prepare(ctx context.Context, prepared chan<- *batch) error {
 		if len(b.commits) > 0 {
 			r.lag.add(b.commits)
 			if b.recording, err = r.prepareCommits(ctx, b.commits); err != nil {
+				r.tasks.tripped(b.reach())
 				return err
 			}
 		}
@@ -99,6 +107,8 @@ func (r *record) prepare(ctx context.Context, prepared chan<- *batch) error {
 func (r *record) prepareCommits(ctx context.Context, commits []Commit) (Recording, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, recordTimeout, errSlowRecording)
 	defer cancel()
+	r.tasks.preparing.Begin()
+	defer r.tasks.preparing.End(nil)
 	return r.recorder.Prepare(ctx, commits)
 }
 
@@ -122,9 +132,14 @@ func (r *record) store(ctx context.Context, prepared <-chan *batch) error {
 	for {
 		select {
 		case b := <-prepared:
-			if err := r.storeBatch(ctx, b); err != nil {
+			r.tasks.storing.Begin()
+			err := r.storeBatch(ctx, b)
+			r.tasks.storing.End(nil)
+			if err != nil {
+				r.tasks.tripped(b.reach())
 				return err
 			}
+			r.tasks.reached(b.reach())
 			close(b.stored)
 			r.queue.release(b.weight)
 		case <-ctx.Done():

@@ -49,7 +49,7 @@ func (r *slowRecorder) Reconcile(context.Context, int64) (bool, error) {
 func recordEach(t *testing.T, r *slowRecorder, items ...item) (*record, error) {
 	t.Helper()
 	rec := &record{recorder: r, reconciler: r, queue: newQueue(), reconciled: &atomic.Pointer[string]{},
-		recorded: &atomic.Uint64{}, lag: lag{oldest: &atomic.Int64{}}}
+		recorded: &atomic.Uint64{}, lag: lag{oldest: &atomic.Int64{}}, tasks: &tasks{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	r.began = time.Now()

@@ -36,6 +36,9 @@ type stream struct {
 
 	received  pglogrepl.LSN
 	serverEnd *atomic.Uint64
+	// lasted is told for how long the stream has been read without an error; nil: nobody asks.
+	lasted func(time.Duration)
+
 	heard     time.Time
 	asked     bool
 	told      time.Time
@@ -172,6 +175,9 @@ func (s *stream) wake() time.Duration { return min(tick, s.interval/2) }
 
 // keepInTouch confirms what was recorded and notices a server that has gone silent.
 func (s *stream) keepInTouch(now time.Time) error {
+	if s.lasted != nil {
+		s.lasted(now.Sub(s.started))
+	}
 	progress := pglogrepl.LSN(s.recorded.Load()) != s.confirmed
 	switch silent := now.Sub(s.heard); {
 	case silent > s.patience.of(2*s.interval) && s.asked:

@@ -62,13 +62,19 @@ var errPartitions = errors.New("the partitions of the watched table changed: Pos
 func (w *watch) run(ctx context.Context) error {
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
+	defer w.capture.tasks.watching.Rest()
 	for {
+		w.capture.tasks.watching.Begin()
 		err := w.look(ctx)
 		if isAnyFault(err) || errors.Is(err, errPartitions) {
 			return err
 		}
-		if err != nil && ctx.Err() == nil {
-			w.capture.log.Warn("the watched table could not be compared with the catalog", zap.Error(err))
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		w.capture.tasks.watching.End(err)
+		if err != nil {
+			w.capture.log.Warn("the watched table could not be compared with the catalog", zap.String("error", fault.Sentence(err)))
 		}
 		select {
 		case <-ticker.C:
@@ -131,6 +137,7 @@ func (w *watch) compareFiles(ctx context.Context, conn *pgx.Conn) error {
 	if time.Now().Before(w.compareAt) {
 		return nil
 	}
+	w.capture.tasks.watching.Rest() // reading both may take long, and has a time-out and a back-off of its own
 	look, found, err := w.capture.books.Compare(ctx, conn)
 	if err != nil {
 		// A table that is too large for this is not read again and again.

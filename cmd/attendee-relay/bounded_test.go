@@ -42,16 +42,16 @@ func sized(t *testing.T, variable string, quick int) int {
 	return n
 }
 
-// sink is a receiver that keeps no bodies, only how often each message came.
-type sink struct {
+// bareReceiver is a receiver that keeps no bodies, only how often each message came.
+type bareReceiver struct {
 	URL string
 	mu  sync.Mutex
 	ids map[string]int
 }
 
-func newSink(t *testing.T, answer http.HandlerFunc) *sink {
+func newBareReceiver(t *testing.T, answer http.HandlerFunc) *bareReceiver {
 	t.Helper()
-	s := &sink{ids: map[string]int{}}
+	s := &bareReceiver{ids: map[string]int{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.Copy(io.Discard, r.Body); err != nil {
 			return
@@ -69,7 +69,7 @@ func newSink(t *testing.T, answer http.HandlerFunc) *sink {
 func noContent(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 
 // await waits until so many messages have come.
-func (s *sink) await(t *testing.T, n int) {
+func (s *bareReceiver) await(t *testing.T, n int) {
 	t.Helper()
 	pgtest.WaitUntil(t, 5*time.Minute, "the receiver has its webhooks", func() (bool, string) {
 		s.mu.Lock()
@@ -79,7 +79,7 @@ func (s *sink) await(t *testing.T, n int) {
 }
 
 // checkMemory fails the test where the relay took too much, or a message came twice.
-func checkMemory(t *testing.T, relay *relaytest.Relay, s *sink, began time.Time) {
+func checkMemory(t *testing.T, relay *relaytest.Relay, s *bareReceiver, began time.Time) {
 	t.Helper()
 	peak := relay.PeakMemory(t)
 	t.Logf("%d MiB resident at most; it took %v", peak>>20, time.Since(began).Round(100*time.Millisecond))
@@ -107,7 +107,7 @@ func TestMemoryWithManyLargeAnswers(t *testing.T) {
 	t.Parallel()
 	n := sized(t, "LARGE_ANSWERS", 60)
 	db := pgtest.New(t)
-	receiver := newSink(t, noContent)
+	receiver := newBareReceiver(t, noContent)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info", "DELIVERY_TIMEOUT=15s")
 	relay.AwaitRole(t, ready, "leader")
@@ -124,7 +124,7 @@ func TestMemoryWithManyLargeAnswers(t *testing.T) {
 func TestMemoryWithOneHugeAnswer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	receiver := newSink(t, noContent)
+	receiver := newBareReceiver(t, noContent)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info")
 	relay.AwaitRole(t, ready, "leader")
@@ -153,7 +153,7 @@ func TestMemoryWithManyLargeRowsOfOneKey(t *testing.T) {
 	t.Parallel()
 	n := sized(t, "LARGE_ANSWERS", 60)
 	db := pgtest.New(t)
-	receiver := newSink(t, noContent)
+	receiver := newBareReceiver(t, noContent)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info", "DELIVERY_TIMEOUT=15s", "SOURCE_QUERY_TIMEOUT=1m")
 	relay.AwaitRole(t, ready, "leader")
@@ -169,7 +169,7 @@ func TestMemoryWithLargeWatchedRows(t *testing.T) {
 	t.Parallel()
 	edits := sized(t, "LARGE_EDITS", 12)
 	db := pgtest.New(t)
-	receiver := newSink(t, noContent)
+	receiver := newBareReceiver(t, noContent)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info")
 	relay.AwaitRole(t, ready, "leader")
@@ -196,7 +196,7 @@ func TestMemoryWithLargeBodiesWaiting(t *testing.T) {
 	const endpoints = 64
 	n := sized(t, "LARGE_BODIES", 2)
 	db := pgtest.New(t)
-	receiver := newSink(t, func(w http.ResponseWriter, r *http.Request) {
+	receiver := newBareReceiver(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > 1<<20 {
 			select {
 			case <-time.After(300 * time.Millisecond):
@@ -237,7 +237,7 @@ func TestMemoryWithLargeResponses(t *testing.T) {
 	n := sized(t, "LARGE_RESPONSES", 1_000)
 	db := pgtest.New(t)
 	text := strings.Repeat("all is well ", 16<<10)
-	receiver := newSink(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
+	receiver := newBareReceiver(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info")
 	relay.AwaitRole(t, ready, "leader")

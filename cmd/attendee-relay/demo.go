@@ -52,5 +52,6 @@ func (p *program) runDemoRelay(ctx context.Context, databaseURL, logLevel string
 	if err != nil {
 		return err
 	}
+	defer func() { _ = log.Sync() }()
 	return runRelay(ctx, cfg, log)
 }

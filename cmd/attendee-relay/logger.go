@@ -3,13 +3,15 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
 // newLogger returns the process's logger: level is LOG_LEVEL, format LOG_FORMAT. Logs go to stderr in every command, so
-// that what a command prints can be piped.
+// that what a command prints can be piped. Logging never waits for whoever reads w; the caller ends with Sync, which does,
+// for a second at most.
 func newLogger(level, format string, w io.Writer) (*zap.Logger, error) {
 	atLeast, err := zapcore.ParseLevel(level)
 	if err != nil {
@@ -28,6 +30,18 @@ func newLogger(level, format string, w io.Writer) (*zap.Logger, error) {
 		keys.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(keys)
 	}
-	sink := zapcore.Lock(zapcore.AddSync(w))
+	sink := newSink(w, func(lines int) []byte { return missingLines(encoder, lines) })
 	return zap.New(zapcore.NewCore(encoder, sink, atLeast), zap.ErrorOutput(sink)), nil
+}
+
+// missingLines is the line that stands for those that were dropped.
+func missingLines(encoder zapcore.Encoder, lines int) []byte {
+	entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), LoggerName: "log",
+		Message: "log lines are missing here: they were not read, or could not be written, in time"}
+	line, err := encoder.EncodeEntry(entry, []zapcore.Field{zap.Int("lines", lines)})
+	if err != nil {
+		return nil
+	}
+	defer line.Free()
+	return append([]byte(nil), line.Bytes()...)
 }

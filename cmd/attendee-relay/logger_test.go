@@ -19,6 +19,7 @@ func TestLoggerWritesJSONWithTheAgreedKeys(t *testing.T) {
 	}
 	log.Named("outbox").Debug("not shown")
 	log.Named("outbox").Info("recorded", zap.Duration("took", 1500*time.Millisecond), zap.Error(errors.New("a\nb")))
+	_ = log.Sync()
 
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	var entry map[string]any
@@ -43,6 +44,7 @@ func TestLoggerWritesForPeople(t *testing.T) {
 	}
 	log.Info("not shown")
 	log.Warn("the slot is gone")
+	_ = log.Sync()
 	if text := out.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "WARN\tthe slot is gone") {
 		t.Errorf("%q", text)
 	}

@@ -46,10 +46,10 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return statusDone
 	}
-	_, _ = fmt.Fprintf(p.stderr, "attendee-relay: %v\n", err)
+	p.complain("attendee-relay: %v\n", err)
 	var usage usageError
 	if !started || errors.As(err, &usage) {
-		_, _ = fmt.Fprintln(p.stderr, "attendee-relay help lists the commands, attendee-relay COMMAND --help its flags")
+		p.complain("attendee-relay help lists the commands, attendee-relay COMMAND --help its flags\n")
 		return statusUsage
 	}
 	var wrong *config.Error
@@ -57,6 +57,13 @@ func (p *program) run(ctx context.Context, args []string) int {
 		return statusUsage
 	}
 	return statusFailed
+}
+
+// complain says what is wrong, before the process ends. It waits for whoever reads stderr, for a second at most.
+func (p *program) complain(format string, args ...any) {
+	out := newSink(p.stderr, func(int) []byte { return nil })
+	_, _ = fmt.Fprintf(out, format, args...)
+	_ = out.Sync()
 }
 
 // noteStart makes every command say when its own code begins: what fails before, cobra has found wrong in the arguments.

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -41,6 +43,8 @@ func newRunCommand(p *program) *cobra.Command {
 				return err
 			}
 			defer func() { _ = log.Sync() }()
+			// Otherwise a write to a log pipe that somebody has closed ends the process (package os/signal).
+			signal.Ignore(syscall.SIGPIPE)
 			return runRelay(cmd.Context(), cfg, log)
 		},
 	}
@@ -55,6 +59,7 @@ type relay struct {
 	retention  *outbox.Retention
 	dispatcher *delivery.Dispatcher
 	admin      *admin.Server
+	board      *fault.Board
 	deliver    bool
 	log        *zap.Logger
 }
@@ -86,7 +91,7 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		outbox.NewStats(pool, log))
 	board := fault.NewBoard()
-	r := &relay{pool: pool, deliver: cfg.Delivery.Enabled, log: log}
+	r := &relay{pool: pool, board: board, deliver: cfg.Delivery.Enabled, log: log}
 
 	sender, err := delivery.NewSender(cfg.Delivery, buildVersion())
 	if err != nil {
@@ -103,12 +108,12 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *
 	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, board, log)
 	r.capture.Register(registry)
 	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
-	r.retention = outbox.NewRetention(pool, cfg.Outbox, r.capture.Leading, log)
+	r.retention = outbox.NewRetention(pool, cfg.Outbox, r.capture.Leading, board, log)
 	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures, Probe: cfg.Delivery.BreakerProbe}, r.resolver.Lookup)
 	r.retention.Report(unsent)
 	queue.Report(unsent)
 	queue.AskBy(cfg.Delivery.RetrySchedule)
-	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), queue, sender, delivery.NewMetrics(registry), log)
+	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), queue, sender, delivery.NewMetrics(registry), board, log)
 	r.recorder.HandOver(r.dispatcher.Senders())
 	r.admin = admin.New(cfg.Admin, r.role, board, registry, log)
 	if _, err := r.admin.Listen(ctx); err != nil {
@@ -155,6 +160,10 @@ func (r *relay) run(ctx context.Context) error {
 		stages.Go(func() error { return r.dispatcher.Run(ctx) })
 	}
 	stages.Go(func() error { return newMemory().run(ctx) })
+	stages.Go(func() error {
+		r.board.Watch(ctx, r.report)
+		return nil
+	})
 	err := stages.Wait()
 	r.resolver.Close(context.WithoutCancel(ctx))
 	r.recorder.Close(context.WithoutCancel(ctx))
@@ -165,6 +174,15 @@ func (r *relay) run(ctx context.Context) error {
 	r.pool.Close()
 	r.log.Info("attendee-relay has stopped")
 	return err
+}
+
+// report logs that a stage stopped, why, and that it goes on.
+func (r *relay) report(f fault.Fault, held bool) {
+	if held {
+		r.log.Error("a stage does not get on", zap.String("fault", string(f.Code)), zap.String("reason", f.Message))
+		return
+	}
+	r.log.Info("a stage gets on again", zap.String("fault", string(f.Code)), zap.Duration("after", time.Since(f.Since).Round(time.Millisecond)))
 }
 
 func (r *relay) role() admin.Role {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -26,6 +27,8 @@ type relayStatus struct {
 type faultStatus struct {
 	Code    fault.Code `json:"code"`
 	Message string     `json:"message"`
+	// Since is when a running relay raised it; null: a look at the database found it now.
+	Since *time.Time `json:"since"`
 }
 
 func newStatusCommand(p *program) *cobra.Command {
@@ -91,7 +94,7 @@ func (s *relayStatus) roleAndFaults(ctx context.Context, cfg *config.Config) (*p
 	}
 	seen, err := inspect(ctx, cfg, "status")
 	for _, f := range fault.Failing(seen.findings) {
-		s.Faults = append(s.Faults, faultStatus{f.Code, f.Message})
+		s.Faults = append(s.Faults, faultStatus{Code: f.Code, Message: f.Message})
 	}
 	if seen.replication != nil && seen.replication.Held {
 		s.Role = "leader"
@@ -127,12 +130,21 @@ func (s *relayStatus) print(out io.Writer) error {
 		say("endpoint", "%s %s: %d pending, %d failures since the last success", e.URL, e.State, e.Pending, e.Failures)
 	}
 	for _, f := range s.Faults {
-		say("fault", "%s: %s", f.Code, f.Message)
+		say("fault", "%s", f)
 	}
 	if len(s.Faults) == 0 {
 		say("faults", "none")
 	}
 	return failed
+}
+
+// String is the fault in one line.
+func (f faultStatus) String() string {
+	text := string(f.Code) + ": " + f.Message
+	if f.Since != nil {
+		text += " (since " + f.Since.Format(time.RFC3339) + ")"
+	}
+	return text
 }
 
 func slotText(s replication.SlotStatus) string {

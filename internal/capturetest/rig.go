@@ -5,6 +5,7 @@
 package capturetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -44,6 +45,8 @@ type Rig struct {
 	Capture  func(*replication.Capture)
 	Recorder func(*outbox.Recorder)
 	Through  func(replication.Recorder) replication.Recorder
+	// Limit is how long a stage may finish no step before that is a fault; 0: as long as in a relay.
+	Limit time.Duration
 
 	running *running
 }
@@ -83,7 +86,7 @@ func (r *Rig) Start(t testing.TB) {
 	if !r.Unprepared {
 		r.Publish(t)
 	}
-	r.Board = fault.NewBoard()
+	r.Board = fault.NewBoardWith(cmp.Or(r.Limit, fault.Limit), time.Now)
 	// Debug and info would fill the output of a failing property test.
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	settings := outbox.Settings{Table: r.Source.Table, Key: r.Source.Key, Status: r.Source.Status, Accepted: r.Source.Accepted,
@@ -114,6 +117,7 @@ func (r *Rig) Start(t testing.TB) {
 		var stages sync.WaitGroup
 		stages.Go(func() { _ = capture.Run(ctx) })
 		stages.Go(func() { _ = resolver.Run(ctx) })
+		stages.Go(func() { r.Board.Watch(ctx, func(fault.Fault, bool) {}) })
 		stages.Wait()
 		resolver.Close(context.WithoutCancel(ctx))
 		recorder.Close(context.WithoutCancel(ctx))

@@ -1,15 +1,14 @@
 // Package fault names what stops the relay from doing its work, in words an operator can act on.
 //
 // It turns a problem found anywhere (a lost slot, a missing grant) into a stable code with a message and, where there is
-// one, the SQL that mends it; Board keeps the faults that hold now, for /readyz, the metrics and status. Every stage
-// raises faults; only admin reads them.
+// one, the SQL that mends it; Board keeps the faults that hold now, for /readyz, the metrics and status. A Task watches
+// that a stage gets on with its work and raises a fault when it does not, whatever the reason. Every stage raises faults;
+// only admin reads them.
 package fault
 
 import (
 	"fmt"
-	"slices"
-	"strings"
-	"sync"
+	"time"
 )
 
 // Code is the stable name of a kind of fault; the documentation has a page for each.
@@ -38,12 +37,17 @@ const (
 	QueryFailing        Code = "query_failing"
 	DatabaseUnreachable Code = "database_unreachable"
 	EncodingUnsupported Code = "encoding_unsupported"
+	CaptureFailing      Code = "capture_failing"
+	RenderingFailing    Code = "rendering_failing"
+	DeliveryFailing     Code = "delivery_failing"
 )
 
 // Further codes.
 const (
 	// SlotPending: the slot is being made, which waits for every transaction that was open before.
 	SlotPending Code = "slot_pending"
+	// RetentionFailing: what is too old is not erased.
+	RetentionFailing Code = "retention_failing"
 )
 
 // Codes lists every code, so that metrics and documentation can be checked against it.
@@ -51,7 +55,36 @@ var Codes = []Code{
 	WALLevel, Privilege, SourceMissing, SourceChanged, SourceDrift, NoReplicaIdentity, PublicationMissing,
 	PublicationUnsafe, SlotMissing, SlotLost, SlotBusy, SlotsExhausted, ClusterChanged, LSNBehind, InRecovery,
 	SchemaNewer, RowSecurity, QueryInvalid, QueryFailing, DatabaseUnreachable, EncodingUnsupported,
-	SlotPending,
+	CaptureFailing, RenderingFailing, DeliveryFailing, SlotPending, RetentionFailing,
+}
+
+// Stage is a part of the relay's work.
+type Stage int
+
+// The stages, by what stops when one of them has a fault.
+const (
+	// Capture reads the stream and records acceptances. Its faults keep a process from leading.
+	Capture Stage = iota
+	// Rendering turns acceptances into messages.
+	Rendering
+	// Delivery sends messages.
+	Delivery
+	// Upkeep erases what is old; nobody waits for it.
+	Upkeep
+)
+
+// Stage returns the stage that a fault of this code stops.
+func (c Code) Stage() Stage {
+	switch c {
+	case QueryInvalid, QueryFailing, RenderingFailing:
+		return Rendering
+	case DeliveryFailing:
+		return Delivery
+	case RetentionFailing:
+		return Upkeep
+	default:
+		return Capture
+	}
 }
 
 // Fault is one thing that is wrong: what, and the SQL or setting that mends it. It is an error, so that the step that
@@ -60,6 +93,10 @@ type Fault struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 	Fix     string `json:"fix,omitempty"`
+	// Since is when the fault was raised; it is kept while the fault holds.
+	Since time.Time `json:"since"`
+	// Partial: the stage works all the same, but for single keys or endpoints, or for a part that nobody waits for.
+	Partial bool `json:"-"`
 }
 
 // Error implements error.
@@ -81,46 +118,8 @@ func (f *Fault) WithFix(fix string) *Fault {
 	return f
 }
 
-// Board holds the faults that are true now, one a code. It is safe for concurrent use.
-type Board struct {
-	mu     sync.Mutex
-	faults map[Code]Fault
-}
-
-// NewBoard returns an empty board.
-func NewBoard() *Board { return &Board{faults: map[Code]Fault{}} }
-
-// Raise shows f until Clear; it replaces an earlier fault of the same code and reports whether the board changed, so
-// that a caller logs a lasting fault once.
-func (b *Board) Raise(f *Fault) (changed bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	before, had := b.faults[f.Code]
-	b.faults[f.Code] = *f
-	return !had || before != *f
-}
-
-// Clear takes the faults of these codes off the board and reports whether any was there.
-func (b *Board) Clear(codes ...Code) (changed bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, code := range codes {
-		if _, had := b.faults[code]; had {
-			delete(b.faults, code)
-			changed = true
-		}
-	}
-	return changed
-}
-
-// List returns the faults that hold now, in the order of their codes.
-func (b *Board) List() []Fault {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	list := make([]Fault, 0, len(b.faults))
-	for _, f := range b.faults {
-		list = append(list, f)
-	}
-	slices.SortFunc(list, func(x, y Fault) int { return strings.Compare(string(x.Code), string(y.Code)) })
-	return list
+// Partially returns the fault as one that does not stop its stage.
+func (f *Fault) Partially() *Fault {
+	f.Partial = true
+	return f
 }

@@ -1,0 +1,131 @@
+package replication
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+
+	"attendee-relay/internal/fault"
+)
+
+// tasks are what the fault board watches of capture. Hanging calls show by themselves. Errors end the stream, and a new one
+// reads again from the checkpoint; that it started, or recorded again what it had recorded before, is no progress: a failure
+// is over when the stream has passed the place where it failed.
+type tasks struct {
+	// capturing is the whole: getting hold of the slot, and every error that ended a stream.
+	capturing *fault.Task
+	// preparing and storing are calls of the Recorder.
+	preparing, storing *fault.Task
+	// watching compares the catalog; capture goes on without it.
+	watching *fault.Task
+
+	mu sync.Mutex
+	// failure is the last error that nothing has disproved yet; hurdle is where recording failed, zero: elsewhere.
+	failure error
+	hurdle  place
+	// steady is how long a stream is read before an error that was not met while recording counts as over.
+	steady time.Duration
+}
+
+// place is how far a batch reaches into the stream.
+type place struct {
+	lsn  pglogrepl.LSN
+	part int
+}
+
+func (p place) before(q place) bool { return p.lsn < q.lsn || p.lsn == q.lsn && p.part < q.part }
+
+func (c *Capture) newTasks() tasks {
+	named := fault.Unless(captureFaults...)
+	return tasks{
+		steady:    c.board.Limit() / 2,
+		capturing: c.board.Task(fault.CaptureFailing, "capture", named, fault.Excusing(c.works)),
+		preparing: c.board.Task(fault.CaptureFailing, "reading what commits come to", named),
+		storing:   c.board.Task(fault.CaptureFailing, "recording commits", named, fault.Excusing(c.awaitsStandby)),
+		watching: c.board.Task(fault.CaptureFailing, "comparing the catalog with what capture rests on", named, fault.Partly(),
+			fault.Allowing(c.WatchEvery)),
+	}
+}
+
+// rest: there is nothing to do here, or a fault with a code of its own says why it is not done.
+func (t *tasks) rest() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failure, t.hurdle = nil, place{}
+	t.capturing.Rest()
+	t.preparing.Rest()
+	t.storing.Rest()
+	t.watching.Rest()
+}
+
+// failed notes why capture does not run.
+func (t *tasks) failed(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failure = err
+	t.capturing.End(err)
+}
+
+// started: the stream is read. An error of before may come again.
+func (t *tasks) started() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.capturing.End(t.failure)
+}
+
+// tripped notes that a batch which reaches so far could not be recorded.
+func (t *tasks) tripped(at place) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hurdle.before(at) {
+		t.hurdle = at
+	}
+}
+
+// reached notes that all is recorded up to there.
+func (t *tasks) reached(at place) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hurdle != (place{}) && !at.before(t.hurdle) {
+		t.over()
+	}
+}
+
+// lasted notes for how long the stream has been read.
+func (t *tasks) lasted(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failure != nil && t.hurdle == (place{}) && d >= t.steady {
+		t.over()
+	}
+}
+
+func (t *tasks) over() {
+	t.failure, t.hurdle = nil, place{}
+	t.capturing.End(nil)
+}
+
+// reach is how far a batch reaches. The parts of a large transaction have its commit's LSN; a position lies behind all commits.
+func (b *batch) reach() place {
+	p := place{lsn: b.position}
+	for i := range b.commits {
+		if of := (place{b.commits[i].CommitLSN, b.commits[i].Part}); p.before(of) {
+			p = of
+		}
+	}
+	return p
+}
+
+// awaitsStandby reports whether recording waits for a synchronous standby.
+func (c *Capture) awaitsStandby(ctx context.Context) bool {
+	waits, err := ReadWaits(ctx, c.url, c.deployment)
+	return err == nil && waits.Standby
+}
+
+// works reports whether the bookkeeping's session does something that takes long by nature: a baseline, a migration.
+func (c *Capture) works(ctx context.Context) bool {
+	waits, err := ReadWaits(ctx, c.url, c.deployment)
+	return err == nil && (waits.Standby || waits.Working)
+}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -113,6 +112,11 @@ func (r *Recorder) checkQuery(ctx context.Context) error {
 	return err
 }
 
+// adoptFix is the way on where the bookkeeping came with a copy, a restore or pg_upgrade. What forgets the most stands last.
+const adoptFix = "after pg_upgrade or a restore: attendee-relay adopt --keep-pending --yes (what was not sent yet is sent); " +
+	"on a copy for something else, with a DEPLOYMENT of its own: attendee-relay adopt --discard-pending --yes (nothing of it is sent); " +
+	"only to forget what was sent and begin anew: DROP SCHEMA attendee_relay CASCADE"
+
 // checkOwner refuses bookkeeping that belongs to another deployment, database or cluster.
 func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) error {
 	var systemID, database, deployment string
@@ -125,9 +129,10 @@ func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster repli
 	}
 	if systemID != cluster.SystemID || database != cluster.Database || deployment != r.deployment {
 		return fault.New(fault.ClusterChanged,
-			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q of cluster %s: this is a copy, or DEPLOYMENT was changed",
+			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q of cluster %s: "+
+				"this is a copy, the cluster was upgraded by pg_upgrade or restored, or DEPLOYMENT was changed",
 			deployment, database, systemID, r.deployment, cluster.Database, cluster.SystemID).
-			WithFix("on a copy that is for something else: DROP SCHEMA attendee_relay CASCADE, and another DEPLOYMENT; if this database is the one to go on with: attendee-relay adopt --keep-pending --yes, or --discard-pending")
+			WithFix(adoptFix)
 	}
 	return nil
 }
@@ -155,23 +160,9 @@ func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster r
 	if at.LSN > cluster.WAL && at.Phase == replication.PhaseStreaming {
 		return replication.Position{}, fault.New(fault.LSNBehind,
 			"the server's WAL ends at %s, before the checkpoint %s: this is an older copy of the database, or a restored backup", cluster.WAL, at.LSN).
-			WithFix("if this database is the one to go on with: attendee-relay adopt --keep-pending --yes, or --discard-pending")
+			WithFix(adoptFix)
 	}
 	return at, r.rememberSeen(seen, until)
-}
-
-// checkSettings refuses a ledger that was made with other settings.
-func (r *Recorder) checkSettings(stored []byte) error {
-	var settings Settings
-	if err := json.Unmarshal(stored, &settings); err != nil {
-		return fmt.Errorf("reading the stored settings: %w", err)
-	}
-	if !reflect.DeepEqual(settings, r.settings) {
-		return fault.New(fault.SourceChanged,
-			"SOURCE_TABLE, SOURCE_KEY, SOURCE_STATUS, SOURCE_ACCEPTED or SOURCE_REPEAT is not what the ledger was made with (%s)", stored).
-			WithFix("set it back; or take a new baseline: attendee-relay adopt --keep-pending --yes")
-	}
-	return nil
 }
 
 func (r *Recorder) rememberSeen(text, until *string) error {

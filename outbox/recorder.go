@@ -59,15 +59,6 @@ type opened struct {
 	source   *replication.Source
 }
 
-// Settings are the settings that the ledger rests on: with others its rows would mean something else.
-type Settings struct {
-	Table    string   `json:"table"`
-	Key      string   `json:"key"`
-	Status   string   `json:"status"`
-	Accepted []string `json:"accepted"`
-	Repeat   string   `json:"repeat"`
-}
-
 // Signals tell other stages at once what they would find by themselves later. Both must not block.
 type Signals struct {
 	// Messages: there are new messages to claim.

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
@@ -40,7 +41,7 @@ type readiness struct {
 // yet is not, although nothing is wrong with it.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	role, faults := s.role(), s.faults.List()
-	state := readiness{Ready: role != Starting && len(faults) == 0, Role: role, Faults: faults}
+	state := readiness{Ready: role != Starting && !slices.ContainsFunc(faults, stops), Role: role, Faults: faults}
 	if role == Starting {
 		state.Role = Standby
 	}
@@ -53,6 +54,9 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 	s.answer(w, status, state)
 }
+
+// stops reports whether a fault stops a stage, and not only single keys or endpoints.
+func stops(f fault.Fault) bool { return !f.Partial }
 
 func (s *Server) answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")

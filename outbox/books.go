@@ -56,7 +56,7 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	if err != nil {
 		return replication.Position{}, err
 	}
-	if err := r.checkQuery(ctx); err != nil && !exists {
+	if err := r.checkQuery(ctx, conn); err != nil {
 		return replication.Position{}, err
 	}
 	if exists {
@@ -99,17 +99,39 @@ func (r *Recorder) dropDead(ctx context.Context) {
 // aliveTimeout is how long both connections may take to say that they are alive; new ones cost milliseconds.
 const aliveTimeout = time.Second
 
-// checkQuery shows an unusable payload query on the fault board, and takes it off when it can be used.
-func (r *Recorder) checkQuery(ctx context.Context) error {
-	err := r.reader.check(ctx)
+// checkQuery shows on the fault board why the payload query cannot be run. It is an error on a first start only.
+func (r *Recorder) checkQuery(ctx context.Context, conn *pgx.Conn) error {
+	began, err := Began(ctx, conn)
+	if err != nil {
+		return err
+	}
+	err = r.reader.check(ctx, r.config.QueryTimeout)
 	var f *fault.Fault
 	switch {
-	case errors.As(err, &f):
-		r.board.Raise(f)
 	case err == nil:
 		r.board.Clear(fault.QueryInvalid)
+	case !began:
+		return err
+	case errors.As(err, &f):
+		r.board.Raise(whileRunning(f))
 	}
-	return err
+	return nil
+}
+
+// Began reports whether streaming has begun in this database: until then a start is a first one. What the role may not see has not
+// begun.
+func Began(ctx context.Context, conn *pgx.Conn) (began bool, err error) {
+	err = conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass('attendee_relay.checkpoint') IS NOT NULL").Scan(&began)
+	if err == nil && began {
+		err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM attendee_relay.checkpoint WHERE lsn > '0/0')").Scan(&began)
+	}
+	if postgres.Code(err) == insufficientPrivilege {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("asking whether streaming has begun: %w", err)
+	}
+	return began, nil
 }
 
 // adoptFix is the way on where the bookkeeping came with a copy, a restore or pg_upgrade. What forgets the most stands last.

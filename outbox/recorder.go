@@ -45,6 +45,10 @@ type Recorder struct {
 	spooling *spooling
 	// renderLate: the payload query failed last, so acceptances wait for the Resolver until it succeeds there.
 	renderLate atomic.Bool
+	// broken: the query failed for a reason that is not about a key, and has not worked since. workedAt is when it worked last, in
+	// nanoseconds since 1970.
+	broken   atomic.Bool
+	workedAt atomic.Int64
 	// portion is how many keys are rendered at once.
 	portion portion
 	// spoolBatch is how many rows one step of applying the spool handles.

@@ -24,9 +24,8 @@ const (
 	resolveLimit = 1_000
 	// resolveAtLeast is how often a Resolver looks for due acceptances that nobody told it of.
 	resolveAtLeast = 30 * time.Second
-	// failuresInARow of single keys, without a success before, are shown as a failing query; as many timeouts in a row end
-	// the round.
-	failuresInARow = 3
+	// timeoutsInARow of single keys end the round.
+	timeoutsInARow = 3
 )
 
 // Resolver evaluates waiting acceptances until their payload is there: with back-off, at once when their row changes,
@@ -37,6 +36,7 @@ type Resolver struct {
 	leading  func() bool
 	wake     chan struct{}
 	log      *zap.Logger
+	verdict  verdict
 	// portion is how many keys are evaluated at once.
 	portion portion
 }
@@ -69,10 +69,14 @@ func (v *Resolver) Run(ctx context.Context) error {
 			return nil
 		}
 		if !v.leading() {
+			v.forget()
 			wait = time.Second // a look at memory only
 			continue
 		}
 		next, err := v.resolveDue(ctx)
+		if err == nil {
+			err = v.judge(ctx)
+		}
 		wait = resolveAtLeast
 		switch {
 		case ctx.Err() != nil:
@@ -82,7 +86,7 @@ func (v *Resolver) Run(ctx context.Context) error {
 			v.log.Warn("evaluating the waiting acceptances failed and is tried again", zap.Error(err))
 			wait = time.Second
 		default:
-			wait = min(next, resolveAtLeast)
+			wait = min(next, v.nextJudgement())
 		}
 	}
 }
@@ -126,7 +130,7 @@ func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 // where the bad one waits with its error and blocks no other.
 func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 	r := &round{groups: groupByKey(list)}
-	r.keys, r.few = len(r.groups), len(r.groups) == 1
+	r.keys = len(r.groups)
 	for len(r.groups) > 0 {
 		some := r.next(v.portion.keys)
 		failed, err := v.evaluate(ctx, some)
@@ -141,16 +145,13 @@ func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 			continue
 		}
 		if failsForAll(failed) {
-			v.recorder.queryFailed(failed)
+			v.recorder.queryBroke(failed)
 			return v.store(ctx, r.rest(), nil, failure(failed))
 		}
 		if r.failed(failed) {
 			continue // with fewer
 		}
-		if r.suspicious(v.recorder.renderLate.Load()) {
-			v.recorder.queryFailed(failed)
-		}
-		if r.timeouts == failuresInARow {
+		if r.timeouts == timeoutsInARow {
 			some = r.rest()
 		}
 		if err := v.store(ctx, some, nil, failure(failed)); err != nil {
@@ -266,5 +267,5 @@ func (v *Resolver) readKeys(ctx context.Context, list []*due) error {
 
 func (v *Resolver) queryWorks() {
 	v.recorder.renderLate.Store(false)
-	v.recorder.board.Clear(fault.QueryFailing, fault.QueryInvalid)
+	v.recorder.queryWorked()
 }

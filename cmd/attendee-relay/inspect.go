@@ -90,6 +90,11 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	ofBooks, err = books.Failures(ctx, s.conn)
+	s.findings = append(s.findings, ofBooks...)
+	if err != nil {
+		return err
+	}
 	if cfg.Database.URL != cfg.Database.ReplicationURL && denied == nil {
 		s.findings = append(s.findings, sameDatabase(ctx, cfg, cluster))
 	}

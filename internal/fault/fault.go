@@ -60,6 +60,8 @@ type Fault struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 	Fix     string `json:"fix,omitempty"`
+	// Partial: the stage works all the same, but for single keys or endpoints, or for a part that nobody waits for.
+	Partial bool `json:"-"`
 }
 
 // Error implements error.
@@ -78,6 +80,12 @@ func New(code Code, format string, args ...any) *Fault {
 // WithFix returns the fault with the statement or setting that mends it.
 func (f *Fault) WithFix(fix string) *Fault {
 	f.Fix = fix
+	return f
+}
+
+// Partially returns the fault as one that does not stop its stage.
+func (f *Fault) Partially() *Fault {
+	f.Partial = true
 	return f
 }
 

@@ -12,4 +12,10 @@ SELECT (SELECT count(*) FROM attendee_relay.pending),
        (SELECT coalesce(extract(epoch FROM now() - min(m.created_at)), 0)::float8
           FROM attendee_relay.message m
          WHERE m.id = (SELECT min((SELECT p.id FROM attendee_relay.pending p WHERE p.endpoint = w.endpoint ORDER BY p.id LIMIT 1)) FROM waiting w)),
-       (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (SELECT state, count(*) AS n FROM attendee_relay.endpoint GROUP BY state) e)
+       (SELECT coalesce(jsonb_object_agg(state, n), '{}') FROM (SELECT CASE WHEN state IN ('paused', 'disabled') THEN state
+                             WHEN failures > 0 THEN 'failing'
+                             WHEN proven THEN 'healthy'
+                             ELSE 'unknown' END AS state,
+                        count(*) AS n
+                   FROM attendee_relay.endpoint
+                  GROUP BY 1) e)

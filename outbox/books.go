@@ -23,6 +23,8 @@ var (
 	checkpointMakeSQL string
 	//go:embed sql/books_exist.sql
 	booksExistSQL string
+	//go:embed sql/began.sql
+	beganSQL string
 )
 
 // Exist implements replication.Books.
@@ -121,9 +123,9 @@ func (r *Recorder) checkQuery(ctx context.Context, conn *pgx.Conn) error {
 // Began reports whether streaming has begun in this database: until then a start is a first one. What the role may not see has not
 // begun.
 func Began(ctx context.Context, conn *pgx.Conn) (began bool, err error) {
-	err = conn.QueryRow(ctx, "SELECT pg_catalog.to_regclass('attendee_relay.checkpoint') IS NOT NULL").Scan(&began)
+	began, err = booksExist(ctx, conn)
 	if err == nil && began {
-		err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM attendee_relay.checkpoint WHERE lsn > '0/0')").Scan(&began)
+		err = conn.QueryRow(ctx, beganSQL).Scan(&began)
 	}
 	if postgres.Code(err) == insufficientPrivilege {
 		return false, nil

@@ -61,6 +61,8 @@ type Capture struct {
 	resyncedAt time.Time
 	// WatchEvery is how often the catalog is compared with what capture rests on, 30 s unless a test changes it.
 	WatchEvery time.Duration
+	// toldValues is when the accepted values were looked at last.
+	toldValues time.Time
 	// Preflight is asked before a first start touches anything; nil: nothing is asked.
 	Preflight Preflight
 	// PartSize is how many changes of one transaction are held in memory at most.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +16,7 @@ import (
 func plainRole(t *testing.T, db *pgtest.DB) (role string, environ []string) {
 	t.Helper()
 	role = "plain_" + db.Name()
-	db.Exec(t, "create role "+role+" login replication password 'x'; create schema if not exists attendee_relay; alter schema attendee_relay owner to "+role+
+	db.Exec(t, "create role "+role+" login replication password 'x'; drop publication if exists attendee_relay; create schema if not exists attendee_relay; alter schema attendee_relay owner to "+role+
 		"; grant usage on schema public to "+role+"; create publication "+db.Name()+" for table only public.attendees")
 	t.Cleanup(func() { db.Exec(t, "drop owned by "+role+" cascade; drop role "+role) })
 	return role, append(relaytest.Environ(db), "DATABASE_URL="+db.As(t, role, "x"), "REPLICATION_PUBLICATION="+db.Name())
@@ -110,4 +112,33 @@ func TestOneKeyThatFailsIsShown(t *testing.T) {
 	db.Exec(t, "update attendees set name = 'Ada' where name = ''")
 	receiver.Await(t, 4, ready)
 	relay.Await(t, ready, "has no fault", func(s relaytest.State) bool { return s.Status == http.StatusOK && len(s.Faults) == 0 })
+}
+
+// A wrong SOURCE_ACCEPTED is green everywhere but for this warning, in check, status and the log.
+func TestAWrongAcceptedValueIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	event := relaytest.AddEvent(t, db, "http://127.0.0.1:1/")
+	db.Exec(t, "insert into attendees (event_id, name, surname, status) select $1, 'a', 'b', case when i <= 3 then 'CANCELLED' else 'ACTIVE' end from generate_series(1, 10) i", event)
+	const want = "status has ACTIVE 7, CANCELLED 3; none is Accepted"
+	environ := append(relaytest.Environ(db), "ADMIN_ADDR="+freeAddr(t))
+	if unmet, _ := checked(t, environ, statusDone); !slices.Contains(unmet, "warn accepted_unseen") {
+		t.Errorf("check says %q", unmet)
+	}
+	if text := invoke(t, environ, "check"); !strings.Contains(text.stdout, want) || !strings.Contains(text.stdout, "accepted_unseen.\n") {
+		t.Error(text.stdout)
+	}
+	if text := invoke(t, environ, "status"); !strings.Contains(text.stdout, want) {
+		t.Error(text.stdout)
+	}
+	relay := relaytest.RunWith(t, environ)
+	pgtest.WaitUntil(t, ready, "the log warns", func() (bool, string) { return strings.Contains(relay.Stderr(), want), relay.Stderr() })
+	pgtest.WaitUntil(t, ready, "the relay on this machine leads", func() (bool, string) {
+		s := readStatusOf(t, environ, statusDone)
+		return s.Role == "leader" && len(s.Faults) == 1 && s.Faults[0].Code == "accepted_unseen" && strings.Contains(s.Faults[0].Message, want), fmt.Sprintf("%+v", s)
+	})
+	db.Exec(t, "update attendees set status = 'Accepted' where id = (select min(id) from attendees)")
+	if s := readStatusOf(t, environ, statusDone); len(s.Faults) != 0 {
+		t.Errorf("%+v", s.Faults)
+	}
 }

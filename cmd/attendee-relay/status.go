@@ -23,6 +23,8 @@ type relayStatus struct {
 	Slot replication.SlotStatus `json:"slot"`
 	outbox.Status
 	Faults []faultStatus `json:"faults"`
+	// byRelay: role and faults are those that a relay says.
+	byRelay bool
 }
 
 type faultStatus struct {
@@ -89,13 +91,29 @@ func readStatus(ctx context.Context, cfg *config.Config) (*relayStatus, error) {
 		return s, err
 	}
 	s.Status = *counted
-	return s, nil
+	return s, s.addValues(ctx, conn, cfg)
+}
+
+// addValues warns of an accepted value that no row has, where a relay's faults do not include it.
+func (s *relayStatus) addValues(ctx context.Context, conn *pgx.Conn, cfg *config.Config) error {
+	if !s.byRelay {
+		return nil // check has looked
+	}
+	source, err := replication.ReadSource(ctx, conn, cfg.Replication)
+	if err != nil {
+		return nil //nolint:nilerr // the relay shows what is wrong with the table
+	}
+	values, err := replication.InspectValues(ctx, conn, cfg.Replication, source)
+	if err == nil && values.Level == fault.Warn {
+		s.Faults = append(s.Faults, found(values))
+	}
+	return err
 }
 
 // roleAndFaults asks a relay, else it looks for itself. It returns the connection that the rest is read over.
 func (s *relayStatus) roleAndFaults(ctx context.Context, cfg *config.Config) (*pgx.Conn, error) {
 	if local := askLocal(ctx, cfg.Admin.Addr); local != nil {
-		s.Role = local.Role
+		s.Role, s.byRelay = local.Role, true
 		for _, f := range local.Faults {
 			f.fix = f.Fix
 			s.Faults = append(s.Faults, f.faultStatus)

@@ -11,6 +11,6 @@ SELECT a.attname::text,
   JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
   JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
  CROSS JOIN LATERAL (SELECT CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END AS oid) AS base
- CROSS JOIN LATERAL (SELECT DISTINCT u.name, u.target FROM pg_catalog.unnest($3::text[], $4::text[]) AS u (name, target)) AS x
+ CROSS JOIN LATERAL (SELECT DISTINCT u.name, u.target FROM unnest($3::text[], $4::text[]) AS u (name, target)) AS x
  WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = x.name AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attnum, x.target

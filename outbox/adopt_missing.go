@@ -82,9 +82,9 @@ func readMissing(ctx context.Context, conn *pgx.Conn, source *replication.Source
 	}
 }
 
-// checkNested refuses a condition that would end the parentheses around it, as in "true) OR (true": between brackets of another kind
-// that is a syntax error. What passes between both kinds is an expression by itself. (A string, a comment or a dollar quote that is
-// left open is an error between either.)
+// checkNested refuses a condition that would end the parentheses around it, as in "true) OR (true": between brackets
+// of another kind that is a syntax error. What passes between both kinds is an expression by itself. (A string, a
+// comment or a dollar quote that is left open is an error between either.)
 func checkNested(ctx context.Context, tx pgx.Tx, source *replication.Source, condition string) error {
 	_, err := tx.Conn().PgConn().Prepare(ctx, "", "SELECT ARRAY[\n"+condition+"\n] FROM "+source.From(), nil)
 	return err

@@ -38,7 +38,8 @@ func (f failures) fault() *fault.Fault {
 		WithFix("correct the payload query, or what it reads; last_error in attendee_relay.acceptance has the error of each")
 }
 
-// Failures says whether acceptances wait because their payload could not be made. Where there is no bookkeeping, it finds nothing.
+// Failures says whether acceptances wait because their payload could not be made. Where there is no bookkeeping, it
+// finds nothing.
 func (i Inspector) Failures(ctx context.Context, conn *pgx.Conn) ([]fault.Finding, error) {
 	found, err := readFailures(ctx, conn)
 	switch {

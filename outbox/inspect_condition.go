@@ -7,10 +7,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// operand is a column as one condition of a plan compares it: with a key or with another relation's column, by equality.
+// operand is a column as one condition of a plan compares it: with a key or with another relation's column, by
+// equality.
 type operand struct {
 	column string
-	// cast is the type that it is cast to; "": none. wrapped: it stands in a function or another expression, so no index on it serves.
+	// cast is the type that it is cast to; "": none. wrapped: it stands in a function or another expression, so no
+	// index on it serves.
 	cast    string
 	wrapped bool
 }
@@ -27,7 +29,8 @@ var (
 	connective  = regexp.MustCompile(` (?:AND|OR) `)
 )
 
-// operands reads the conditions as Postgres writes them in a plan: each in parentheses, columns after their relation's alias.
+// operands reads the conditions as Postgres writes them in a plan: each in parentheses, columns after their
+// relation's alias.
 func (s scan) operands(conditions string) (list []operand) {
 	quoted := regexp.QuoteMeta(pgx.Identifier{s.alias}.Sanitize())
 	named := regexp.MustCompile(`(?:\b` + regexp.QuoteMeta(s.alias) + `|` + quoted + `)\.("(?:[^"]|"")+"|[\pL_][\pL\pN_$]*)`)
@@ -41,7 +44,8 @@ func (s scan) operands(conditions string) (list []operand) {
 	return list
 }
 
-// read finds out how the column between before and after is compared, and reports false where it is not, or with a constant only.
+// read finds out how the column between before and after is compared, and reports false where it is not, or with a
+// constant only.
 func (c *operand) read(before, after string) bool {
 	if cast := castAfter.FindStringSubmatch(after); cast != nil && strings.HasSuffix(before, "(") {
 		before, after = strings.TrimSuffix(before, "("), cast[2]+after[len(cast[0]):]

@@ -20,10 +20,12 @@ var (
 	inspectColumnsSQL string
 )
 
-// largeTable is from how many bytes on reading a whole table for each batch is worth a warning: its files say that, not statistics.
+// largeTable is from how many bytes on reading a whole table for each batch is worth a warning: its files say that,
+// not statistics.
 const largeTable = 512 << 10
 
-// scan is a relation that is read whole, with the conditions that an index could have served: its own, and those of the joins above.
+// scan is a relation that is read whole, with the conditions that an index could have served: its own, and those of
+// the joins above.
 type scan struct{ schema, relation, alias, own, joins string }
 
 // whole lists the scans without an index condition. above is what the steps above compare with.
@@ -80,7 +82,8 @@ func (i Inspector) wholeScans(ctx context.Context, conn *pgx.Conn, plan *planNod
 		if err != nil {
 			return nil, err
 		}
-		// An index could serve its own condition: that the planner reads all of it, in the index's order, is a matter of its statistics.
+		// An index could serve its own condition: that the planner reads all of it, in the index's order, is a matter
+		// of its statistics.
 		if slices.ContainsFunc(own, func(c compared) bool { return c.plain && c.indexed }) {
 			continue
 		}
@@ -123,30 +126,30 @@ func (s scan) look(ctx context.Context, conn *pgx.Conn, conditions string) (list
 	return list, nil
 }
 
-// scanFix says what makes an index serve the scan: a comparison without a cast or a function around the column, an index, or both. An
-// index alone helps only where the column itself is compared.
+// scanFix says what makes an index serve the scan: a comparison without a cast or a function around the column, an
+// index, or both. An index alone helps only where the column itself is compared.
 func scanFix(name string, partitioned bool, columns []compared) string {
 	index := "CREATE INDEX CONCURRENTLY ON "
 	if partitioned {
 		index = "CREATE INDEX ON " // Postgres cannot do it concurrently for a partitioned table
 	}
-	var rewrite, make []string
+	var rewrite, add []string
 	for _, c := range columns {
 		quoted := pgx.Identifier{c.name}.Sanitize()
 		if !c.plain {
 			rewrite = append(rewrite, fmt.Sprintf("%s = ANY ($1::%s[])", quoted, c.kind))
 		}
 		if !c.indexed && (c.plain || len(columns) == 1) {
-			make = append(make, index+name+" ("+quoted+")")
+			add = append(add, index+name+" ("+quoted+")")
 		}
 	}
 	switch {
-	case len(rewrite) > 0 && len(make) > 0 && len(columns) == 1:
-		return "compare the column itself in the payload query: " + rewrite[0] + ", and " + make[0]
+	case len(rewrite) > 0 && len(add) > 0 && len(columns) == 1:
+		return "compare the column itself in the payload query: " + rewrite[0] + ", and " + add[0]
 	case len(rewrite) > 0:
 		return "compare the column itself in the payload query: " + strings.Join(rewrite, "; ")
-	case len(make) > 0:
-		return strings.Join(make, "; ")
+	case len(add) > 0:
+		return strings.Join(add, "; ")
 	default:
 		return "restrict what the payload query reads of " + name + " by $1, or by a join outside of a subquery"
 	}

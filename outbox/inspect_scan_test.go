@@ -8,8 +8,8 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// An index is advised only where it would be used, and whether there is a warning follows from the catalog: not from statistics, nor
-// from how the planner would rather read a small table.
+// An index is advised only where it would be used, and whether there is a warning follows from the catalog: not from
+// statistics, nor from how the planner would rather read a small table.
 func TestAdviceOfAnIndex(t *testing.T) {
 	t.Parallel()
 	const columns = ` as key, 'a' as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency, 1 as event_id, 'E' as event_name from people p`

@@ -39,8 +39,8 @@ type verdict struct {
 	due bool
 }
 
-// judge keeps on the fault board what is true of the payload query: that it cannot be run at all (it is invalid, or a right is
-// missing), or how many acceptances wait for an error of it.
+// judge keeps on the fault board what is true of the payload query: that it cannot be run at all (it is invalid, or a
+// right is missing), or how many acceptances wait for an error of it.
 func (v *Resolver) judge(ctx context.Context) error {
 	if !v.verdict.due && v.verdict.shown == nil && time.Since(v.verdict.at) < resolveAtLeast {
 		return nil
@@ -72,8 +72,8 @@ func (v *Resolver) forget() {
 	v.verdict = verdict{}
 }
 
-// show puts a fault on the board in place of the one that was there; nil: there is none. When rendering as a whole works again, what
-// failed is evaluated at once.
+// show puts a fault on the board in place of the one that was there; nil: there is none. When rendering as a whole
+// works again, what failed is evaluated at once.
 func (v *Resolver) show(ctx context.Context, f *fault.Fault) error {
 	board, was := v.recorder.board, v.verdict.shown
 	for _, code := range []fault.Code{fault.QueryInvalid, fault.QueryFailing} {
@@ -117,7 +117,8 @@ func (v *Resolver) unusable(ctx context.Context) (*fault.Fault, error) {
 	return nil, nil //nolint:nilnil // no fault is no error
 }
 
-// whileRunning is a fault of the query as a relay shows it that has begun to stream: a missing right, too, stops rendering only.
+// whileRunning is a fault of the query as a relay shows it that has begun to stream: a missing right, too, stops
+// rendering only.
 func whileRunning(f *fault.Fault) *fault.Fault {
 	if f.Code == fault.QueryInvalid {
 		return f
@@ -143,6 +144,7 @@ func (v *Resolver) failing(ctx context.Context) (*fault.Fault, error) {
 		return nil, fmt.Errorf("counting the acceptances that wait for an error: %w", err)
 	}
 	if failing.acceptances == 0 {
+		v.recorder.broken.Store(false)
 		return nil, nil //nolint:nilnil // no fault is no error
 	}
 	all, err := v.failsForEveryKey(ctx, works, failing.keys)
@@ -153,12 +155,13 @@ func (v *Resolver) failing(ctx context.Context) (*fault.Fault, error) {
 	return f, err
 }
 
-// failsForEveryKey tells a broken query from one that fails for single keys, by trying it for keys that it worked for.
+// failsForEveryKey tells a broken query from one that fails for single keys, by trying it for keys that it worked
+// for.
 func (v *Resolver) failsForEveryKey(ctx context.Context, works []string, failing int) (bool, error) {
 	if v.recorder.broken.Load() {
 		return true, nil
 	}
-	if time.Since(time.Unix(0, v.recorder.workedAt.Load())) < resolveAtLeast {
+	if time.Since(time.Unix(0, v.recorder.workedAt.Load())) < judgeAgain {
 		return false, nil
 	}
 	for _, key := range works {

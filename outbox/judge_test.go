@@ -27,7 +27,8 @@ func awaitQueryFault(t *testing.T, rig *capturetest.Rig, partial bool, code faul
 	})
 }
 
-// While any key waits for an error the fault says how many and the first error, without a value; the stage as a whole works.
+// While any key waits for an error the fault says how many and the first error, without a value; the stage as a whole
+// works.
 func TestKeysThatWaitForAnErrorAreShown(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, peopleTable)
@@ -64,4 +65,21 @@ func TestARowsErrorIsShown(t *testing.T) {
 	rig.AwaitLeading(t)
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted'), (2, 'Accepted')")
 	awaitQueryFault(t, rig, true, fault.QueryFailing, "error of the payload query: 2;", "price")
+}
+
+// Where it fails for keys that it worked for before, too, rendering as a whole has stopped; what waits is evaluated when it works again.
+func TestAQueryThatFailsForEveryKeyStopsRendering(t *testing.T) {
+	t.Parallel()
+	rig := peopleRig(t, peopleTable+"; create table rates (rate int); insert into rates values (1)")
+	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", "1 / (select rate from rates where id > 0)", 1)
+	rig.Start(t)
+	rig.AwaitLeading(t)
+	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
+	awaitMessages(t, rig, "1")
+	rig.DB.Exec(t, "update rates set rate = 0")
+	rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
+	awaitQueryFault(t, rig, false, fault.QueryFailing, "error of the payload query: 1;", "division by zero")
+	rig.DB.Exec(t, "update rates set rate = 1")
+	awaitMessages(t, rig, "1", "2")
+	awaitNoFault(t, rig)
 }

@@ -213,9 +213,10 @@ func (r *reader) check(ctx context.Context, timeout time.Duration) error {
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
-	err := r.describe(ctx)
-	if err == nil {
-		err = r.explain(ctx, timeout)
+	err := r.plan(ctx, timeout)
+	if code := postgres.Code(err); code == "0A000" || code == "26000" { // a table that it uses was altered since it was prepared
+		r.forget(ctx)
+		err = r.plan(ctx, timeout)
 	}
 	code := postgres.Code(err)
 	switch {
@@ -230,6 +231,13 @@ func (r *reader) check(ctx context.Context, timeout time.Duration) error {
 	default:
 		return invalid("Postgres cannot plan it: %s", safeMessage(err))
 	}
+}
+
+func (r *reader) plan(ctx context.Context, timeout time.Duration) error {
+	if err := r.describe(ctx); err != nil {
+		return err
+	}
+	return r.explain(ctx, timeout)
 }
 
 // explain has the query planned as it is for few keys, and the role's rights looked at.

@@ -9,8 +9,8 @@ import (
 	"attendee-relay/internal/fault"
 )
 
-// Preflight refuses a first start, with a fault, while anything is lacking that the relay needs: not only for capture, of which
-// Capture knows itself. It changes nothing, and passes once streaming has begun.
+// Preflight refuses a first start, with a fault, while anything is lacking that the relay needs: not only for
+// capture, of which Capture knows itself. It changes nothing, and passes once streaming has begun.
 type Preflight func(ctx context.Context, conn *pgx.Conn) error
 
 // preflight asks whether a first start may touch anything.

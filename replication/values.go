@@ -27,7 +27,8 @@ var (
 )
 
 const (
-	// seenTimeout is how long it may take to find a row with one accepted value, valuesTimeout to count the rows by value.
+	// seenTimeout is how long it may take to find a row with one accepted value, valuesTimeout to count the rows by
+	// value.
 	seenTimeout   = 500 * time.Millisecond
 	valuesTimeout = 2 * time.Second
 	// valuesShown is how many values are shown, valueShown how many characters of each.
@@ -50,8 +51,9 @@ type statusValues struct {
 	estimated bool
 }
 
-// InspectValues says whether rows have the accepted values, in a few seconds at most, however large the table is: a value that no row
-// has may be misspelt. Whether it is a warning follows from the rows; the planner's statistics only fill in counts that take too long.
+// InspectValues says whether rows have the accepted values, in a few seconds at most, however large the table is: a
+// value that no row has may be misspelt. Whether it is a warning follows from the rows; the planner's statistics only
+// fill in counts that take too long.
 func InspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source) (fault.Finding, error) {
 	return inspectValues(ctx, conn, c, source, seenTimeout, valuesTimeout)
 }
@@ -178,7 +180,8 @@ func (s statusValues) text(column string) string {
 	return text
 }
 
-// shownValue is a value as it may stand in a sentence: short, on one line, and quoted where it has a blank or an odd character.
+// shownValue is a value as it may stand in a sentence: short, on one line, and quoted where it has a blank or an odd
+// character.
 func shownValue(value *string) string {
 	if value == nil {
 		return "NULL"

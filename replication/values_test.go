@@ -74,7 +74,8 @@ func TestAcceptedValuesThatNoRowHas(t *testing.T) {
 	}
 }
 
-// Where counting takes too long the planner's counts are shown, and a value that is known to be frequent is not warned of.
+// Where counting takes too long the planner's counts are shown, and a value that is known to be frequent is not
+// warned of.
 func TestAcceptedValuesOfALargeTable(t *testing.T) {
 	t.Parallel()
 	rig := capturetest.New(pgtest.New(t, pgtest.Empty()))

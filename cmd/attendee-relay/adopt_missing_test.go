@@ -16,8 +16,9 @@ func vips(t *testing.T, db *pgtest.DB, event int64, n int) {
 	db.Exec(t, "insert into attendees (event_id, name, surname, status) select $1, 'v', 'v', 'VIP' from generate_series(1, $2)", event, n)
 }
 
-// With other SOURCE_ settings adopt says which accepted rows the ledger lacks, marks them or announces those that the operator wants,
-// and forgets nobody who is accepted meanwhile. An adoption that dies, or is done twice, announces nobody twice.
+// With other SOURCE_ settings adopt says which accepted rows the ledger lacks, marks them or announces those that the
+// operator wants, and forgets nobody who is accepted meanwhile. An adoption that dies, or is done twice, announces
+// nobody twice.
 func TestAdoptMarksOrSendsWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	cases := []struct {

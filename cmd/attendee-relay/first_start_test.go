@@ -11,8 +11,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// plainRole makes a role as the README says, with a publication made by the owner and no grant yet, and returns it with the environment
-// of a relay that connects as it.
+// plainRole makes a role as the README says, with a publication made by the owner and no grant yet, and returns it
+// with the environment of a relay that connects as it.
 func plainRole(t *testing.T, db *pgtest.DB) (role string, environ []string) {
 	t.Helper()
 	role = "plain_" + db.Name()
@@ -40,8 +40,8 @@ func says(t *testing.T, relay *relaytest.Relay, status int, code string, words .
 	})
 }
 
-// On a first start run touches nothing until check would pass, says what is lacking, and goes on without a restart. Later a right that
-// is missing stops rendering only.
+// On a first start run touches nothing until check would pass, says what is lacking, and goes on without a restart.
+// Later a right that is missing stops rendering only.
 func TestAFirstStartWaitsForTheRights(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -36,7 +36,8 @@ var requirements = map[Code]string{
 	"delivery_failing":     "delivery",
 }
 
-// Requirement is the name of what a finding of this code requires: "slot" of slot_missing. It is for people; programs read the code.
+// Requirement is the name of what a finding of this code requires: "slot" of slot_missing. It is for people; programs
+// read the code.
 func (c Code) Requirement() string {
 	if name, ok := requirements[c]; ok {
 		return name

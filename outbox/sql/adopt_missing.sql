@@ -1,6 +1,7 @@
--- Accepted rows that the ledger lacks, and whether the operator's condition holds for them; the placeholders stand for the table's
--- expressions and for that condition. $2: the ledger counts as empty. A row that the next baseline takes for a registration that moved
--- is not missing, nor is one that a large transaction, half applied, is about to enter.
+-- Accepted rows that the ledger lacks, and whether the operator's condition holds for them; the placeholders stand
+-- for the table's expressions and for that condition. $2: the ledger counts as empty. A row that the next baseline
+-- takes for a registration that moved is not missing, nor is one that a large transaction, half applied, is about to
+-- enter.
 WITH accepted AS MATERIALIZED (
     SELECT (%[2]s) COLLATE "C" AS identity,
            (%[3]s) COLLATE "C" AS source_key,

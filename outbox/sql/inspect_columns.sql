@@ -1,5 +1,6 @@
--- The columns $3 of a relation ($1 schema, $2 name), each compared as the type $4 ('': as it is): its type, whether an index serves that
--- comparison if there is one (a cast that changes nothing of the value does no harm), and whether an index begins with the column.
+-- The columns $3 of a relation ($1 schema, $2 name), each compared as the type $4 ('': as it is): its type, whether
+-- an index serves that comparison if there is one (a cast that changes nothing of the value does no harm), and
+-- whether an index begins with the column.
 SELECT a.attname::text,
        pg_catalog.format_type(a.atttypid, NULL),
        x.target = '' OR pg_catalog.to_regtype(x.target) IN (a.atttypid, base.oid)

@@ -1,4 +1,5 @@
--- How many acceptances wait because their payload could not be made, at most $1; of how many keys; and the first error.
+-- How many acceptances wait because their payload could not be made, at most $1; of how many keys; and the first
+-- error.
 WITH failing AS (
     SELECT id, source_key, last_error
       FROM attendee_relay.acceptance

@@ -46,7 +46,8 @@ type missingRow struct {
 }
 
 // readMissing compares ledger and table in a transaction that only reads. forget: the ledger counts as empty.
-func readMissing(ctx context.Context, conn *pgx.Conn, source *replication.Source, forget bool, condition string) (rows []missingRow, err error) {
+func readMissing(ctx context.Context, conn *pgx.Conn, source *replication.Source, forget bool, condition string) (
+	rows []missingRow, err error) {
 	limit, asked := missingTimeout, condition != ""
 	if asked {
 		limit = conditionTimeout
@@ -57,7 +58,8 @@ func readMissing(ctx context.Context, conn *pgx.Conn, source *replication.Source
 		if err := checkNested(ctx, tx, source, condition); err != nil {
 			return err
 		}
-		sql := fmt.Sprintf(adoptMissingSQL, source.From(), source.IdentitySQL(), source.KeySQL(), source.AcceptedSQL("$1"), condition)
+		sql := fmt.Sprintf(adoptMissingSQL, source.From(), source.IdentitySQL(), source.KeySQL(), source.AcceptedSQL("$1"),
+			condition)
 		found, err := tx.Query(ctx, sql, source.Accepted, forget)
 		if err != nil {
 			return err
@@ -75,8 +77,10 @@ func readMissing(ctx context.Context, conn *pgx.Conn, source *replication.Source
 	case asked && code != "" && !postgres.Unreachable(err):
 		return nil, &ConditionError{safeMessage(err)}
 	case code == "42501":
-		return nil, fault.New(fault.RowSecurity, "the role may not read all rows of %s: it lacks SELECT, or row level security hides some from it", source.Name()).
-			WithFix("GRANT SELECT ON " + source.Name() + " TO <the relay's role>; with row level security also ALTER ROLE <the relay's role> BYPASSRLS")
+		return nil, fault.New(fault.RowSecurity, "the role may not read all rows of %s: it lacks SELECT, "+
+			"or row level security hides some from it", source.Name()).
+			WithFix("GRANT SELECT ON " + source.Name() + " TO <the relay's role>; " +
+				"with row level security also ALTER ROLE <the relay's role> BYPASSRLS")
 	default:
 		return nil, fmt.Errorf("comparing the ledger with the accepted rows: %w", postgres.Safe(err))
 	}

@@ -90,7 +90,7 @@ func (q *Queue) logChanges(changes []EndpointChange) {
 		if c.To == EndpointPaused || c.To == EndpointDisabled {
 			write = q.log.Warn
 		}
-		write("an endpoint changed its state", zap.Stringer("endpoint", c.ID), zap.String("url", c.URL), zap.String("from", string(c.From)),
-			zap.String("to", string(c.To)), zap.String("why", c.why()))
+		write("an endpoint changed its state", zap.Stringer("endpoint", c.ID), zap.String("url", c.URL),
+			zap.String("from", string(c.From)), zap.String("to", string(c.To)), zap.String("why", c.why()))
 	}
 }

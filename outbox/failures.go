@@ -34,7 +34,8 @@ func (f failures) fault() *fault.Fault {
 	if f.acceptances == failingLimit {
 		more = " or more"
 	}
-	return fault.New(fault.QueryFailing, "acceptances that wait for an error of the payload query: %d%s; the first: %s", f.acceptances, more, f.first).
+	return fault.New(fault.QueryFailing, "acceptances that wait for an error of the payload query: %d%s; the first: %s",
+		f.acceptances, more, f.first).
 		WithFix("correct the payload query, or what it reads; last_error in attendee_relay.acceptance has the error of each")
 }
 

@@ -62,7 +62,8 @@ type compared struct {
 }
 
 // wholeScans warns of the watched table, or another large one, read whole for each batch of acceptances.
-func (i Inspector) wholeScans(ctx context.Context, conn *pgx.Conn, plan *planNode, source *replication.Source) ([]fault.Finding, error) {
+func (i Inspector) wholeScans(ctx context.Context, conn *pgx.Conn, plan *planNode, source *replication.Source) (
+	[]fault.Finding, error) {
 	var findings []fault.Finding
 	var watched uint32
 	if source != nil {
@@ -72,7 +73,8 @@ func (i Inspector) wholeScans(ctx context.Context, conn *pgx.Conn, plan *planNod
 	for _, s := range plan.whole("") {
 		var name string
 		var matters, partitioned bool
-		if err := conn.QueryRow(ctx, inspectScanSQL, s.schema, s.relation, watched, largeTable).Scan(&name, &matters, &partitioned); err != nil {
+		row := conn.QueryRow(ctx, inspectScanSQL, s.schema, s.relation, watched, largeTable)
+		if err := row.Scan(&name, &matters, &partitioned); err != nil {
 			return nil, fmt.Errorf("reading what the payload query scans: %w", err)
 		}
 		if !matters || told[name] {

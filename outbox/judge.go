@@ -85,8 +85,8 @@ func (v *Resolver) show(ctx context.Context, f *fault.Fault) error {
 	if f != nil {
 		board.Raise(f)
 		if was == nil || was.Code != f.Code || was.Partial != f.Partial {
-			v.log.Error("acceptances wait for the payload query", zap.String("fault", string(f.Code)), zap.String("reason", f.Message),
-				zap.Bool("all", !f.Partial))
+			v.log.Error("acceptances wait for the payload query", zap.String("fault", string(f.Code)),
+				zap.String("reason", f.Message), zap.Bool("all", !f.Partial))
 		}
 	} else if was != nil {
 		v.log.Info("no acceptance waits for an error of the payload query any more")
@@ -194,7 +194,8 @@ func (r *Recorder) queryBroke(err error) {
 	r.broken.Store(true)
 	var f *fault.Fault
 	if !errors.As(err, &f) {
-		f = fault.New(fault.QueryFailing, "%s", failure(err)).WithFix("correct the payload query, or what it reads; the acceptances wait")
+		f = fault.New(fault.QueryFailing, "%s", failure(err)).
+			WithFix("correct the payload query, or what it reads; the acceptances wait")
 	}
 	r.board.Raise(whileRunning(f))
 }

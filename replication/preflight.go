@@ -18,7 +18,8 @@ func (c *Capture) preflight(ctx context.Context, conn *pgx.Conn) error {
 	if c.Preflight == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, 2*checkTimeout, errors.New("the database did not answer the checks of a first start in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*checkTimeout,
+		errors.New("the database did not answer the checks of a first start in time"))
 	defer cancel()
 	err := c.Preflight(ctx, conn)
 	if f := (*fault.Fault)(nil); !errors.As(err, &f) || f.Code != fault.QueryInvalid {

@@ -58,8 +58,10 @@ func InspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source
 	return inspectValues(ctx, conn, c, source, seenTimeout, valuesTimeout)
 }
 
-func inspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source, seen, counted time.Duration) (fault.Finding, error) {
-	look := valuesLook{conn: conn, source: source, column: pgx.Identifier{source.Status.Name}.Sanitize(), seenTimeout: seen, countTimeout: counted}
+func inspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source, seen, counted time.Duration) (
+	fault.Finding, error) {
+	look := valuesLook{conn: conn, source: source, column: pgx.Identifier{source.Status.Name}.Sanitize(),
+		seenTimeout: seen, countTimeout: counted}
 	unseen, err := look.unseen(ctx)
 	var found statusValues
 	if err == nil && len(unseen) > 0 {
@@ -67,7 +69,8 @@ func inspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source
 	}
 	if postgres.Code(err) != "" && !postgres.Unreachable(err) {
 		return fault.Warning(fault.AcceptedUnseen, "GRANT SELECT ON "+source.Name()+" TO "+roleName(conn.PgConn()),
-			"whether rows of %s have the values of SOURCE_ACCEPTED could not be looked at: %v", source.Name(), postgres.Safe(err)), nil
+			"whether rows of %s have the values of SOURCE_ACCEPTED could not be looked at: %v",
+			source.Name(), postgres.Safe(err)), nil
 	}
 	if err != nil {
 		return fault.Finding{}, fmt.Errorf("looking for rows with the accepted values: %w", postgres.Safe(err))
@@ -83,7 +86,8 @@ func inspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source
 	for i, at := range unseen {
 		names[i] = shownValue(&c.Accepted[at])
 	}
-	return fault.Warning(fault.AcceptedUnseen, "set SOURCE_ACCEPTED to the value that means accepted; nothing, if it is right and only not used yet",
+	return fault.Warning(fault.AcceptedUnseen,
+		"set SOURCE_ACCEPTED to the value that means accepted; nothing, if it is right and only not used yet",
 		"%s; none is %s (SOURCE_ACCEPTED)", found.text(source.Status.Name), strings.Join(names, " or ")), nil
 }
 
@@ -98,7 +102,8 @@ type valuesLook struct {
 
 func (l valuesLook) ask(ctx context.Context, limit time.Duration, question func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, l.conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('statement_timeout', $1, true)", strconv.FormatInt(limit.Milliseconds(), 10))
+		_, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('statement_timeout', $1, true)",
+			strconv.FormatInt(limit.Milliseconds(), 10))
 		if err != nil {
 			return err
 		}
@@ -116,7 +121,9 @@ func (l valuesLook) unseen(ctx context.Context) (positions []int, err error) {
 	for at, value := range l.source.Accepted {
 		var seen bool
 		if time.Since(began) < l.countTimeout {
-			err = l.ask(ctx, l.seenTimeout, func(tx pgx.Tx) error { return tx.QueryRow(ctx, l.sql(valuesSeenSQL), value).Scan(&seen) })
+			err = l.ask(ctx, l.seenTimeout, func(tx pgx.Tx) error {
+				return tx.QueryRow(ctx, l.sql(valuesSeenSQL), value).Scan(&seen)
+			})
 		}
 		if err != nil && !tookTooLong(err) {
 			return nil, err
@@ -136,7 +143,9 @@ func (l valuesLook) count(ctx context.Context) (found statusValues, err error) {
 		if err != nil {
 			return err
 		}
-		found.counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (v valueCount, err error) { return v, row.Scan(&v.value, &v.rows, &of) })
+		found.counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (v valueCount, err error) {
+			return v, row.Scan(&v.value, &v.rows, &of)
+		})
 		return err
 	})
 	found.more = max(0, of-int64(len(found.counts)))
@@ -149,7 +158,9 @@ func (l valuesLook) count(ctx context.Context) (found statusValues, err error) {
 		if err != nil {
 			return err
 		}
-		found.counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (v valueCount, err error) { return v, row.Scan(&v.value, &v.rows) })
+		found.counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (v valueCount, err error) {
+			return v, row.Scan(&v.value, &v.rows)
+		})
 		return err
 	})
 	return found, err
@@ -164,7 +175,8 @@ func (s statusValues) has(value string) bool {
 // text says which values there are: "status has ACTIVE 4500, CANCELLED 500".
 func (s statusValues) text(column string) string {
 	if len(s.counts) == 0 {
-		return fmt.Sprintf("which values %s has is not known: counting takes more than %v, and ANALYZE has not been run", column, valuesTimeout)
+		return fmt.Sprintf("which values %s has is not known: counting takes more than %v, and ANALYZE has not been run",
+			column, valuesTimeout)
 	}
 	var list []string
 	for _, c := range s.counts[:min(len(s.counts), valuesShown)] {
@@ -190,7 +202,8 @@ func shownValue(value *string) string {
 	if runes := []rune(text); len(runes) > valueShown {
 		text = string(runes[:valueShown]) + "..."
 	}
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == ',' || r == ';' || !strconv.IsPrint(r) }) {
+	odd := func(r rune) bool { return r <= ' ' || r == ',' || r == ';' || !strconv.IsPrint(r) }
+	if text == "" || strings.ContainsFunc(text, odd) {
 		return strconv.Quote(text)
 	}
 	return text
@@ -212,7 +225,8 @@ func (c *Capture) warnOfValues(ctx context.Context, conn *pgx.Conn, source *Sour
 	default:
 		c.toldValues = time.Now()
 		if found.Level == fault.Warn {
-			c.log.Warn("no row has an accepted value", zap.String("fault", string(found.Code)), zap.String("reason", found.Message))
+			c.log.Warn("no row has an accepted value", zap.String("fault", string(found.Code)),
+				zap.String("reason", found.Message))
 		}
 	}
 }

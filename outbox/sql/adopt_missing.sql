@@ -24,7 +24,8 @@ WITH accepted AS MATERIALIZED (
 ), moved AS (
     SELECT c.identity
       FROM (SELECT *, row_number() OVER (PARTITION BY source_key ORDER BY identity) AS nth FROM came) c
-      JOIN (SELECT source_key, count(*) AS n FROM departed GROUP BY source_key) d ON d.source_key = c.source_key AND c.nth <= d.n
+      JOIN (SELECT source_key, count(*) AS n FROM departed GROUP BY source_key) d
+        ON d.source_key = c.source_key AND c.nth <= d.n
 )
 SELECT c.identity, c.source_key, c.chosen
   FROM came c

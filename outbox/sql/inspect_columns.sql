@@ -5,8 +5,10 @@ SELECT a.attname::text,
        pg_catalog.format_type(a.atttypid, NULL),
        x.target = '' OR pg_catalog.to_regtype(x.target) IN (a.atttypid, base.oid)
          OR EXISTS (SELECT FROM pg_catalog.pg_cast k
-                     WHERE k.castsource = base.oid AND k.casttarget = pg_catalog.to_regtype(x.target) AND k.castmethod = 'b'),
-       EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum)
+                     WHERE k.castsource = base.oid AND k.casttarget = pg_catalog.to_regtype(x.target)
+                       AND k.castmethod = 'b'),
+       EXISTS (SELECT FROM pg_catalog.pg_index i
+                WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum)
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid

@@ -114,7 +114,7 @@ func TestAnEchoedSecretIsMasked(t *testing.T) {
 					t.Errorf("%q is shown: %.200s", never, x.Attempt.Response)
 				}
 			}
-			if len(x.Attempt.Response) > maxExcerpt || x.Attempt.Error != "unauthorized: status 401, the receiver asks for credentials" {
+			if len(x.Attempt.Response) > maxExcerpt || x.Attempt.Error != "unauthorized: status 401, the receiver may have refused the signature (compare the secrets), or asks for credentials" {
 				t.Errorf("%d bytes, %s", len(x.Attempt.Response), x.Attempt.Error)
 			}
 		})

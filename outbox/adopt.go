@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,10 +23,15 @@ var (
 	adoptDiscardWaitingSQL string
 	//go:embed sql/adopt.sql
 	adoptSQL string
+	//go:embed sql/adopt_mark.sql
+	adoptMarkSQL string
 )
 
-// discardBatch is how many messages one transaction of Discard ends.
-const discardBatch = 5_000
+// discardBatch is how many messages one transaction of Discard ends, markBatch how many rows one statement marks.
+const (
+	discardBatch = 5_000
+	markBatch    = 5_000
+)
 
 // Owner is whose bookkeeping it is: one deployment's, on one database of one cluster.
 type Owner struct {
@@ -37,17 +42,19 @@ type Owner struct {
 type Adoption struct {
 	// Was and Is name the owner that the bookkeeping has and would get.
 	Was, Is Owner
-	// SettingsChanged: the SOURCE_* settings are other ones, so what the ledger lacks is announced only by SOURCE_BASELINE=send.
-	// Else it is announced.
+	// SettingsChanged: the SOURCE_* settings are other ones.
 	SettingsChanged bool
 	// Behind: the server's WAL ends, at WAL, before Checkpoint.
 	Behind          bool
 	Checkpoint, WAL string
 	// Pending messages and Waiting acceptances are kept or discarded.
 	Pending, Waiting int64
+	// Announced and Marked are the keys of the accepted rows that the ledger lacks, by what is done with them.
+	Announced, Marked []string
 
 	settings Settings
-	baseline string
+	// marks are the rows of Marked.
+	marks []missingRow
 	// tableChanged: the watched table is another one.
 	tableChanged bool
 	// began: streaming has begun, so the ledger says what was accepted before.
@@ -57,9 +64,11 @@ type Adoption struct {
 // ErrNoBooks says that there is no bookkeeping in this database.
 var ErrNoBooks = errors.New("there is no bookkeeping in this database: nothing to adopt; run makes it")
 
-// PlanAdoption reads what an adoption would change, and changes nothing.
-func PlanAdoption(ctx context.Context, conn *pgx.Conn, c Config, settings Settings, deployment string) (*Adoption, error) {
-	a := &Adoption{Is: Owner{Deployment: deployment}, settings: settings, baseline: c.Baseline}
+// PlanAdoption reads what an adoption would change, and changes nothing. It returns a *ConditionError when the choice's condition
+// cannot be used.
+func PlanAdoption(ctx context.Context, conn *pgx.Conn, c Config, settings Settings, deployment string, source *replication.Source,
+	choice Choice) (*Adoption, error) {
+	a := &Adoption{Is: Owner{Deployment: deployment}, settings: settings}
 	var stored []byte
 	err := conn.QueryRow(ctx, adoptReadSQL).Scan(&a.Was.SystemID, &a.Was.Database, &a.Was.Deployment, &stored, &a.began, &a.Checkpoint,
 		&a.Is.SystemID, &a.Is.Database, &a.WAL, &a.Behind, &a.Pending, &a.Waiting)
@@ -69,17 +78,34 @@ func PlanAdoption(ctx context.Context, conn *pgx.Conn, c Config, settings Settin
 	if err != nil {
 		return nil, fmt.Errorf("reading whose the bookkeeping is: %w", err)
 	}
-	var had Settings
-	if err := json.Unmarshal(stored, &had); err != nil {
-		return nil, fmt.Errorf("reading the settings that the ledger was made with: %w", err)
+	had, err := parseSettings(stored)
+	if err != nil {
+		return nil, err
 	}
-	a.SettingsChanged, a.tableChanged = !reflect.DeepEqual(had, settings), had.Table != settings.Table
+	a.SettingsChanged, a.tableChanged = len(had.changes(settings)) > 0, had.Table != settings.Table
+	missing, err := readMissing(ctx, conn, source, a.tableChanged, choice.Where)
+	if err != nil {
+		return nil, err
+	}
+	a.divide(missing, choice, c.Baseline)
 	return a, nil
 }
 
-// Announces reports whether rows that the ledger lacks are announced when ledger and table are compared next.
-func (a *Adoption) Announces() bool {
-	return a.began && !a.SettingsChanged || a.baseline == "send"
+// divide decides which of the missing rows are announced. Under the same settings the ledger says what was announced, so that what it
+// lacks was forgotten. Under others it lacks what nobody was to be told of so far, unless the operator says otherwise.
+func (a *Adoption) divide(missing []missingRow, choice Choice, baseline string) {
+	all := choice.Send || a.began && !a.SettingsChanged || baseline == "send"
+	for _, row := range missing {
+		key := row.identity
+		if row.key != nil {
+			key = *row.key
+		}
+		if all && (choice.Where == "" || row.chosen) {
+			a.Announced = append(a.Announced, key)
+			continue
+		}
+		a.Marked, a.marks = append(a.Marked, key), append(a.marks, row)
+	}
 }
 
 // Discard ends all pending messages and waiting acceptances, in small transactions. It comes before Adopt, while the relays
@@ -99,8 +125,9 @@ func (a *Adoption) Discard(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Adopt binds the bookkeeping to this database and deployment. A relay that runs, or the next one, makes a new slot (phase
-// own_slot) or takes the one that is there (given_slot), and compares ledger and table.
+// Adopt binds the bookkeeping to this database and deployment, and enters the rows to be marked in the ledger, in one transaction.
+// A relay that runs, or the next one, makes a new slot (phase own_slot) or takes the one that is there (given_slot), compares ledger and
+// table in its snapshot, and announces what the ledger lacks: the rows to be announced, and those accepted since they were counted.
 func (a *Adoption) Adopt(ctx context.Context, conn *pgx.Conn, phase replication.Phase) error {
 	if err := Migrate(ctx, conn); err != nil {
 		return err
@@ -109,8 +136,29 @@ func (a *Adoption) Adopt(ctx context.Context, conn *pgx.Conn, phase replication.
 	if err != nil {
 		return fmt.Errorf("writing the settings down: %w", err)
 	}
-	if _, err := conn.Exec(ctx, adoptSQL, a.Is.Deployment, settings, string(phase), a.Announces(), a.tableChanged); err != nil {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		// The checkpoint's row first, as a leader locks them.
+		if _, err := tx.Exec(ctx, adoptSQL, a.Is.Deployment, settings, string(phase), a.tableChanged); err != nil {
+			return err
+		}
+		for some := range slices.Chunk(a.marks, markBatch) {
+			if err := mark(ctx, tx, some); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("adopting the bookkeeping: %w", err)
 	}
 	return nil
+}
+
+func mark(ctx context.Context, tx pgx.Tx, rows []missingRow) error {
+	identities, keys := make([]string, len(rows)), make([]*string, len(rows))
+	for i, row := range rows {
+		identities[i], keys[i] = row.identity, row.key
+	}
+	_, err := tx.Exec(ctx, adoptMarkSQL, identities, keys)
+	return err
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -24,6 +23,8 @@ var (
 	checkpointMakeSQL string
 	//go:embed sql/books_exist.sql
 	booksExistSQL string
+	//go:embed sql/began.sql
+	beganSQL string
 )
 
 // Exist implements replication.Books.
@@ -57,7 +58,7 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	if err != nil {
 		return replication.Position{}, err
 	}
-	if err := r.checkQuery(ctx); err != nil && !exists {
+	if err := r.checkQuery(ctx, conn); err != nil {
 		return replication.Position{}, err
 	}
 	if exists {
@@ -100,18 +101,45 @@ func (r *Recorder) dropDead(ctx context.Context) {
 // aliveTimeout is how long both connections may take to say that they are alive; new ones cost milliseconds.
 const aliveTimeout = time.Second
 
-// checkQuery shows an unusable payload query on the fault board, and takes it off when it can be used.
-func (r *Recorder) checkQuery(ctx context.Context) error {
-	err := r.reader.check(ctx)
+// checkQuery shows on the fault board why the payload query cannot be run. It is an error on a first start only.
+func (r *Recorder) checkQuery(ctx context.Context, conn *pgx.Conn) error {
+	began, err := Began(ctx, conn)
+	if err != nil {
+		return err
+	}
+	err = r.reader.check(ctx, r.config.QueryTimeout)
 	var f *fault.Fault
 	switch {
-	case errors.As(err, &f):
-		r.board.Raise(f)
 	case err == nil:
 		r.board.Clear(fault.QueryInvalid)
+	case !began:
+		return err
+	case errors.As(err, &f):
+		r.board.Raise(whileRunning(f))
 	}
-	return err
+	return nil
 }
+
+// Began reports whether streaming has begun in this database: until then a start is a first one. What the role may not see has not
+// begun.
+func Began(ctx context.Context, conn *pgx.Conn) (began bool, err error) {
+	began, err = booksExist(ctx, conn)
+	if err == nil && began {
+		err = conn.QueryRow(ctx, beganSQL).Scan(&began)
+	}
+	if postgres.Code(err) == insufficientPrivilege {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("asking whether streaming has begun: %w", err)
+	}
+	return began, nil
+}
+
+// adoptFix is the way on where the bookkeeping came with a copy, a restore or pg_upgrade. What forgets the most stands last.
+const adoptFix = "after pg_upgrade or a restore: attendee-relay adopt --keep-pending --yes (what was not sent yet is sent); " +
+	"on a copy for something else, with a DEPLOYMENT of its own: attendee-relay adopt --discard-pending --yes (nothing of it is sent); " +
+	"only to forget what was sent and begin anew: DROP SCHEMA attendee_relay CASCADE"
 
 // checkOwner refuses bookkeeping that belongs to another deployment, database or cluster.
 func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) error {
@@ -125,9 +153,10 @@ func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster repli
 	}
 	if systemID != cluster.SystemID || database != cluster.Database || deployment != r.deployment {
 		return fault.New(fault.ClusterChanged,
-			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q of cluster %s: this is a copy, or DEPLOYMENT was changed",
+			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q of cluster %s: "+
+				"this is a copy, the cluster was upgraded by pg_upgrade or restored, or DEPLOYMENT was changed",
 			deployment, database, systemID, r.deployment, cluster.Database, cluster.SystemID).
-			WithFix("on a copy that is for something else: DROP SCHEMA attendee_relay CASCADE, and another DEPLOYMENT; if this database is the one to go on with: attendee-relay adopt --keep-pending --yes, or --discard-pending")
+			WithFix(adoptFix)
 	}
 	return nil
 }
@@ -155,23 +184,9 @@ func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster r
 	if at.LSN > cluster.WAL && at.Phase == replication.PhaseStreaming {
 		return replication.Position{}, fault.New(fault.LSNBehind,
 			"the server's WAL ends at %s, before the checkpoint %s: this is an older copy of the database, or a restored backup", cluster.WAL, at.LSN).
-			WithFix("if this database is the one to go on with: attendee-relay adopt --keep-pending --yes, or --discard-pending")
+			WithFix(adoptFix)
 	}
 	return at, r.rememberSeen(seen, until)
-}
-
-// checkSettings refuses a ledger that was made with other settings.
-func (r *Recorder) checkSettings(stored []byte) error {
-	var settings Settings
-	if err := json.Unmarshal(stored, &settings); err != nil {
-		return fmt.Errorf("reading the stored settings: %w", err)
-	}
-	if !reflect.DeepEqual(settings, r.settings) {
-		return fault.New(fault.SourceChanged,
-			"SOURCE_TABLE, SOURCE_KEY, SOURCE_STATUS, SOURCE_ACCEPTED or SOURCE_REPEAT is not what the ledger was made with (%s)", stored).
-			WithFix("set it back; or take a new baseline: attendee-relay adopt --keep-pending --yes")
-	}
-	return nil
 }
 
 func (r *Recorder) rememberSeen(text, until *string) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 var (
@@ -82,10 +83,11 @@ func (q *Queue) remember(judged judgements) {
 	}
 }
 
-// statements returns those that write the judgements down; none when there are none.
-func (all judgements) statements(breaker Breaker) []statement {
+// queue adds the statements that write the judgements down, none when there are none. changed takes the endpoints whose state they
+// change.
+func (all judgements) queue(b *pgx.Batch, breaker Breaker, changed func(EndpointChange)) {
 	if len(all) == 0 {
-		return nil
+		return
 	}
 	var ids []uuid.UUID
 	var urls []string
@@ -99,8 +101,15 @@ func (all judgements) statements(breaker Breaker) []statement {
 		failures, reasons = append(failures, j.failures), append(reasons, optional(j.error))
 		waits = append(waits, interval(j.wait))
 	}
-	return []statement{
-		{endpointAddSQL, []any{ids, urls}},
-		{endpointJudgeSQL, []any{ids, answered, failures, gone, probed, reasons, breaker.Failures, interval(breaker.Probe), interval(RecoveryTime), waits}},
-	}
+	b.Queue(endpointAddSQL, ids, urls)
+	b.Queue(endpointJudgeSQL, ids, answered, failures, gone, probed, reasons, breaker.Failures, interval(breaker.Probe), interval(RecoveryTime), waits).
+		Query(func(rows pgx.Rows) error {
+			changes, err := pgx.CollectRows(rows, scanChange)
+			for _, c := range changes {
+				if c.From != c.To {
+					changed(c)
+				}
+			}
+			return err
+		})
 }

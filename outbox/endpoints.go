@@ -35,9 +35,11 @@ var (
 // Endpoint is how an endpoint stands. State and counts are those of EndpointStatus.
 type Endpoint struct {
 	// ID names it in the logs and in attendee_relay.endpoint.
-	ID    uuid.UUID `json:"id"`
-	URL   string    `json:"url"`
-	State string    `json:"state"`
+	ID    uuid.UUID     `json:"id"`
+	URL   string        `json:"url"`
+	State EndpointState `json:"state"`
+	// By says who paused it; nil: it is not paused.
+	By *string `json:"by"`
 	// Since when it is in this state; nil: it has not answered yet.
 	Since    *time.Time `json:"since"`
 	Failures int64      `json:"failures"`
@@ -47,9 +49,11 @@ type Endpoint struct {
 }
 
 // Stopped reports whether it gets no messages, until it answers a probe, has another URL or is enabled.
-func (e *Endpoint) Stopped() bool { return e.State == "paused" || e.State == "disabled" }
+func (e *Endpoint) Stopped() bool {
+	return e.State == EndpointPaused || e.State == EndpointDisabled
+}
 
-// ReadEndpoints reads all endpoints that messages wait for or that are not active. Where there is no outbox yet, there are none.
+// ReadEndpoints reads all endpoints that messages wait for, or that are not healthy. Where there is no outbox yet, there are none.
 func ReadEndpoints(ctx context.Context, conn *pgx.Conn) ([]Endpoint, error) {
 	list := []Endpoint{}
 	err := within(ctx, conn, endpointsTimeout, func(tx pgx.Tx) (err error) {
@@ -117,8 +121,14 @@ func readEndpoints(ctx context.Context, tx pgx.Tx, limit any) ([]Endpoint, error
 
 func scanEndpoint(row pgx.CollectableRow) (Endpoint, error) {
 	var e Endpoint
-	err := row.Scan(&e.ID, &e.URL, &e.State, &e.Since, &e.Failures, &e.Pending, &e.LastError)
-	e.URL = publicURL(e.URL)
+	var stored string
+	var proven bool
+	err := row.Scan(&e.ID, &e.URL, &stored, &proven, &e.Since, &e.Failures, &e.Pending, &e.LastError)
+	e.URL, e.State = publicURL(e.URL), endpointState(stored, e.Failures, proven)
+	if e.State == EndpointPaused {
+		by := byBreaker
+		e.By = &by
+	}
 	return e, err
 }
 

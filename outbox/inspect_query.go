@@ -29,8 +29,8 @@ func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replicatio
 		return nil, err
 	}
 	_, err = q.prepare(ctx, conn, statementName)
-	if postgres.Code(err) == "42501" {
-		return q.unreadable(ctx, conn)
+	if postgres.Code(err) == insufficientPrivilege {
+		return q.unreadable(ctx, conn, err)
 	}
 	if err == nil {
 		_ = conn.PgConn().Deallocate(ctx, statementName)
@@ -46,8 +46,8 @@ func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replicatio
 	findings := []fault.Finding{fault.Passed(fault.QueryInvalid, "the payload query has its columns")}
 	plan, err := q.plan(ctx, conn)
 	switch {
-	case postgres.Code(err) == "42501":
-		hidden, err := q.unreadable(ctx, conn)
+	case postgres.Code(err) == insufficientPrivilege:
+		hidden, err := q.unreadable(ctx, conn, err)
 		return append(findings, hidden...), err
 	case postgres.Code(err) != "" && !postgres.Unreachable(err):
 		return append(findings, fault.Failed(invalid("Postgres cannot plan it: %s", safeMessage(err)))), nil
@@ -62,7 +62,7 @@ func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replicatio
 }
 
 // mentioned names the grants for a query that cannot even be parsed, because the role may not use a schema.
-func (q *query) mentioned(ctx context.Context, conn *pgx.Conn) ([]fault.Finding, error) {
+func (q *query) mentioned(ctx context.Context, conn *pgx.Conn, cause error) ([]fault.Finding, error) {
 	rows, err := conn.Query(ctx, inspectMentionedSQL, q.sql, roleName(conn))
 	if err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
@@ -71,15 +71,20 @@ func (q *query) mentioned(ctx context.Context, conn *pgx.Conn) ([]fault.Finding,
 	if err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
-	return []fault.Finding{unreadable(grants)}, nil
+	return []fault.Finding{unreadable(grants, roleName(conn), cause)}, nil
 }
 
-func unreadable(grants []string) fault.Finding {
-	return fault.Failed(fault.New(fault.Privilege, "the role may not read all that the payload query reads").WithFix(strings.Join(grants, "; ")))
+// unreadable says which grants the payload query needs, or, where none is known, what Postgres said.
+func unreadable(grants []string, role string, cause error) fault.Finding {
+	const lacks = "the role may not read all that the payload query reads: "
+	if len(grants) == 0 {
+		return fault.Failed(fault.New(fault.Privilege, "%s", lacks+safeMessage(cause)).WithFix("grant " + role + " the right to what Postgres names"))
+	}
+	return fault.Failed(fault.New(fault.Privilege, "%s", lacks+"it needs "+strings.Join(grants, "; ")).WithFix(strings.Join(grants, "; ")))
 }
 
-// unreadable names the grants for a query that the role may not run.
-func (q *query) unreadable(ctx context.Context, conn *pgx.Conn) (findings []fault.Finding, err error) {
+// unreadable names the grants for a query that the role may not run, for which Postgres gave the cause.
+func (q *query) unreadable(ctx context.Context, conn *pgx.Conn, cause error) (findings []fault.Finding, err error) {
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
@@ -90,9 +95,9 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn) (findings []faul
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
 	_, err = q.prepare(ctx, conn, "")
-	if postgres.Code(err) == "42501" {
+	if postgres.Code(err) == insufficientPrivilege {
 		_ = tx.Rollback(ctx)
-		return q.mentioned(ctx, conn)
+		return q.mentioned(ctx, conn, cause)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("preparing the payload query: %w", err)
@@ -118,10 +123,10 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn) (findings []faul
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
 	if len(grants) == 0 && len(hidden) == 0 {
-		return []fault.Finding{fault.Failed(invalid("the role may read all that it names, and it needs more: it must only read"))}, nil
+		return []fault.Finding{fault.Failed(invalid("the role may read all that it names, and it needs more (it must only read): %s", safeMessage(cause)))}, nil
 	}
 	if len(grants) > 0 {
-		findings = append(findings, unreadable(grants))
+		findings = append(findings, unreadable(grants, role, cause))
 	}
 	if len(hidden) > 0 {
 		findings = append(findings, fault.Failed(fault.New(fault.RowSecurity, "row level security hides rows from the payload query, in %s", strings.Join(hidden, ", ")).

@@ -123,7 +123,10 @@ func (s *Stats) count(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	endpoints := map[string]float64{"active": 0, "paused": 0, "recovering": 0, "disabled": 0}
+	endpoints := map[string]float64{}
+	for _, state := range []EndpointState{EndpointUnknown, EndpointHealthy, EndpointFailing, EndpointPaused, EndpointDisabled} {
+		endpoints[string(state)] = 0
+	}
 	if err := json.Unmarshal(standing, &endpoints); err != nil {
 		return fmt.Errorf("reading the states of the endpoints: %w", err)
 	}

@@ -80,11 +80,15 @@ func (q *query) prepare(ctx context.Context, conn *pgx.Conn, name string) (*pgco
 	return described, err
 }
 
+// insufficientPrivilege is the SQLSTATE of a right that is missing.
+const insufficientPrivilege = "42501"
+
 // describe prepares the query on conn and checks its parameter and columns, without running it.
 func (q *query) describe(ctx context.Context, conn *pgx.Conn) error {
 	described, err := q.prepare(ctx, conn, statementName)
 	if err != nil {
-		if postgres.Unreachable(err) || postgres.Code(err) == "" {
+		// A missing right is for the caller to name.
+		if code := postgres.Code(err); postgres.Unreachable(err) || code == "" || code == insufficientPrivilege {
 			return fmt.Errorf("preparing the payload query: %w", err)
 		}
 		return invalid("Postgres refuses it: %s", safeMessage(err))

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
 
 	"attendee-relay/internal/postgres"
 )
@@ -30,6 +31,7 @@ type Queue struct {
 	deployment string
 	breaker    Breaker
 	lookup     Lookup
+	log        *zap.Logger
 	// schedule is the waits after which the payload query is asked again that gave no row, as intervals.
 	schedule []string
 	unsent   *Unsent
@@ -58,7 +60,7 @@ const RecoveryTime = time.Minute
 // NewQueue makes a Queue on a pool. It gives out nothing where the bookkeeping belongs to another deployment, database or
 // cluster: a copy of the database must not send what the original sends.
 func NewQueue(pool *pgxpool.Pool, deployment string, breaker Breaker, lookup Lookup) *Queue {
-	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, schedule: []string{interval(unansweredWait)}, turnPatience: turnPatience, ailing: map[uuid.UUID]bool{}}
+	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, log: zap.NewNop(), schedule: []string{interval(unansweredWait)}, turnPatience: turnPatience, ailing: map[uuid.UUID]bool{}}
 }
 
 // unansweredWait is the only wait of a Queue that was given no schedule.
@@ -75,6 +77,9 @@ func (q *Queue) AskBy(schedule []time.Duration) {
 
 // Report has the Queue tell u of the messages that it ends without a delivery.
 func (q *Queue) Report(u *Unsent) { q.unsent = u }
+
+// LogTo has the changes of endpoints' states logged. It is called before the Queue is used.
+func (q *Queue) LogTo(log *zap.Logger) { q.log = log.Named("endpoints") }
 
 // statement is one with its arguments.
 type statement struct {

@@ -29,6 +29,8 @@ var (
 // planning, which costs more than they do.
 const genericKeys = 10
 
+const genericPlan = "force_generic_plan"
+
 // reader runs the payload query, each time in a fresh read-only snapshot on a connection of its own. It is used by one
 // goroutine at a time; those that share it take turns.
 type reader struct {
@@ -174,7 +176,7 @@ func (r *reader) runPrepared(ctx context.Context, keys []string, timeout time.Du
 	if err := r.describe(ctx); err != nil {
 		return nil, err
 	}
-	plan := "force_generic_plan"
+	plan := genericPlan
 	if len(keys) > genericKeys {
 		plan = "force_custom_plan"
 	}
@@ -206,12 +208,53 @@ func (r *reader) forget(ctx context.Context) {
 	_ = r.conn.PgConn().Deallocate(ctx, statementName)
 }
 
-// check reports a query that cannot be used as a fault, without running it.
-func (r *reader) check(ctx context.Context) error {
+// check reports as a fault why the query cannot be run for any key: it is invalid, or the role lacks a right. It does not run it.
+func (r *reader) check(ctx context.Context, timeout time.Duration) error {
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
-	return r.describe(ctx)
+	err := r.plan(ctx, timeout)
+	if code := postgres.Code(err); code == "0A000" || code == "26000" { // a table that it uses was altered since it was prepared
+		r.forget(ctx)
+		err = r.plan(ctx, timeout)
+	}
+	code := postgres.Code(err)
+	switch {
+	case code == insufficientPrivilege:
+		findings, err := r.query.unreadable(ctx, r.conn, err)
+		if err != nil {
+			return err
+		}
+		return fault.New(findings[0].Code, "%s", findings[0].Message).WithFix(findings[0].Fix)
+	case code == "" || postgres.Unreachable(err) || slices.Contains([]string{"53", "55", "57"}, code[:2]):
+		return err // nothing is known of the query
+	default:
+		return invalid("Postgres cannot plan it: %s", safeMessage(err))
+	}
+}
+
+func (r *reader) plan(ctx context.Context, timeout time.Duration) error {
+	if err := r.describe(ctx); err != nil {
+		return err
+	}
+	return r.explain(ctx, timeout)
+}
+
+// explain has the query planned as it is for few keys, and the role's rights looked at.
+func (r *reader) explain(ctx context.Context, timeout time.Duration) error {
+	tx, err := r.conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
+	if err != nil {
+		return err
+	}
+	defer rollBack(ctx, r.conn)
+	if _, err := tx.Exec(ctx, payloadSettingsSQL, strconv.FormatInt(timeout.Milliseconds(), 10), genericPlan); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, r.query.path); err != nil { // as where it runs
+		return err
+	}
+	_, err = tx.Exec(ctx, "EXPLAIN EXECUTE "+statementName+" ('{}')", pgx.QueryExecModeSimpleProtocol)
+	return err
 }
 
 // refusal says that the database does not take what the payload query gave.

@@ -45,6 +45,10 @@ type Recorder struct {
 	spooling *spooling
 	// renderLate: the payload query failed last, so acceptances wait for the Resolver until it succeeds there.
 	renderLate atomic.Bool
+	// broken: the query failed for a reason that is not about a key, and has not worked since. workedAt is when it worked last, in
+	// nanoseconds since 1970.
+	broken   atomic.Bool
+	workedAt atomic.Int64
 	// portion is how many keys are rendered at once.
 	portion portion
 	// spoolBatch is how many rows one step of applying the spool handles.
@@ -57,15 +61,6 @@ type Recorder struct {
 type opened struct {
 	systemID string
 	source   *replication.Source
-}
-
-// Settings are the settings that the ledger rests on: with others its rows would mean something else.
-type Settings struct {
-	Table    string   `json:"table"`
-	Key      string   `json:"key"`
-	Status   string   `json:"status"`
-	Accepted []string `json:"accepted"`
-	Repeat   string   `json:"repeat"`
 }
 
 // Signals tell other stages at once what they would find by themselves later. Both must not block.

@@ -2,13 +2,11 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"go.uber.org/zap"
 
-	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
 )
 
@@ -46,25 +44,13 @@ func (r *Recorder) render(ctx context.Context, found []acceptance) (ready messag
 		return messages{}, found, nil
 	}
 	r.portion.learn(len(keys), held)
-	r.board.Clear(fault.QueryFailing, fault.QueryInvalid)
+	r.queryWorked()
 	for _, a := range found {
 		if ready.bytes+bodiesOf(rows, a) > maxBatch || !ready.add(r.opened.Load().systemID, a, rows) {
 			waiting = append(waiting, a)
 		}
 	}
 	return ready, waiting, nil
-}
-
-// queryFailed shows that no payload can be rendered: as query_invalid when the query cannot even be prepared.
-func (r *Recorder) queryFailed(err error) {
-	var f *fault.Fault
-	if !errors.As(err, &f) {
-		f = fault.New(fault.QueryFailing, "%s", failure(err)).
-			WithFix("correct the payload query, or what it reads; the acceptances wait")
-	}
-	if r.board.Raise(f) {
-		r.log.Error("acceptances wait for the payload query", zap.String("fault", string(f.Code)), zap.String("reason", f.Message))
-	}
 }
 
 func keysOf(found []acceptance) []string {

@@ -29,8 +29,10 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 		}
 		switch err := firstError(mine); {
 		case err != nil:
+			v.verdict.due = true
 			later.add(d, err.Error())
 		case len(mine) == 0:
+			v.verdict.due = v.verdict.due || failed != ""
 			later.add(d, failed)
 		default:
 			answered = append(answered, d)

@@ -25,9 +25,8 @@ const (
 	resolveLimit = 1_000
 	// resolveAtLeast is how often a Resolver looks for due acceptances that nobody told it of.
 	resolveAtLeast = 30 * time.Second
-	// failuresInARow of single keys, without a success before, are shown as a failing query; as many timeouts in a row end
-	// the round.
-	failuresInARow = 3
+	// timeoutsInARow of single keys end the round.
+	timeoutsInARow = 3
 )
 
 // Resolver evaluates waiting acceptances until their payload is there: with back-off, at once when their row changes,
@@ -39,6 +38,7 @@ type Resolver struct {
 	wake     chan struct{}
 	task     *fault.Task
 	log      *zap.Logger
+	verdict  verdict
 	// portion is how many keys are evaluated at once.
 	portion portion
 }
@@ -74,11 +74,15 @@ func (v *Resolver) Run(ctx context.Context) error {
 		}
 		if !v.leading() {
 			v.task.Rest()
+			v.forget()
 			wait = time.Second // a look at memory only
 			continue
 		}
 		v.task.Begin()
 		next, err := v.resolveDue(ctx)
+		if err == nil {
+			err = v.judge(ctx)
+		}
 		wait = resolveAtLeast
 		switch {
 		case ctx.Err() != nil:
@@ -92,7 +96,7 @@ func (v *Resolver) Run(ctx context.Context) error {
 			wait = time.Second
 		default:
 			v.task.End(nil)
-			wait = min(next, resolveAtLeast)
+			wait = min(next, v.nextJudgement())
 		}
 	}
 }
@@ -142,7 +146,7 @@ func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 // where the bad one waits with its error and blocks no other.
 func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 	r := &round{groups: groupByKey(list)}
-	r.keys, r.few = len(r.groups), len(r.groups) == 1
+	r.keys = len(r.groups)
 	for len(r.groups) > 0 {
 		some := r.next(v.portion.keys)
 		failed, err := v.evaluate(ctx, some)
@@ -157,16 +161,13 @@ func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 			continue
 		}
 		if failsForAll(failed) {
-			v.recorder.queryFailed(failed)
+			v.recorder.queryBroke(failed)
 			return v.store(ctx, r.rest(), nil, failure(failed))
 		}
 		if r.failed(failed) {
 			continue // with fewer
 		}
-		if r.suspicious(v.recorder.renderLate.Load()) {
-			v.recorder.queryFailed(failed)
-		}
-		if r.timeouts == failuresInARow {
+		if r.timeouts == timeoutsInARow {
 			some = r.rest()
 		}
 		if err := v.store(ctx, some, nil, failure(failed)); err != nil {
@@ -283,5 +284,5 @@ func (v *Resolver) readKeys(ctx context.Context, list []*due) error {
 
 func (v *Resolver) queryWorks() {
 	v.recorder.renderLate.Store(false)
-	v.recorder.board.Clear(fault.QueryFailing, fault.QueryInvalid)
+	v.recorder.queryWorked()
 }

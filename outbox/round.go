@@ -13,10 +13,8 @@ type round struct {
 	// keys is how many of them are to be evaluated at once: half as many after a failure, twice as many after a
 	// success. taken is how many were.
 	keys, taken int
-	// worked: some key succeeded. few: there is only one.
-	worked, few bool
-	// singles is how many single keys have failed, timeouts how many of them in a row ran into the timeout.
-	singles, timeouts int
+	// timeouts is how many single keys in a row ran into the timeout.
+	timeouts int
 }
 
 // next takes the next acceptances, of at most so many keys.
@@ -29,14 +27,14 @@ func (r *round) rest() []*due { return slices.Concat(r.groups...) }
 
 // done goes past what was taken; after too many timeouts, past all.
 func (r *round) done() {
-	if r.timeouts == failuresInARow {
+	if r.timeouts == timeoutsInARow {
 		r.taken = len(r.groups)
 	}
 	r.groups = r.groups[r.taken:]
 }
 
 func (r *round) succeeded() {
-	r.worked, r.timeouts = true, 0
+	r.timeouts = 0
 	r.keys = max(r.keys, 2*r.taken)
 	r.done()
 }
@@ -55,17 +53,10 @@ func (r *round) failed(err error) (fewer bool) {
 	case r.taken > 1:
 		return true
 	}
-	r.singles++
 	if r.timeouts++; !timeout {
 		r.timeouts = 0
 	}
 	return false
-}
-
-// suspicious reports whether the query itself seems to be at fault. late: it has failed for capture, and not
-// succeeded since.
-func (r *round) suspicious(late bool) bool {
-	return !r.worked && r.singles == failuresInARow || r.few && late
 }
 
 // groupByKey keeps the acceptances of one key together and in order.

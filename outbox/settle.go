@@ -139,6 +139,7 @@ func (q *Queue) tellExhausted(settlements []Settlement, dead []int64) {
 // been sent to.
 func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judged judgements) (done recorded, elsewhere []Settlement, err error) {
 	found := map[int64]bool{}
+	var changes []EndpointChange
 	err = transact(ctx, q.pool, func(b *pgx.Batch) {
 		if len(delivered) > 0 {
 			s := settlingDelivered(delivered)
@@ -156,10 +157,11 @@ func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judg
 			b.Queue(lock.sql, lock.args...)
 			b.Queue(settle.sql, settle.args...).QueryRow(func(row pgx.Row) error { return row.Scan(&done.applied, &done.dead) })
 		}
-		for _, s := range judged.statements(q.breaker) {
-			b.Queue(s.sql, s.args...)
-		}
+		judged.queue(b, q.breaker, func(c EndpointChange) { changes = append(changes, c) })
 	})
+	if err == nil {
+		q.logChanges(changes)
+	}
 	for _, s := range delivered {
 		if !found[s.Message.Row] {
 			elsewhere = append(elsewhere, s)

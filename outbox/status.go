@@ -35,6 +35,8 @@ type Status struct {
 	Checkpoint  *string `json:"checkpoint_lsn"`
 	Acceptances struct {
 		Waiting int64 `json:"waiting"`
+		// Failing are those of the waiting whose payload could not be made: attendee_relay.acceptance has the error of each.
+		Failing int64 `json:"failing"`
 		Empty   int64 `json:"empty"`
 	} `json:"acceptances"`
 	Outbox struct {
@@ -44,6 +46,7 @@ type Status struct {
 		Skipped   int64 `json:"skipped"`
 	} `json:"outbox"`
 	OldestPending float64          `json:"oldest_pending_seconds"`
+	OldestWaiting float64          `json:"oldest_waiting_seconds"`
 	Endpoints     []EndpointStatus `json:"endpoints"`
 	// Estimated: counting took too long, so the counts are the planner's; EndpointsUnknown: the same for the endpoints.
 	Estimated        bool `json:"-"`
@@ -53,10 +56,10 @@ type Status struct {
 // EndpointStatus is an endpoint that messages wait for, or that is in trouble.
 type EndpointStatus struct {
 	// URL has no password and no query, and is cut off when it is long.
-	URL string `json:"url"`
-	// State is active, paused (it failed too often and is probed), recovering (it is back and gets messages at a growing pace)
-	// or disabled (it answered 410).
-	State string `json:"state"`
+	URL   string        `json:"url"`
+	State EndpointState `json:"state"`
+	// By says who paused it: its failures, by the breaker; nil: it is not paused.
+	By *string `json:"by"`
 	// Failures counts the attempts that failed since the last 2xx.
 	Failures int64 `json:"failures"`
 	Pending  int64 `json:"pending"`
@@ -71,8 +74,8 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 	s := &Status{Endpoints: []EndpointStatus{}}
 	read := func(sql string, timeout time.Duration) error {
 		return within(ctx, conn, timeout, func(tx pgx.Tx) error {
-			return tx.QueryRow(ctx, sql).Scan(&s.Checkpoint, &s.Acceptances.Waiting, &s.Acceptances.Empty, &s.Outbox.Pending,
-				&s.Outbox.Delivered, &s.Outbox.Dead, &s.Outbox.Skipped, &s.OldestPending)
+			return tx.QueryRow(ctx, sql).Scan(&s.Checkpoint, &s.Acceptances.Waiting, &s.Acceptances.Failing, &s.Acceptances.Empty, &s.Outbox.Pending,
+				&s.Outbox.Delivered, &s.Outbox.Dead, &s.Outbox.Skipped, &s.OldestPending, &s.OldestWaiting)
 		})
 	}
 	err := read(statusCountSQL, limit)
@@ -89,7 +92,7 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 	err = within(ctx, conn, limit, func(tx pgx.Tx) error {
 		list, err := readEndpoints(ctx, tx, endpointLimit)
 		for _, e := range list {
-			s.Endpoints = append(s.Endpoints, EndpointStatus{URL: e.URL, State: e.State, Failures: e.Failures, Pending: e.Pending})
+			s.Endpoints = append(s.Endpoints, EndpointStatus{URL: e.URL, State: e.State, By: e.By, Failures: e.Failures, Pending: e.Pending})
 		}
 		return err
 	})

@@ -40,8 +40,8 @@ func TestStatusCounts(t *testing.T) {
 	}
 	// 120 endpoints; the one with a password has the most.
 	db.Exec(t, `insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase, lsn) values ('1', 'x', 'test', '{}', 'streaming', '0/ABC');
-		insert into attendee_relay.acceptance (identity, row_identity, commit_lsn, state, next_evaluation_at)
-			select i, i, '0/1', case when i <= 3 then 'waiting' else 'empty' end, now() from generate_series(1, 8) i;
+		insert into attendee_relay.acceptance (identity, row_identity, commit_lsn, state, next_evaluation_at, last_error, created_at)
+			select i, i, '0/1', case when i <= 3 then 'waiting' else 'empty' end, now(), case when i % 2 = 0 then 'an error' end, now() - interval '2 minutes' from generate_series(1, 8) i;
 		insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, webhook_url, created_at)
 			select 'msg_' || i, i, i, '0/1', i, 1, case when i <= 120 then 'https://example.org/' || i || '?token=hidden' else 'https://user:hidden@example.com/hook?token=hidden#hidden' end, now() - interval '1 minute'
 			from generate_series(1, 125) i;
@@ -54,11 +54,12 @@ func TestStatusCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *s.Checkpoint != "0/ABC" || s.Acceptances.Waiting != 3 || s.Acceptances.Empty != 5 || s.Estimated ||
+	if *s.Checkpoint != "0/ABC" || s.Acceptances.Waiting != 3 || s.Acceptances.Failing != 1 || s.Acceptances.Empty != 5 || s.Estimated || s.OldestWaiting < 120 || s.OldestWaiting > 600 ||
 		s.Outbox.Pending != 125 || s.Outbox.Delivered != 30 || s.Outbox.Dead != 10 || s.Outbox.Skipped != 10 || s.OldestPending < 60 || s.OldestPending > 600 {
 		t.Errorf("%+v", s)
 	}
-	if len(s.Endpoints) != 100 || s.Endpoints[0] != (EndpointStatus{URL: "https://example.com/hook", State: "paused", Failures: 12, Pending: 5}) ||
+	if len(s.Endpoints) != 100 || s.Endpoints[0].URL != "https://example.com/hook" || s.Endpoints[0].State != "paused" || *s.Endpoints[0].By != "breaker" ||
+		s.Endpoints[0].Failures != 12 || s.Endpoints[0].Pending != 5 ||
 		s.Endpoints[1].URL != "https://example.org/1" {
 		t.Errorf("%d endpoints, the first %+v", len(s.Endpoints), s.Endpoints[:2])
 	}

@@ -24,6 +24,8 @@ var captureFaults = []fault.Code{
 	fault.PublicationMissing, fault.PublicationUnsafe, fault.SlotMissing, fault.SlotLost, fault.SlotBusy,
 	fault.SlotsExhausted, fault.ClusterChanged, fault.LSNBehind, fault.InRecovery, fault.SchemaNewer, fault.RowSecurity,
 	fault.SlotPending, fault.DatabaseUnreachable, fault.EncodingUnsupported,
+	// Those of a first start.
+	fault.SendersExhausted, fault.ReplicationRefused, fault.SameDatabase,
 }
 
 // errStandby: another process holds the slot or is making it.
@@ -61,6 +63,10 @@ type Capture struct {
 	resyncedAt time.Time
 	// WatchEvery is how often the catalog is compared with what capture rests on, 30 s unless a test changes it.
 	WatchEvery time.Duration
+	// toldValues is when the accepted values were looked at last.
+	toldValues time.Time
+	// Preflight is asked before a first start touches anything; nil: nothing is asked.
+	Preflight Preflight
 	// PartSize is how many changes of one transaction are held in memory at most.
 	PartSize int
 }

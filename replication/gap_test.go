@@ -87,7 +87,11 @@ func adoptAs(t *testing.T, rig *capturetest.Rig) {
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
 	settings := outbox.Settings{Table: rig.Source.Table, Key: rig.Source.Key, Status: rig.Source.Status, Accepted: rig.Source.Accepted, Repeat: rig.Outbox.Repeat}
-	plan, err := outbox.PlanAdoption(t.Context(), conn, rig.Outbox, settings, rig.Deployment)
+	source, err := replication.ReadSource(t.Context(), conn, rig.Source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := outbox.PlanAdoption(t.Context(), conn, rig.Outbox, settings, rig.Deployment, source, outbox.Choice{})
 	if err == nil {
 		err = plan.Adopt(t.Context(), conn, replication.PhaseOwnSlot)
 	}
@@ -96,7 +100,7 @@ func adoptAs(t *testing.T, rig *capturetest.Rig) {
 	}
 }
 
-// A second adoption before a relay has taken the baseline changes nothing: it is still one that is not announced.
+// A second adoption before a relay has taken the baseline changes nothing: what the first one marked is not announced.
 func TestAdoptedTwice(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)

@@ -30,6 +30,9 @@ func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Sourc
 	if err != nil {
 		return nil, Position{}, nil, err
 	}
+	if err := c.preflight(ctx, sql); err != nil {
+		return nil, Position{}, nil, err
+	}
 	conn, cluster, err := c.connectWalsender(ctx)
 	if err != nil {
 		return nil, Position{}, nil, err

@@ -102,6 +102,7 @@ func (w *watch) look(ctx context.Context) error {
 	if !w.source.same(now) {
 		return fault.New(fault.SourceDrift, "%s, or its place in the publication, is not what capture was started with: it was altered or made anew", w.source.Name())
 	}
+	w.capture.warnOfValues(ctx, conn, now)
 	return w.compareFiles(ctx, conn)
 }
 

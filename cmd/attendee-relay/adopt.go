@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -14,21 +15,44 @@ import (
 	"attendee-relay/replication"
 )
 
-type adoptFlags struct{ keep, discard, yes bool }
+type adoptFlags struct {
+	keep, discard, yes bool
+	send               bool
+	where              string
+	// narrowed: --where was given.
+	narrowed bool
+}
+
+// shownKeys is how many keys of rows that the ledger lacks are shown.
+const shownKeys = 20
 
 func newAdoptCommand(p *program) *cobra.Command {
 	var flags adoptFlags
 	command := &cobra.Command{
-		Use:   "adopt --keep-pending | --discard-pending [--yes]",
+		Use:   "adopt --keep-pending | --discard-pending [--send-missing [--where CONDITION]] [--yes]",
 		Short: "Go on with bookkeeping of another cluster, database, deployment or of other SOURCE_ settings",
-		Long: `Binds the bookkeeping in this database to this database, DEPLOYMENT and SOURCE_ settings. A relay then makes a new slot,
-compares its ledger with the table, and announces what is missing; with changed SOURCE_ settings it takes a new baseline.
+		Long: `Binds the bookkeeping in this database to this database, DEPLOYMENT and SOURCE_ settings. A relay then makes a new slot and
+compares its ledger with the table.
+
+First it counts the accepted rows that the ledger does not have and shows 20 of their keys. With changed SOURCE_ settings they are
+marked (remembered, not announced), or announced with --send-missing or SOURCE_BASELINE=send. With the settings that the ledger was made
+with they were missed, and are announced. --where CONDITION, SQL on the watched table, run read-only as the relay's role, narrows
+--send-missing to the rows for which it holds, as in --where "event_id = 7 AND updated_at > '2026-03-01'"; the others are marked.
+What is accepted after the count is announced in any case.
+
 It ends the faults cluster_changed, lsn_behind and source_changed, source_drift after an alteration that is to stay, and,
 under REPLICATION_ON_LOSS=stop, slot_lost and slot_missing. Relays may run meanwhile.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if flags.keep == flags.discard {
 				return usageError{errors.New("adopt needs --keep-pending or --discard-pending: what becomes of messages that were not sent yet")}
+			}
+			flags.narrowed = cmd.Flags().Changed("where")
+			switch {
+			case flags.narrowed && !flags.send:
+				return usageError{errors.New("--where narrows --send-missing: give both")}
+			case flags.narrowed && strings.TrimSpace(flags.where) == "":
+				return usageError{errors.New("--where needs a condition on the watched table")}
 			}
 			cfg, err := config.Load(p.environ)
 			if err != nil {
@@ -39,6 +63,8 @@ under REPLICATION_ON_LOSS=stop, slot_lost and slot_missing. Relays may run meanw
 	}
 	command.Flags().BoolVar(&flags.keep, "keep-pending", false, "send what was not sent yet")
 	command.Flags().BoolVar(&flags.discard, "discard-pending", false, "end what was not sent yet as dead")
+	command.Flags().BoolVar(&flags.send, "send-missing", false, "announce the accepted rows that the ledger does not have")
+	command.Flags().StringVar(&flags.where, "where", "", "announce only those for which this SQL `CONDITION` on the watched table holds")
 	command.Flags().BoolVar(&flags.yes, "yes", false, "do it; without, only show what would be done")
 	return command
 }
@@ -49,7 +75,15 @@ func adopt(ctx context.Context, cfg *config.Config, flags adoptFlags, out io.Wri
 		return fmt.Errorf("connecting to adopt the bookkeeping: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	plan, err := outbox.PlanAdoption(ctx, conn, cfg.Outbox, settings(cfg), cfg.Deployment)
+	source, err := replication.ReadSource(ctx, conn, cfg.Replication)
+	if err != nil {
+		return fmt.Errorf("reading the watched table, to compare it with the ledger: %w", err)
+	}
+	plan, err := outbox.PlanAdoption(ctx, conn, cfg.Outbox, settings(cfg), cfg.Deployment, source, outbox.Choice{Send: flags.send, Where: flags.where})
+	var condition *outbox.ConditionError
+	if errors.As(err, &condition) {
+		return usageError{err}
+	}
 	if err != nil {
 		return err
 	}
@@ -102,12 +136,37 @@ func printAdoption(out io.Writer, plan *outbox.Adoption, flags adoptFlags) {
 		becomes = "end as dead, \"discarded by adopt\""
 	}
 	say("%d pending messages and %d waiting acceptances %s.", plan.Pending, plan.Waiting, becomes)
-	switch {
-	case !plan.SettingsChanged:
-		say("A new slot is made and the ledger compared with the table: accepted rows that it lacks are announced.")
-	case plan.Announces():
-		say("The SOURCE_ settings are other ones: a new baseline is taken, and the rows that it adds are announced (SOURCE_BASELINE=send).")
-	default:
-		say("The SOURCE_ settings are other ones: a new baseline is taken, and its rows are not announced (SOURCE_BASELINE=mark).")
+	printMissing(say, plan, flags)
+}
+
+// printMissing says how many accepted rows the ledger lacks, shows some of their keys, and says what is done with them.
+func printMissing(say func(string, ...any), plan *outbox.Adoption, flags adoptFlags) {
+	announced, marked := len(plan.Announced), len(plan.Marked)
+	if plan.SettingsChanged {
+		say("The SOURCE_ settings are other ones: a new slot is made, and the ledger of accepted rows made to fit them.")
+	} else {
+		say("A new slot is made, and the ledger of accepted rows compared with the table.")
 	}
+	if announced+marked == 0 {
+		say("No accepted row is missing in the ledger.")
+	} else {
+		say("%d accepted rows are not in the ledger.", announced+marked)
+	}
+	if announced > 0 {
+		say("%d of them are announced: %s.", announced, someOf(plan.Announced))
+	}
+	if marked > 0 {
+		say("%d of them are marked, that is, remembered and not announced: %s.", marked, someOf(plan.Marked))
+	}
+	if marked > 0 && !flags.send {
+		say("--send-missing announces them, and --where CONDITION narrows that.")
+	}
+}
+
+func someOf(keys []string) string {
+	text := "SOURCE_KEY " + strings.Join(keys[:min(len(keys), shownKeys)], ", ")
+	if more := len(keys) - shownKeys; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

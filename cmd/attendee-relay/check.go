@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +19,7 @@ func newCheckCommand(p *program) *cobra.Command {
 		Use:   "check",
 		Short: "Look at everything the relay needs and print what is missing, with the SQL that mends it",
 		Long: `Looks at the server's settings, the watched table, publication, slot, rights, the payload query and the bookkeeping, and
-prints each requirement as ok, warn or fail, with what mends it. It changes nothing and does not run the payload query.
+prints each requirement as ok, warn or fail, with what mends it, and a summary. It changes nothing and does not run the payload query.
 Exit status 1: there is a fail.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -33,13 +35,13 @@ Exit status 1: there is a fail.`,
 			if asJSON {
 				err = printJSON(p.stdout, seen.findings)
 			} else {
-				err = printFindings(p.stdout, seen.findings)
+				err = errors.Join(printFindings(p.stdout, seen.findings), say(p.stdout, summary(seen.findings)))
 			}
 			if err != nil {
 				return err
 			}
-			if n := len(fault.Failing(seen.findings)); n > 0 {
-				return fmt.Errorf("requirements that are not met: %d", n)
+			if failed := fault.UnmetCodes(seen.findings, fault.Fail); len(failed) > 0 {
+				return fmt.Errorf("requirements that are not met: %s", strings.Join(failed, ", "))
 			}
 			return nil
 		},
@@ -56,10 +58,15 @@ func printJSON(out io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// printFindings prints a table for people, and the fixes below their findings, to be pasted.
+// printFindings prints a table for people, and the fixes below their findings, to be pasted. What passed is named by the
+// requirement, what did not by its code.
 func printFindings(out io.Writer, findings []fault.Finding) error {
 	for _, f := range findings {
-		if _, err := fmt.Fprintf(out, "%-4s  %-21s  %s\n", f.Level, f.Code, f.Message); err != nil {
+		name := string(f.Code)
+		if f.Level == fault.OK {
+			name = f.Code.Requirement()
+		}
+		if _, err := fmt.Fprintf(out, "%-4s  %-21s  %s\n", f.Level, name, f.Message); err != nil {
 			return err
 		}
 		if f.Fix == "" {
@@ -70,4 +77,26 @@ func printFindings(out io.Writer, findings []fault.Finding) error {
 		}
 	}
 	return nil
+}
+
+func say(out io.Writer, line string) error {
+	_, err := fmt.Fprintln(out, line)
+	return err
+}
+
+// summary says in one line what failed and what was warned of.
+func summary(findings []fault.Finding) string {
+	failed, warned := fault.UnmetCodes(findings, fault.Fail), fault.UnmetCodes(findings, fault.Warn)
+	text := "All requirements are met"
+	if len(failed) > 0 {
+		text = "Not met: " + strings.Join(failed, ", ")
+	}
+	switch len(warned) {
+	case 0:
+		return text + "; no warnings."
+	case 1:
+		return text + "; 1 warning: " + warned[0] + "."
+	default:
+		return fmt.Sprintf("%s; %d warnings: %s.", text, len(warned), strings.Join(warned, ", "))
+	}
 }

@@ -75,6 +75,15 @@ func TestCheckBeforeAndWhileARelayRuns(t *testing.T) {
 	if !strings.Contains(text.stdout, "fail  slot_busy") || !strings.Contains(text.stdout, "fix: SELECT pg_catalog.pg_terminate_backend(") || text.status != statusFailed {
 		t.Errorf("for people: %+v", text)
 	}
+	// What passed is named by the requirement, and the last line says what did not.
+	if lines := strings.Split(strings.TrimSpace(text.stdout), "\n"); !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "ok    publication ") }) ||
+		!strings.HasPrefix(lines[len(lines)-1], "Not met: slot_busy, cluster_changed; 1 warning: wal_keep_unlimited.") {
+		t.Errorf("for people: %s", text.stdout)
+	}
+	if text = invoke(t, relaytest.Environ(db), "check"); !strings.HasSuffix(text.stdout, "\nAll requirements are met; 1 warning: wal_keep_unlimited.\n") ||
+		!strings.Contains(text.stdout, "\nok    slot ") || strings.Contains(text.stdout, "ok    slot_") {
+		t.Errorf("for people: %s", text.stdout)
+	}
 }
 
 // An operator gets all that is wrong in one round.

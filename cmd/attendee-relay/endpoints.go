@@ -31,7 +31,7 @@ func newEndpointsListCommand(p *program) *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:   "list [--json]",
-		Short: "Print the endpoints that messages wait for, and those that are paused, disabled or recovering",
+		Short: "Print the endpoints that messages wait for, and those that fail, are paused or disabled",
 		Args:  cobra.ArbitraryArgs, // judged here: cobra would print an argument, which may be a URL
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -49,7 +49,7 @@ func newEndpointsListCommand(p *program) *cobra.Command {
 			})
 		},
 	}
-	command.Flags().BoolVar(&asJSON, "json", false, `print [{"id","url","state","since","failures","pending","last_error"}]`)
+	command.Flags().BoolVar(&asJSON, "json", false, `print [{"id","url","state","by","since","failures","pending","last_error"}]`)
 	return command
 }
 
@@ -112,7 +112,7 @@ func enableEndpoint(ctx context.Context, conn *pgx.Conn, name string, yes bool, 
 	case !done:
 		say("Nothing was done: it has come back by itself meanwhile.")
 	default:
-		say("Done: it is recovering; endpoints list says how it gets on.")
+		say("Done: it gets its messages again; endpoints list says how it gets on.")
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func endpointHistory(e *outbox.Endpoint) (text string) {
 
 func printEndpoints(out io.Writer, list []outbox.Endpoint) error {
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(out, "No messages wait for any endpoint, and none is paused or disabled.")
+		_, err := fmt.Fprintln(out, "No messages wait for any endpoint, and none fails or is paused or disabled.")
 		return err
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -34,7 +34,7 @@ func listed(t *testing.T, environ []string) outbox.Endpoint {
 	if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || len(list) != 1 {
 		t.Fatalf("%v: %+v", err, got)
 	}
-	const members = `{"id","url","state","since","failures","pending","last_error"}`
+	const members = `{"id","url","state","by","since","failures","pending","last_error"}`
 	if has := names(t, strings.Trim(got.stdout, "[] \n")); has != members {
 		t.Errorf("the members are %s", has)
 	}
@@ -73,7 +73,7 @@ func TestEndpointsEnable(t *testing.T) {
 
 			environ := relaytest.Environ(db)
 			e := listed(t, environ)
-			if e.State != c.state || e.URL != receiver.URL+"/hook" || e.Failures != 1 || e.Pending != messages || e.Since == nil || e.LastError == nil {
+			if string(e.State) != c.state || e.URL != receiver.URL+"/hook" || e.Failures != 1 || e.Pending != messages || e.Since == nil || e.LastError == nil {
 				t.Errorf("listed: %+v", e)
 			}
 			name := map[string]string{"by its URL": url, "by its id": e.ID.String()}[c.name]
@@ -84,7 +84,7 @@ func TestEndpointsEnable(t *testing.T) {
 					t.Errorf("without --yes it says nothing of %q: %s", want, shown)
 				}
 			}
-			if now := listed(t, environ); now.State != c.state || now.Pending != messages {
+			if now := listed(t, environ); string(now.State) != c.state || now.Pending != messages {
 				t.Errorf("without --yes: %+v", now)
 			}
 
@@ -122,7 +122,7 @@ func TestEndpointsListForPeople(t *testing.T) {
 	awaitState(t, db, "pending", 2)
 	e := listed(t, relaytest.Environ(db))
 	lines := strings.Split(endpoints(t, relaytest.Environ(db), statusDone, "list").stdout, "\n")
-	row := fmt.Sprint([]string{e.ID.String(), "active", "-", "0", "2", "https://example.org/hook", "-"})
+	row := fmt.Sprint([]string{e.ID.String(), "unknown", "-", "0", "2", "https://example.org/hook", "-"})
 	if len(lines) != 3 || fmt.Sprint(strings.Fields(lines[1])) != row {
 		t.Errorf("the table is %q", lines)
 	}

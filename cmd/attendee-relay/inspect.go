@@ -85,8 +85,20 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	if err != nil || cluster.SystemID == "" && denied == nil {
 		return err
 	}
+	if s.replication.Source != nil {
+		ofValues, err := replication.InspectValues(ctx, s.conn, cfg.Replication, s.replication.Source)
+		if err != nil {
+			return err
+		}
+		s.findings = append(s.findings, ofValues)
+	}
 	ofQuery, err := books.Query(ctx, s.conn, s.replication.Source)
 	s.findings = append(s.findings, ofQuery...)
+	if err != nil {
+		return err
+	}
+	ofBooks, err = books.Failures(ctx, s.conn)
+	s.findings = append(s.findings, ofBooks...)
 	if err != nil {
 		return err
 	}

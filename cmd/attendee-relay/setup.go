@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -94,7 +95,7 @@ func planSetup(ctx context.Context, cfg *config.Config, out io.Writer) ([]string
 				return nil, err
 			}
 		}
-		return nil, fmt.Errorf("nothing was done; requirements that are not met: %d", len(failing))
+		return nil, fmt.Errorf("nothing was done; requirements that are not met: %s", strings.Join(fault.UnmetCodes(failing, fault.Fail), ", "))
 	}
 	return missing(ctx, cfg, seen)
 }

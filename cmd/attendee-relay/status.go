@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,13 +23,24 @@ type relayStatus struct {
 	Slot replication.SlotStatus `json:"slot"`
 	outbox.Status
 	Faults []faultStatus `json:"faults"`
+	// byRelay: role and faults are those that a relay says.
+	byRelay bool
 }
 
 type faultStatus struct {
 	Code    fault.Code `json:"code"`
 	Message string     `json:"message"`
-	// Since is when a running relay raised it; null: a look at the database found it now.
+	// Since is when a relay raised it; nil: no relay says so, it is found now.
 	Since *time.Time `json:"since"`
+	fix   string
+}
+
+// statusWarnings are the warnings of check that status shows as faults.
+var statusWarnings = []fault.Code{fault.QueryFailing, fault.AcceptedUnseen}
+
+// found is a finding as a fault that holds now.
+func found(f fault.Finding) faultStatus {
+	return faultStatus{Code: f.Code, Message: f.Message, fix: f.Fix}
 }
 
 func newStatusCommand(p *program) *cobra.Command {
@@ -79,13 +91,33 @@ func readStatus(ctx context.Context, cfg *config.Config) (*relayStatus, error) {
 		return s, err
 	}
 	s.Status = *counted
-	return s, nil
+	return s, s.addValues(ctx, conn, cfg)
+}
+
+// addValues warns of an accepted value that no row has, where a relay's faults do not include it.
+func (s *relayStatus) addValues(ctx context.Context, conn *pgx.Conn, cfg *config.Config) error {
+	if !s.byRelay {
+		return nil // check has looked
+	}
+	source, err := replication.ReadSource(ctx, conn, cfg.Replication)
+	if err != nil {
+		return nil //nolint:nilerr // the relay shows what is wrong with the table
+	}
+	values, err := replication.InspectValues(ctx, conn, cfg.Replication, source)
+	if err == nil && values.Level == fault.Warn {
+		s.Faults = append(s.Faults, found(values))
+	}
+	return err
 }
 
 // roleAndFaults asks a relay, else it looks for itself. It returns the connection that the rest is read over.
 func (s *relayStatus) roleAndFaults(ctx context.Context, cfg *config.Config) (*pgx.Conn, error) {
 	if local := askLocal(ctx, cfg.Admin.Addr); local != nil {
-		s.Role, s.Faults = local.Role, local.Faults
+		s.Role, s.byRelay = local.Role, true
+		for _, f := range local.Faults {
+			f.fix = f.Fix
+			s.Faults = append(s.Faults, f.faultStatus)
+		}
 		conn, err := direct(ctx, cfg, "status")
 		if err != nil {
 			return nil, fmt.Errorf("connecting to the database: %w", err)
@@ -93,8 +125,10 @@ func (s *relayStatus) roleAndFaults(ctx context.Context, cfg *config.Config) (*p
 		return conn, nil
 	}
 	seen, err := inspect(ctx, cfg, "status")
-	for _, f := range fault.Failing(seen.findings) {
-		s.Faults = append(s.Faults, faultStatus{Code: f.Code, Message: f.Message})
+	for _, f := range seen.findings {
+		if f.Level == fault.Fail || f.Level == fault.Warn && slices.Contains(statusWarnings, f.Code) {
+			s.Faults = append(s.Faults, found(f))
+		}
 	}
 	if seen.replication != nil && seen.replication.Held {
 		s.Role = "leader"
@@ -123,14 +157,22 @@ func (s *relayStatus) print(out io.Writer) error {
 		checkpoint = *s.Checkpoint
 	}
 	say("checkpoint", "%s", checkpoint)
-	say("acceptances", "%d waiting, %d empty", s.Acceptances.Waiting, s.Acceptances.Empty)
+	say("acceptances", "%d waiting (the oldest for %.0f s), %d of them for an error of the payload query, %d empty",
+		s.Acceptances.Waiting, s.OldestWaiting, s.Acceptances.Failing, s.Acceptances.Empty)
 	say("outbox", "%d pending (the oldest for %.0f s), %d delivered, %d dead, %d skipped", s.Outbox.Pending, s.OldestPending,
 		s.Outbox.Delivered, s.Outbox.Dead, s.Outbox.Skipped)
 	for _, e := range s.Endpoints {
-		say("endpoint", "%s %s: %d pending, %d failures since the last success", e.URL, e.State, e.Pending, e.Failures)
+		by := ""
+		if e.By != nil {
+			by = " by the " + *e.By
+		}
+		say("endpoint", "%s %s%s: %d pending, %d failures since the last success", e.URL, e.State, by, e.Pending, e.Failures)
 	}
 	for _, f := range s.Faults {
 		say("fault", "%s", f)
+		if f.fix != "" {
+			say("", "fix: %s", f.fix)
+		}
 	}
 	if len(s.Faults) == 0 {
 		say("faults", "none")

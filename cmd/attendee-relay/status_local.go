@@ -17,9 +17,14 @@ const (
 
 // localRelay is what /readyz says.
 type localRelay struct {
-	Ready  *bool         `json:"ready"`
-	Role   string        `json:"role"`
-	Faults []faultStatus `json:"faults"`
+	Ready  *bool        `json:"ready"`
+	Role   string       `json:"role"`
+	Faults []localFault `json:"faults"`
+}
+
+type localFault struct {
+	faultStatus
+	Fix string `json:"fix"`
 }
 
 // askLocal asks the relay that listens on ADMIN_ADDR of this machine; nil: none answers.
@@ -43,7 +48,7 @@ func askLocal(ctx context.Context, addr string) *localRelay {
 		return nil
 	}
 	defer func() { _ = answer.Body.Close() }()
-	relay := localRelay{Faults: []faultStatus{}}
+	var relay localRelay
 	err = json.NewDecoder(io.LimitReader(answer.Body, localLimit)).Decode(&relay)
 	if err != nil || relay.Ready == nil || relay.Role != "leader" && relay.Role != "standby" {
 		return nil // something else listens there

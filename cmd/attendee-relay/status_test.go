@@ -14,7 +14,8 @@ import (
 
 // shape is the contract's, section 6, in its order.
 const shape = `{"role","slot":{"name","active","wal_status","lag_bytes","retained_wal_bytes"},"checkpoint_lsn",` +
-	`"acceptances":{"waiting","empty"},"outbox":{"pending","delivered","dead","skipped"},"oldest_pending_seconds","endpoints","faults"}`
+	`"acceptances":{"waiting","failing","empty"},"outbox":{"pending","delivered","dead","skipped"},"oldest_pending_seconds",` +
+	`"oldest_waiting_seconds","endpoints","faults"}`
 
 // names writes the names of an object's members in their order, those of lists left out.
 func names(t *testing.T, text string) string {
@@ -89,11 +90,11 @@ func TestStatus(t *testing.T) {
 		s.Outbox.Pending != 2 || s.Outbox.Delivered != 2 || s.Outbox.Skipped != 1 || len(s.Endpoints) != 1 || len(s.Faults) != 0 {
 		t.Errorf("%+v", s)
 	}
-	if e := s.Endpoints[0]; e.URL != failing.URL+"/hook" || e.State != "active" || e.Failures != 2 || e.Pending != 2 {
+	if e := s.Endpoints[0]; e.URL != failing.URL+"/hook" || e.State != "failing" || e.By != nil || e.Failures != 2 || e.Pending != 2 {
 		t.Errorf("%+v", e)
 	}
 	text := invoke(t, relaytest.Environ(db), "status")
-	for _, line := range []string{"role         leader\n", "2 pending", failing.URL + "/hook active: 2 pending", "faults       none"} {
+	for _, line := range []string{"role         leader\n", "2 pending", failing.URL + "/hook failing: 2 pending", "faults       none"} {
 		if !strings.Contains(text.stdout, line) {
 			t.Errorf("there is no %q in %s", line, text.stdout)
 		}

@@ -1,10 +1,10 @@
--- Binds the bookkeeping to this database, fences off whoever leads, and has the next leader take a baseline. A gap that is
--- open already stays the one that the baseline closes. $5: the watched table is another one, so the ledger and what waits
--- mean nothing any more.
+-- Binds the bookkeeping to this database, fences off whoever leads, and has the next leader take a baseline, which announces what the
+-- ledger lacks by then. A gap that is open already stays the one that the baseline closes. $4: the watched table is another one, so
+-- the ledger and what waits mean nothing any more.
 WITH emptied AS (
-    DELETE FROM attendee_relay.ledger WHERE $5
+    DELETE FROM attendee_relay.ledger WHERE $4
 ), ended AS (
-    UPDATE attendee_relay.acceptance SET state = 'empty', last_error = 'the watched table is another one since' WHERE $5 AND state = 'waiting'
+    UPDATE attendee_relay.acceptance SET state = 'empty', last_error = 'the watched table is another one since' WHERE $4 AND state = 'waiting'
 ), adopted AS (
     UPDATE attendee_relay.checkpoint
        SET system_id = (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
@@ -15,10 +15,10 @@ WITH emptied AS (
            epoch = epoch + 1,
            seen_snapshot = NULL,
            seen_until = NULL,
-           spool_step = CASE WHEN $5 THEN NULL ELSE spool_step END
+           spool_step = CASE WHEN $4 THEN NULL ELSE spool_step END
     RETURNING lsn
 )
-INSERT INTO attendee_relay.gap AS g (reason, from_lsn, announce)
-SELECT 'adopted', lsn, $4
+INSERT INTO attendee_relay.gap (reason, from_lsn, announce)
+SELECT 'adopted', lsn, true
   FROM adopted
-    ON CONFLICT ((true)) WHERE ended_at IS NULL DO UPDATE SET announce = g.announce AND excluded.announce
+    ON CONFLICT ((true)) WHERE ended_at IS NULL DO UPDATE SET announce = true

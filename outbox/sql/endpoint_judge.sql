@@ -1,13 +1,14 @@
 -- What attempts say of their endpoints: whether one was answered with a 2xx, how many failed after the last of those, whether
 -- one was answered 410, whether the probe of a pause was among them, and how long the receiver asks to be left alone. After $7 failures in a row an endpoint is paused; the
--- first wait before a probe is $8, and each further one is twice as long, up to 15 minutes, +-20 %. An answered probe ends the
--- pause; for $9 the endpoint then recovers, and a failure pauses it again. Rows are locked in one order.
+-- first wait before a probe is $8, and each further one is twice as long, up to 15 minutes, +- 20 %. An answered probe ends the
+-- pause; for $9 the endpoint then recovers, and a failure pauses it again. Rows are locked in one order. Returns each as it was and as it
+-- is.
 WITH told AS MATERIALIZED (
     SELECT t.*
       FROM unnest($1::uuid[], $2::boolean[], $3::int[], $4::boolean[], $5::boolean[], $6::text[], $10::text[])
            AS t (id, answered, failures, gone, probed, error, wait)
 ), locked AS MATERIALIZED (
-    SELECT e.id
+    SELECT e.id, e.state, e.failures, e.proven
       FROM attendee_relay.endpoint e
      WHERE e.id = ANY (ARRAY(SELECT id FROM told))
      ORDER BY e.id
@@ -16,7 +17,7 @@ WITH told AS MATERIALIZED (
 UPDATE attendee_relay.endpoint e
    SET (state, since, failures, proven, probe_wait, probe_at, look_at, last_error) = (
        SELECT n.state,
-              CASE WHEN n.state = e.state THEN e.since ELSE now() END,
+              CASE WHEN n.state = e.state AND (n.state <> 'active' OR (f.failures > 0) = (e.failures > 0)) THEN e.since ELSE now() END,
               f.failures,
               e.proven OR t.answered,
               w.probe_wait,
@@ -41,3 +42,4 @@ UPDATE attendee_relay.endpoint e
   FROM told t
   JOIN locked l ON l.id = t.id
  WHERE e.id = t.id
+RETURNING e.id, e.webhook_url, l.state, l.failures::bigint, l.proven, e.state, e.failures::bigint, e.proven, e.last_error

@@ -1,4 +1,4 @@
--- The endpoints that messages wait for, and those that are paused, disabled or coming back; those with the most pending
+-- The endpoints that messages wait for, and those that fail, are paused, disabled or coming back; those with the most pending
 -- messages first, at most $1; NULL: all.
 WITH busy AS (
     SELECT endpoint, min(id) AS oldest, count(*) AS pending
@@ -7,11 +7,11 @@ WITH busy AS (
 ), listed AS (
     SELECT coalesce(b.endpoint, e.id) AS endpoint, b.oldest, coalesce(b.pending, 0) AS pending
       FROM busy b
-      FULL JOIN (SELECT id FROM attendee_relay.endpoint WHERE state <> 'active') e ON e.id = b.endpoint
+      FULL JOIN (SELECT id FROM attendee_relay.endpoint WHERE state <> 'active' OR failures > 0) e ON e.id = b.endpoint
      ORDER BY pending DESC, b.oldest, 1
      LIMIT $1::bigint
 )
-SELECT l.endpoint, coalesce(e.webhook_url, m.webhook_url, ''), coalesce(e.state, 'active'), e.since,
+SELECT l.endpoint, coalesce(e.webhook_url, m.webhook_url, ''), coalesce(e.state, 'active'), coalesce(e.proven, false), e.since,
        coalesce(e.failures, 0)::bigint, l.pending, e.last_error
   FROM listed l
   LEFT JOIN attendee_relay.endpoint e ON e.id = l.endpoint

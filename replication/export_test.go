@@ -1,0 +1,4 @@
+package replication
+
+// InspectValuesWithin is InspectValues with other limits.
+var InspectValuesWithin = inspectValues

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -32,7 +31,7 @@ const (
 
 // Stats shows the outbox's size as metrics. Counting happens when somebody scrapes, at most once in 30 s.
 type Stats struct {
-	pool *pgxpool.Pool
+	pool Pool
 	log  *zap.Logger
 
 	mu      sync.Mutex
@@ -50,7 +49,7 @@ var (
 )
 
 // NewStats makes a collector that counts over pool.
-func NewStats(pool *pgxpool.Pool, log *zap.Logger) *Stats {
+func NewStats(pool Pool, log *zap.Logger) *Stats {
 	return &Stats{pool: pool, log: log.Named("outbox")}
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
 	"attendee-relay/internal/postgres"
@@ -33,14 +32,14 @@ const (
 // small steps with pauses between them, so that nobody waits for it. It works while this process leads. The
 // ledger of accepted rows stays.
 type Retention struct {
-	pool    *pgxpool.Pool
+	pool    Pool
 	config  Config
 	leading func() bool
 	log     *zap.Logger
 }
 
 // NewRetention makes a Retention; leading reports whether this process leads.
-func NewRetention(pool *pgxpool.Pool, c Config, leading func() bool, log *zap.Logger) *Retention {
+func NewRetention(pool Pool, c Config, leading func() bool, log *zap.Logger) *Retention {
 	return &Retention{pool: pool, config: c, leading: leading, log: log.Named("retention")}
 }
 

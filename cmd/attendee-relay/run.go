@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
@@ -48,7 +47,7 @@ func newRunCommand(p *program) *cobra.Command {
 
 // relay is one process's stages, wired.
 type relay struct {
-	pool       *pgxpool.Pool
+	pool       *postgres.Connections
 	capture    *replication.Capture
 	recorder   *outbox.Recorder
 	resolver   *outbox.Resolver
@@ -65,7 +64,7 @@ func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 	restore := captureLibraries(log)
 	defer restore()
 	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery", max(1, cfg.Database.MaxConns-captureConns),
-		cfg.Database.ReplicationURL != cfg.Database.URL, outbox.PrepareSession)
+		cfg.Database.Pooled(), outbox.PrepareSession)
 	if err != nil {
 		return err
 	}
@@ -81,7 +80,7 @@ func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 }
 
 // newRelay wires the stages and takes ADMIN_ADDR; nothing runs yet.
-func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *zap.Logger) (*relay, error) {
+func newRelay(ctx context.Context, cfg *config.Config, pool *postgres.Connections, log *zap.Logger) (*relay, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		outbox.NewStats(pool, log))

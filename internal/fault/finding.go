@@ -35,6 +35,8 @@ const (
 	QueryScan Code = "query_scan"
 	// AcceptedUnseen: no row of the watched table has an accepted value.
 	AcceptedUnseen Code = "accepted_unseen"
+	// SearchPath: somebody else may create functions where the payload query looks names up.
+	SearchPath Code = "search_path"
 	// SameDatabase: the two connection strings lead to different databases.
 	SameDatabase Code = "same_database"
 	// Inheritance: tables inherit from the watched one, and their rows are not watched.
@@ -46,7 +48,7 @@ const (
 // CheckCodes lists the codes that only a check has; Codes has the others.
 var CheckCodes = []Code{
 	WALKeepUnlimited, SenderTimeout, IdleSlotTimeout, SynchronousStandby, PreparedTransactions, SendersExhausted,
-	ReplicationRefused, QueryScan, AcceptedUnseen, SameDatabase, Connections, Inheritance,
+	ReplicationRefused, QueryScan, AcceptedUnseen, SameDatabase, Connections, Inheritance, SearchPath,
 }
 
 // Finding is what an inspection says of one requirement: met or not, and the SQL or setting that mends it.

@@ -127,6 +127,9 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn, cause error) (fi
 	if err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
+	if lacking := postgres.Grants(ctx, conn, "", cause); len(grants) == 0 && len(hidden) == 0 && strings.HasPrefix(lacking, "GRANT ") {
+		return []fault.Finding{fault.Failed(fault.New(fault.Privilege, "the role may not use all that the payload query uses").WithFix(lacking))}, nil
+	}
 	if len(grants) == 0 && len(hidden) == 0 {
 		return []fault.Finding{fault.Failed(invalid("the role may read all that it names, and it needs more (it must only read): %s", safeMessage(cause)))}, nil
 	}

@@ -72,6 +72,12 @@ func (s *Source) readValues(ctx context.Context, conn *pgx.Conn, accepted []stri
 	return err
 }
 
+// refusesValue reports whether an error is about the value that was cast: not of the type (class 22), outside its domain (23), or of a
+// type that no text is cast to.
+func refusesValue(code string) bool {
+	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23") || code == "42846"
+}
+
 // acceptedForm returns an accepted value as the status column's type writes it, so that "true" finds a bool's t and
 // a char(n) its padding; written is the same in the server's encoding. A value that the type would change is
 // refused: rows that hold something else would be announced.
@@ -79,7 +85,7 @@ func acceptedForm(ctx context.Context, conn *pgx.Conn, status Column, t statusTy
 	var raw []byte
 	var whole bool
 	err = conn.QueryRow(ctx, fmt.Sprintf(acceptedFormSQL, status.Type, t.wholeSQL(status.Type)), value).Scan(&form, &raw, &whole)
-	if postgres.Code(err) != "" && !postgres.Unreachable(err) {
+	if refusesValue(postgres.Code(err)) {
 		return "", "", fault.New(fault.SourceMissing, "%q of SOURCE_ACCEPTED is not a value of type %s, the type of column %q (SOURCE_STATUS)",
 			value, status.Type, status.Name).WithFix("set SOURCE_ACCEPTED to values of that type")
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
 	"attendee-relay/internal/secret"
 )
 
@@ -74,8 +75,18 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 		return found, err
 	}
 	found.add(fault.Passed(fault.EncodingUnsupported, "the database's encoding, %s, can be read as UTF-8", conn.PgConn().ParameterStatus("server_encoding")))
-	for _, look := range []func(context.Context, *pgx.Conn, *Inspection) error{i.inspectTable, i.inspectSlot, i.inspectPins, i.inspectServer} {
-		if err := found.note(look(ctx, conn, found)); err != nil {
+	for _, look := range []struct {
+		at   string
+		take func(context.Context, *pgx.Conn, *Inspection) error
+	}{
+		{"the watched table and its publication", i.inspectTable}, {"the replication slot", i.inspectSlot},
+		{"what the stream rests on", i.inspectPins}, {"the server", i.inspectServer},
+	} {
+		err := look.take(ctx, conn, found)
+		if postgres.Code(err) == "42501" {
+			err = asked(ctx, conn, "looking at "+look.at, "", err)
+		}
+		if err := found.note(err); err != nil {
 			return found, err
 		}
 	}

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"time"
@@ -11,6 +12,9 @@ import (
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
 )
+
+//go:embed sender_timeout.sql
+var senderTimeoutSQL string
 
 // inspectWalsender opens a replication connection: only that shows what role, pg_hba.conf and a pooler on the way let through.
 func (i Inspector) inspectWalsender(ctx context.Context, found *Inspection, role string) error {
@@ -53,11 +57,11 @@ func (i Inspector) inspectWalsender(ctx context.Context, found *Inspection, role
 	return nil
 }
 
-// senderTimeout asks for what holds on the connection itself, not for the server's default. SHOW would write a unit.
+// senderTimeout asks for what holds on the connection itself, not for the server's default.
 func senderTimeout(ctx context.Context, conn *pgconn.PgConn) (time.Duration, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the server did not answer in time"))
 	defer cancel()
-	results, err := conn.Exec(ctx, "SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'").ReadAll()
+	results, err := conn.Exec(ctx, senderTimeoutSQL).ReadAll()
 	if err != nil {
 		return 0, err
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -61,51 +63,91 @@ func (s *inspection) close(ctx context.Context) {
 	}
 }
 
-// look inspects the books before capture, which is judged by where they stand, and reports capture first, as run meets it.
+// look inspects the books before capture, which is judged by where they stand, and reports capture first, as run meets it. One look
+// that fails for want of a right is a finding, and does not end the list.
 func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
-	cluster, err := replication.Identify(ctx, s.conn)
-	var denied *fault.Fault
-	if err != nil && !errors.As(err, &denied) && postgres.Code(err) != "55000" { // a standby does not say; the next step names it
-		return err
-	}
 	books := outbox.Inspector{Config: cfg.Outbox, Settings: settings(cfg), Deployment: cfg.Deployment}
-	var ofBooks []fault.Finding
-	switch {
-	case denied != nil:
-		ofBooks = []fault.Finding{fault.Failed(denied)}
-	case err == nil:
-		if ofBooks, s.at, err = books.Books(ctx, s.conn, cluster); err != nil {
-			return err
-		}
+	cluster, ofBooks, err := s.lookAtBooks(ctx, books)
+	if err != nil {
+		return err
 	}
 	capture := replication.Inspector{Config: cfg.Replication, URL: cfg.Database.ReplicationURL, Deployment: cfg.Deployment,
 		MaxConns: cfg.Database.MaxConns, At: s.at}
 	s.replication, err = capture.Inspect(ctx, s.conn)
-	s.findings = append(s.replication.Findings, ofBooks...)
-	if err != nil || cluster.SystemID == "" && denied == nil {
+	err = s.note(ctx, "looking at what capture rests on", s.replication.Findings, err)
+	s.findings = append(s.findings, ofBooks...)
+	if err != nil || s.inRecovery() {
 		return err
 	}
-	if s.replication.Source != nil {
-		ofValues, err := replication.InspectValues(ctx, s.conn, cfg.Replication, s.replication.Source)
-		if err != nil {
+	if source := s.replication.Source; source != nil {
+		ofValues, err := replication.InspectValues(ctx, s.conn, cfg.Replication, source)
+		if err == nil {
+			s.findings = append(s.findings, ofValues)
+		}
+		if err := s.note(ctx, "counting the values of the status", nil, err); err != nil {
 			return err
 		}
-		s.findings = append(s.findings, ofValues)
 	}
 	ofQuery, err := books.Query(ctx, s.conn, s.replication.Source)
-	s.findings = append(s.findings, ofQuery...)
-	if err != nil {
+	if err := s.note(ctx, "looking at the payload query", ofQuery, err); err != nil {
 		return err
 	}
-	ofBooks, err = books.Failures(ctx, s.conn)
-	s.findings = append(s.findings, ofBooks...)
-	if err != nil {
+	failures, err := books.Failures(ctx, s.conn)
+	if err := s.note(ctx, "looking for acceptances that wait", failures, err); err != nil {
 		return err
 	}
-	if cfg.Database.Pooled() && denied == nil {
+	if cfg.Database.Pooled() && cluster.SystemID != "" {
 		s.findings = append(s.findings, sameDatabase(ctx, cfg, cluster))
 	}
 	return nil
+}
+
+// lookAtBooks returns which database this is, where it says so, and what there is to say of the books in it.
+func (s *inspection) lookAtBooks(ctx context.Context, books outbox.Inspector) (replication.Cluster, []fault.Finding, error) {
+	cluster, err := replication.Identify(ctx, s.conn)
+	if postgres.Code(err) == "55000" { // a standby does not say; capture's look names it
+		return replication.Cluster{}, nil, nil
+	}
+	if err != nil {
+		f, err := s.denied(ctx, "asking which cluster the database belongs to", err)
+		return replication.Cluster{}, f, err
+	}
+	found, at, err := books.Books(ctx, s.conn, cluster)
+	s.at = at
+	if err != nil {
+		f, err := s.denied(ctx, "looking at the bookkeeping", err)
+		return cluster, append(found, f...), err
+	}
+	return cluster, found, nil
+}
+
+// inRecovery reports whether the server is a standby, of which nothing more can be said.
+func (s *inspection) inRecovery() bool {
+	return slices.ContainsFunc(s.replication.Findings, func(f fault.Finding) bool { return f.Code == fault.InRecovery })
+}
+
+// note adds what one look found, and a right that it lacked.
+func (s *inspection) note(ctx context.Context, doing string, found []fault.Finding, err error) error {
+	s.findings = append(s.findings, found...)
+	if err == nil {
+		return nil
+	}
+	lacking, err := s.denied(ctx, doing, err)
+	s.findings = append(s.findings, lacking...)
+	return err
+}
+
+// denied is an error as a finding, if it is a fault or that the role lacks a right.
+func (s *inspection) denied(ctx context.Context, doing string, err error) ([]fault.Finding, error) {
+	var f *fault.Fault
+	switch {
+	case errors.As(err, &f):
+	case postgres.Code(err) == "42501":
+		f = fault.New(fault.Privilege, "%s is not allowed to the role", doing).WithFix(postgres.Grants(ctx, s.conn, "", err))
+	default:
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	return []fault.Finding{fault.Failed(f)}, nil
 }
 
 // poolPatience bounds the look at the way that deliveries take.

@@ -29,13 +29,21 @@ func Grants(ctx context.Context, conn *pgx.Conn, sql string, denied error) strin
 	}
 	names := word.FindAllString(strings.ToLower(sql), -1)
 	slices.Sort(names)
-	rows, err := conn.Query(ctx, grantsSQL, slices.Compact(names), pgx.Identifier{conn.PgConn().ParameterStatus("session_authorization")}.Sanitize())
-	if err != nil {
-		return unknown
+	role := pgx.Identifier{conn.PgConn().ParameterStatus("session_authorization")}.Sanitize()
+	rows, err := conn.Query(ctx, grantsSQL, slices.Compact(names), role)
+	if err == nil {
+		var grants []string
+		if grants, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil && len(grants) > 0 {
+			return strings.Join(grants, "; ")
+		}
 	}
-	grants, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || len(grants) == 0 {
-		return unknown
+	if refused != nil && err != nil { // the catalogs that would say it are closed as well
+		if name := catalogName.FindString(refused.Message); name != "" {
+			return "GRANT SELECT ON pg_catalog." + name + " TO " + role
+		}
 	}
-	return strings.Join(grants, "; ")
+	return unknown
 }
+
+// catalogName is the name of one of Postgres's own catalogs.
+var catalogName = regexp.MustCompile(`\bpg_[a-z_]+`)

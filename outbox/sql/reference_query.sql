@@ -12,19 +12,19 @@ WITH asked AS MATERIALIZED (
      WHERE v.attendee_id = ANY ($1::bigint[])
 ), answers AS (
     SELECT a.id AS attendee_id,
-           json_agg(field ORDER BY f.position, f.id) AS form_fields
+           pg_catalog.json_agg(field ORDER BY f.position, f.id) AS form_fields
       FROM asked a
       JOIN public.form_fields f ON f.event_id = a.event_id
       LEFT JOIN given v ON v.attendee_id = a.id AND v.form_field_id = f.id
      CROSS JOIN LATERAL (
            SELECT f.id, f.type, f.label,
                   CASE WHEN f.type = 'check_box'
-                       THEN to_json(coalesce(lower(v.value) IN ('1', 't', 'true', 'on', 'yes'), false))
-                       ELSE to_json(v.value) END AS value) field
+                       THEN pg_catalog.to_json(coalesce(pg_catalog.lower(v.value) IN ('1', 't', 'true', 'on', 'yes'), false))
+                       ELSE pg_catalog.to_json(v.value) END AS value) field
      GROUP BY a.id
 ), companions AS (
     SELECT c.parent_id,
-           json_agg(companion ORDER BY c.id) AS additional_attendees
+           pg_catalog.json_agg(companion ORDER BY c.id) AS additional_attendees
       FROM public.attendees c
      CROSS JOIN LATERAL (SELECT c.id, c.name, c.surname) companion
      WHERE c.parent_id = ANY ($1::bigint[])

@@ -11,7 +11,8 @@ import (
 )
 
 // awaitQueryFault waits until the only fault says this of the payload query.
-func awaitQueryFault(t *testing.T, rig *capturetest.Rig, partial bool, code fault.Code, says ...string) {
+func awaitQueryFault(t *testing.T, rig *capturetest.Rig, partial bool, says ...string) {
+	const code = fault.QueryFailing
 	t.Helper()
 	pgtest.WaitUntil(t, capturetest.Patience, fmt.Sprintf("%s (partial: %t) says %q", code, partial, says), func() (bool, string) {
 		list := rig.Board.List()
@@ -36,22 +37,22 @@ func TestKeysThatWaitForAnErrorAreShown(t *testing.T) {
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted', 'hidden')")
-	awaitQueryFault(t, rig, true, fault.QueryFailing, "error of the payload query: 1;", "invalid input syntax", "value not shown")
+	awaitQueryFault(t, rig, true, "error of the payload query: 1;", "invalid input syntax", "value not shown")
 	rig.DB.Exec(t, "insert into people values (2, 'Accepted', '4')")
 	awaitMessages(t, rig, "2")
-	awaitQueryFault(t, rig, true, fault.QueryFailing, "error of the payload query: 1;")
+	awaitQueryFault(t, rig, true, "error of the payload query: 1;")
 	// Many more that fail, while others work, do not stop the stage.
 	rig.DB.Exec(t, "insert into people select i, 'Accepted', 'hidden' from generate_series(3, 10) as i")
-	awaitQueryFault(t, rig, true, fault.QueryFailing, "error of the payload query: 9;")
+	awaitQueryFault(t, rig, true, "error of the payload query: 9;")
 	if text := rig.Board.List()[0].Error(); strings.Contains(text, "hidden") {
 		t.Errorf("it shows a value: %s", text)
 	}
 	// A relay that starts anew shows it by what is stored, and a shutdown changes nothing.
 	rig.Stop(t)
 	rig.Start(t)
-	awaitQueryFault(t, rig, true, fault.QueryFailing, "error of the payload query: 9;")
+	awaitQueryFault(t, rig, true, "error of the payload query: 9;")
 	rig.DB.Exec(t, "update people set note = '1' where id in (1, 3, 4)")
-	awaitQueryFault(t, rig, true, fault.QueryFailing, "error of the payload query: 6;")
+	awaitQueryFault(t, rig, true, "error of the payload query: 6;")
 	rig.DB.Exec(t, "update people set status = 'Cancelled', note = '1'")
 	awaitNoFault(t, rig)
 }
@@ -64,7 +65,7 @@ func TestARowsErrorIsShown(t *testing.T) {
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted'), (2, 'Accepted')")
-	awaitQueryFault(t, rig, true, fault.QueryFailing, "error of the payload query: 2;", "price")
+	awaitQueryFault(t, rig, true, "error of the payload query: 2;", "price")
 }
 
 // Where it fails for keys that it worked for before, too, rendering as a whole has stopped; what waits is evaluated when it works again.
@@ -78,7 +79,7 @@ func TestAQueryThatFailsForEveryKeyStopsRendering(t *testing.T) {
 	awaitMessages(t, rig, "1")
 	rig.DB.Exec(t, "update rates set rate = 0")
 	rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
-	awaitQueryFault(t, rig, false, fault.QueryFailing, "error of the payload query: 1;", "division by zero")
+	awaitQueryFault(t, rig, false, "error of the payload query: 1;", "division by zero")
 	rig.DB.Exec(t, "update rates set rate = 1")
 	awaitMessages(t, rig, "1", "2")
 	awaitNoFault(t, rig)

@@ -79,10 +79,10 @@ func moves(s pgtap.Statement) bool {
 
 // excused reports whether a statement may end with this error when it is run out of its place.
 func excused(s pgtap.Statement, code string) bool {
-	switch {
-	case code == "22012", code == "23505": // the fence: another process leads; what the statement adds is there
+	switch code {
+	case "22012", "23505": // the fence: another process leads; what the statement adds is there
 		return true
-	case code == "22004", code == "23502": // NULL where the program never has one
+	case "22004", "23502": // NULL where the program never has one
 		return s.Params == nil || s.Params[0] == nil
 	}
 	return false

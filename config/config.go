@@ -40,6 +40,9 @@ type Database struct {
 	MaxConns int `env:"DATABASE_MAX_CONNS, default=8"`
 }
 
+// Pooled reports whether URL may lead through a pooler, because there is another way for what must not.
+func (d Database) Pooled() bool { return !d.ReplicationURL.Equal(d.URL) }
+
 // Log says how much is logged and in which form.
 type Log struct {
 	// Level is debug, info, warn or error.
@@ -54,6 +57,7 @@ func Load(environ []string) (*Config, error) {
 	vars := variables(config)
 	env, faults := readEnvironment(environ, vars)
 	faults = append(faults, decode(vars, env)...)
+	nameSecrets(vars, env)
 	faults = append(faults, validate(config)...)
 	faults = append(faults, unknownNames(env, vars)...)
 	if len(faults) > 0 {

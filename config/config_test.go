@@ -24,7 +24,7 @@ func TestLoadDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Database.URL.Reveal() != conninfo || c.Database.ReplicationURL != c.Database.URL || c.Database.MaxConns != 8 {
+	if c.Database.URL.Reveal() != conninfo || c.Database.Pooled() || c.Database.MaxConns != 8 {
 		t.Errorf("the database's settings are not the defaults: %+v", c.Database)
 	}
 	if c.Deployment != "default" || c.Replication.Table != "public.attendees" || c.Outbox.Repeat != "every" ||
@@ -109,7 +109,7 @@ func TestLoadRefuses(t *testing.T) {
 		"blank where required":         {"DATABASE_URL= ", "DATABASE_URL: it is required"},
 		"not a connection string":      {"DATABASE_URL=postgres://relay:hunter2@db:port/x", "DATABASE_URL: it is not understood"},
 		"another database's URL":       {"DATABASE_URL=mysql://relay:hunter2@db/x?a=b", "DATABASE_URL: it must begin with postgres://"},
-		"a JDBC URL":                   {"DATABASE_REPLICATION_URL=jdbc:postgresql://db/x?user=relay", "DATABASE_REPLICATION_URL: it must begin"},
+		"a JDBC URL":                   {"DATABASE_REPLICATION_URL=jdbc:postgresql://db/x?user=relay", "DATABASE_REPLICATION_URL: it must begin with postgresql://, without jdbc:"},
 		"a bad second URL":             {"DATABASE_REPLICATION_URL=postgres://h:x/y", "DATABASE_REPLICATION_URL: it is not understood"},
 		"too few connections":          {"DATABASE_MAX_CONNS=4", "DATABASE_MAX_CONNS: it must be at least 5"},
 		"a number in octal":            {"DATABASE_MAX_CONNS=010", "DATABASE_MAX_CONNS: it must be a whole number"},

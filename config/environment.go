@@ -15,6 +15,8 @@ const fileLimit = 1 << 20
 // environment is what was set, by name. A blank value is not in it: set but empty means unset.
 type environment struct {
 	values map[string]string
+	// paths holds the files that values were read from, by the variable's name.
+	paths map[string]string
 	// blank holds the names that were set to nothing, for the variables that tell this from unset.
 	blank map[string]bool
 	// spaces holds those of them that were set to white space.
@@ -33,7 +35,7 @@ func (e *environment) Lookup(name string) (string, bool) {
 
 // readEnvironment reads environ and the files that <NAME>_FILE variables point to.
 func readEnvironment(environ []string, vars []variable) (*environment, []string) {
-	env := &environment{values: map[string]string{}, blank: map[string]bool{}, spaces: map[string]bool{}, broken: map[string]bool{}}
+	env := &environment{values: map[string]string{}, paths: map[string]string{}, blank: map[string]bool{}, spaces: map[string]bool{}, broken: map[string]bool{}}
 	seen := map[string]bool{}
 	for _, entry := range environ {
 		name, value, ok := strings.Cut(entry, "=")
@@ -77,7 +79,7 @@ func (e *environment) readFiles(vars []variable) (faults []string) {
 			faults = append(faults, fmt.Sprintf("%s names a file that cannot be used: %v", from, err))
 			e.broken[v.name] = true
 		case !own[from]:
-			e.values[v.name] = content
+			e.values[v.name], e.paths[v.name] = content, path
 		}
 	}
 	return faults

@@ -3,11 +3,9 @@ package config
 import (
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
+	"attendee-relay/internal/postgres"
 	"attendee-relay/internal/secret"
 )
 
@@ -18,10 +16,7 @@ const minConns = 5
 // maxShutdown bounds SHUTDOWN_TIMEOUT: what stops for longer than this is a process that hangs.
 const maxShutdown = time.Hour
 
-var (
-	deploymentPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
-	schemePattern     = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.:-]*)://`)
-)
+var deploymentPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // validate collects what every part says about its own settings, then what does not fit together.
 func validate(c *Config) (faults []string) {
@@ -59,35 +54,22 @@ func (d Database) Validate() (faults []error) {
 	if d.MaxConns < minConns {
 		faults = append(faults, fmt.Errorf("DATABASE_MAX_CONNS: it must be at least %d", minConns))
 	}
-	if fault := checkConnection("DATABASE_URL", d.URL); fault != nil {
-		faults = append(faults, fault)
-	}
-	if d.ReplicationURL != d.URL {
-		if fault := checkConnection("DATABASE_REPLICATION_URL", d.ReplicationURL); fault != nil {
-			faults = append(faults, fault)
-		}
+	faults = append(faults, checkConnection("DATABASE_URL", d.URL)...)
+	if d.Pooled() {
+		faults = append(faults, checkConnection("DATABASE_REPLICATION_URL", d.ReplicationURL)...)
 	}
 	return faults
 }
 
-// checkConnection reports a connection string that pgx would refuse. pgx's own error is not passed on: it repeats the
-// string, and with some mistakes the password in it. A string of another scheme is refused here, because one with a "="
-// in it passes as key=value pairs and would lead to a database nobody meant.
-func checkConnection(name string, conninfo secret.String) error {
+// checkConnection reports a connection string that cannot be used. What is wrong holds no part of it.
+func checkConnection(name string, conninfo secret.String) (faults []error) {
 	if conninfo.IsZero() {
 		return nil // reported as missing
 	}
-	text := conninfo.Reveal()
-	if scheme := schemePattern.FindStringSubmatch(text); scheme != nil {
-		if lower := strings.ToLower(scheme[1]); lower != "postgres" && lower != "postgresql" {
-			return fmt.Errorf("%s: it must begin with postgres:// or postgresql://", name)
-		}
+	for _, fault := range postgres.Check(conninfo.Reveal()) {
+		faults = append(faults, fmt.Errorf("%s: %s", name, fault))
 	}
-	if _, err := pgconn.ParseConfig(text); err != nil {
-		return fmt.Errorf("%s: it is not understood; write postgres://user:password@host:5432/database?sslmode=require, "+
-			"with %% escapes for special characters in the password, or key=value pairs; the files it names must exist", name)
-	}
-	return nil
+	return faults
 }
 
 // Validate reports what is wrong with the log's settings.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -47,7 +46,7 @@ const (
 // Stats shows the outbox's size as metrics. Whatever the tables hold, the work is bounded: figures are read when somebody
 // scrapes, at most once in 30 s, by one caller at a time whose result others share, and counts above statsRows are estimates.
 type Stats struct {
-	pool *pgxpool.Pool
+	pool Pool
 	log  *zap.Logger
 
 	mu sync.Mutex
@@ -66,7 +65,7 @@ var (
 )
 
 // NewStats makes a collector that counts over pool.
-func NewStats(pool *pgxpool.Pool, log *zap.Logger) *Stats {
+func NewStats(pool Pool, log *zap.Logger) *Stats {
 	return &Stats{pool: pool, log: log.Named("outbox")}
 }
 

@@ -23,10 +23,17 @@ var queueSettingsSQL string
 // queueTimeout bounds one claim or settlement.
 const queueTimeout = 10 * time.Second
 
+// Pool is where the Queue and its neighbours get a connection for one transaction.
+type Pool interface {
+	Acquire(context.Context) (*pgxpool.Conn, error)
+	// Reset gives up all connections as they become free.
+	Reset()
+}
+
 // Queue gives pending messages out under leases and records what became of them and of their endpoints. Any number of
 // processes may use it at once; each statement is a transaction of its own, so it works through a transaction pooler.
 type Queue struct {
-	pool       *pgxpool.Pool
+	pool       Pool
 	deployment string
 	breaker    Breaker
 	lookup     Lookup
@@ -57,7 +64,7 @@ const RecoveryTime = time.Minute
 
 // NewQueue makes a Queue on a pool. It gives out nothing where the bookkeeping belongs to another deployment, database or
 // cluster: a copy of the database must not send what the original sends.
-func NewQueue(pool *pgxpool.Pool, deployment string, breaker Breaker, lookup Lookup) *Queue {
+func NewQueue(pool Pool, deployment string, breaker Breaker, lookup Lookup) *Queue {
 	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, schedule: []string{interval(unansweredWait)}, turnPatience: turnPatience, ailing: map[uuid.UUID]bool{}}
 }
 
@@ -88,7 +95,7 @@ func (q *Queue) bounded(ctx context.Context) (context.Context, context.CancelFun
 }
 
 // collect runs statements as transact does, and collects the rows of the last one.
-func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T], statements ...statement) (list []T, err error) {
+func collect[T any](ctx context.Context, pool Pool, row pgx.RowToFunc[T], statements ...statement) (list []T, err error) {
 	err = transact(ctx, pool, func(b *pgx.Batch) {
 		last := len(statements) - 1
 		for _, s := range statements[:last] {
@@ -104,7 +111,7 @@ func collect[T any](ctx context.Context, pool *pgxpool.Pool, row pgx.RowToFunc[T
 
 // transact runs the statements that fill queues in one transaction. The commit waits for no synchronous standby:
 // what a promotion takes back is a lease or an outcome, and the message is sent again with the same id.
-func transact(ctx context.Context, pool *pgxpool.Pool, fill func(*pgx.Batch)) (err error) {
+func transact(ctx context.Context, pool Pool, fill func(*pgx.Batch)) (err error) {
 	defer func() {
 		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err) // the driver says only that there was a deadline

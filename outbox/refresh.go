@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"attendee-relay/internal/postgres"
 	"attendee-relay/internal/secret"
@@ -157,7 +156,7 @@ func (q *Queue) now(ctx context.Context, ids []int64) (map[int64]*storedMessage,
 	return stored, rows, err
 }
 
-func readStored(ctx context.Context, pool *pgxpool.Pool, ids []int64) ([]*storedMessage, error) {
+func readStored(ctx context.Context, pool Pool, ids []int64) ([]*storedMessage, error) {
 	return collect(ctx, pool, func(row pgx.CollectableRow) (*storedMessage, error) {
 		m := &storedMessage{}
 		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers, &m.attendee, &m.commitLSN, &m.accepted,

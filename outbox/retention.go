@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/zap"
 
 	"attendee-relay/internal/fault"
@@ -35,7 +34,7 @@ const (
 // small steps with pauses between them, so that nobody waits for it. It works while this process leads. The
 // ledger of accepted rows stays.
 type Retention struct {
-	pool    *pgxpool.Pool
+	pool    Pool
 	config  Config
 	leading func() bool
 	every   time.Duration
@@ -48,7 +47,7 @@ type Retention struct {
 func (r *Retention) Report(u *Unsent) { r.unsent = u }
 
 // NewRetention makes a Retention; leading reports whether this process leads.
-func NewRetention(pool *pgxpool.Pool, c Config, leading func() bool, board *fault.Board, log *zap.Logger) *Retention {
+func NewRetention(pool Pool, c Config, leading func() bool, board *fault.Board, log *zap.Logger) *Retention {
 	every := min(max(c.PayloadRetention/10, time.Second), retentionEvery)
 	return &Retention{pool: pool, config: c, leading: leading, every: every, log: log.Named("retention"),
 		// With the pause between two rounds allowed, only a second failure in a row is shown.

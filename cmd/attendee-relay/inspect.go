@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"attendee-relay/config"
 	"attendee-relay/internal/fault"
@@ -90,11 +90,14 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Database.URL != cfg.Database.ReplicationURL && denied == nil {
+	if cfg.Database.Pooled() && denied == nil {
 		s.findings = append(s.findings, sameDatabase(ctx, cfg, cluster))
 	}
 	return nil
 }
+
+// poolPatience bounds the look at the way that deliveries take.
+const poolPatience = 30 * time.Second
 
 // sameDatabase compares where the two connection strings lead to. A pooler in front of one is fine.
 func sameDatabase(ctx context.Context, cfg *config.Config, direct replication.Cluster) fault.Finding {
@@ -103,7 +106,7 @@ func sameDatabase(ctx context.Context, cfg *config.Config, direct replication.Cl
 		return unreachable("DATABASE_URL", err)
 	}
 	defer pool.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, postgres.ConnectTimeout, errors.New("the database did not answer in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, poolPatience, errors.New("the database did not answer in time"))
 	defer cancel()
 	systemID, database, err := identify(ctx, pool)
 	if err != nil {
@@ -118,7 +121,7 @@ func sameDatabase(ctx context.Context, cfg *config.Config, direct replication.Cl
 }
 
 // identify asks which cluster and database a pool leads to.
-func identify(ctx context.Context, pool *pgxpool.Pool) (systemID, database string, err error) {
+func identify(ctx context.Context, pool *postgres.Connections) (systemID, database string, err error) {
 	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return "", "", err

@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
@@ -52,7 +51,7 @@ func newRunCommand(p *program) *cobra.Command {
 
 // relay is one process's stages, wired.
 type relay struct {
-	pool       *pgxpool.Pool
+	pool       *postgres.Connections
 	capture    *replication.Capture
 	recorder   *outbox.Recorder
 	resolver   *outbox.Resolver
@@ -70,7 +69,7 @@ func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 	restore := captureLibraries(log)
 	defer restore()
 	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery", max(1, cfg.Database.MaxConns-captureConns),
-		cfg.Database.ReplicationURL != cfg.Database.URL, outbox.PrepareSession)
+		cfg.Database.Pooled(), outbox.PrepareSession)
 	if err != nil {
 		return err
 	}
@@ -86,7 +85,7 @@ func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 }
 
 // newRelay wires the stages and takes ADMIN_ADDR; nothing runs yet.
-func newRelay(ctx context.Context, cfg *config.Config, pool *pgxpool.Pool, log *zap.Logger) (*relay, error) {
+func newRelay(ctx context.Context, cfg *config.Config, pool *postgres.Connections, log *zap.Logger) (*relay, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		outbox.NewStats(pool, log))

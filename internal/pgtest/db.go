@@ -118,6 +118,16 @@ func (db *DB) OwnerURL() string {
 	return db.as(u.User)
 }
 
+// Words returns the address of URL as key=value words.
+func (db *DB) Words(t testing.TB) string {
+	t.Helper()
+	config, err := pgx.ParseConfig(db.URL())
+	if err != nil {
+		t.Fatalf("reading the test's database URL: %v", err)
+	}
+	return fmt.Sprintf("host=%s port=%d user=%s password='%s' dbname=%s sslmode=disable", config.Host, config.Port, config.User, config.Password, config.Database)
+}
+
 // As returns the address of the database for another role, whose password is given.
 func (db *DB) As(t testing.TB, role, password string) string {
 	t.Helper()

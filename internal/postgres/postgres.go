@@ -21,32 +21,63 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// ConnectTimeout bounds one attempt to connect, name look-up and authentication included.
-const ConnectTimeout = 5 * time.Second
+// cached is how many statements a session keeps prepared or described; we have fewer.
+const cached = 512
 
 // pingTimeout is how long a pool's connection may take to say that it is alive; it is asked before it is used, when it was
 // idle for a second. One after the other may have to be asked before there is one that does.
 const pingTimeout = 2 * time.Second
 
+// session is how a session is prepared.
+type session struct {
+	// pin changes the start-up parameters.
+	pin func(map[string]string)
+	// ours: nobody else uses it, so it may keep state.
+	ours bool
+	mode pgx.QueryExecMode
+}
+
+var (
+	own         = session{pinAtStart, true, pgx.QueryExecModeCacheStatement}
+	ownForQuery = session{pinAtStartButPath, true, pgx.QueryExecModeCacheStatement}
+	foreign     = session{pinTracked, false, pgx.QueryExecModeCacheDescribe}
+)
+
+// Connections is a pool whose errors name the variable that says where it leads.
+type Connections struct {
+	*pgxpool.Pool
+	conninfo secret.String
+}
+
+// Acquire is pgxpool's, with an error that can be logged.
+func (c *Connections) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	conn, err := c.Pool.Acquire(ctx)
+	return conn, describe(err, c.conninfo, false)
+}
+
 // Pool opens a pool of at most limit connections. pooled: it may lead through a pooler in transaction mode, where a session belongs
 // to nobody; what runs on it goes through Transact, no statement is prepared under a name, and only start-up parameters are sent that
 // a pooler takes. Where it does not, a session is pinned as that of Direct, and prepareSession (nil: nothing) is called for each new
-// one. It does not connect yet.
-func Pool(url secret.String, name string, limit int, pooled bool, prepareSession func(context.Context, *pgx.Conn) error) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(url.Reveal())
-	if err != nil {
-		return nil, errors.New("the connection string of the database cannot be read: it is neither a postgres:// URL nor a list of key=value words")
+// one. The connection string is read again for each connection; none is opened yet.
+func Pool(conninfo secret.String, name string, limit int, pooled bool, prepareSession func(context.Context, *pgx.Conn) error) (*Connections, error) {
+	if _, err := read(conninfo); err != nil {
+		return nil, err
 	}
+	config, err := pgxpool.ParseConfig("host=localhost user=nobody sslmode=disable") // replaced before each connection
+	if err != nil {
+		return nil, fmt.Errorf("preparing the connection pool: %w", err)
+	}
+	kind := own
+	config.AfterConnect = prepareSession
 	if pooled {
-		prepare(config.ConnConfig, name)
-		pinTracked(config.ConnConfig.RuntimeParams)
-		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-		config.AfterConnect = share
-	} else {
-		if config.ConnConfig, err = directConfig(url, name, pinAtStart); err != nil {
-			return nil, err
+		kind, config.AfterConnect = foreign, share
+	}
+	config.BeforeConnect = func(ctx context.Context, given *pgx.ConnConfig) error {
+		fresh, _, err := prepare(ctx, conninfo, name, kind)
+		if err == nil {
+			*given = *fresh
 		}
-		config.AfterConnect = prepareSession
+		return err
 	}
 	config.MaxConns = int32(limit) //nolint:gosec // validated by config, at most thousands
 	config.MaxConnIdleTime = time.Minute
@@ -55,40 +86,73 @@ func Pool(url secret.String, name string, limit int, pooled bool, prepareSession
 	if err != nil {
 		return nil, fmt.Errorf("preparing the connection pool: %w", err)
 	}
-	return pool, nil
+	return &Connections{pool, conninfo}, nil
 }
 
 // Direct opens one connection that must not go through a transaction pooler: locks and snapshots are bound to it.
-func Direct(ctx context.Context, url secret.String, name string) (*pgx.Conn, error) {
-	return direct(ctx, url, name, pinAtStart)
+func Direct(ctx context.Context, conninfo secret.String, name string) (*pgx.Conn, error) {
+	return direct(ctx, conninfo, name, own)
 }
 
 // DirectForQuery opens a connection as Direct does, on which SET LOCAL search_path TO DEFAULT gives the search_path of the role, the
 // database or the connection string: the operator's query runs under it.
-func DirectForQuery(ctx context.Context, url secret.String, name string) (*pgx.Conn, error) {
-	return direct(ctx, url, name, pinAtStartButPath)
+func DirectForQuery(ctx context.Context, conninfo secret.String, name string) (*pgx.Conn, error) {
+	return direct(ctx, conninfo, name, ownForQuery)
 }
 
-func direct(ctx context.Context, url secret.String, name string, pin func(map[string]string)) (*pgx.Conn, error) {
-	config, err := directConfig(url, name, pin)
+func direct(ctx context.Context, conninfo secret.String, name string, kind session) (*pgx.Conn, error) {
+	config, limit, err := prepare(ctx, conninfo, name, kind)
 	if err != nil {
-		return nil, err
+		return nil, describe(err, conninfo, true)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, ConnectTimeout, errors.New("the database did not answer in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the database did not answer in time"))
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)
-	return conn, Safe(err)
+	return conn, describe(err, conninfo, true)
 }
 
-func directConfig(url secret.String, name string, pin func(map[string]string)) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(url.Reveal())
+// Replication opens a walsender connection that the server drops when it has been silent for takeover.
+func Replication(ctx context.Context, conninfo secret.String, name string, takeover time.Duration) (*pgconn.PgConn, error) {
+	config, limit, err := prepare(ctx, conninfo, name, own)
 	if err != nil {
-		return nil, errors.New("the connection string for replication cannot be read: it is neither a postgres:// URL nor a list of key=value words")
+		return nil, describe(err, conninfo, true)
 	}
-	prepare(config, name)
-	pin(config.RuntimeParams)
-	config.AfterConnect = pinTheRest
-	return config, nil
+	// While the slot's snapshot is exported the session counts as idle in a transaction, and making the slot waits for
+	// every open transaction: neither may be cut short.
+	for _, unlimited := range []string{"idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"} {
+		config.RuntimeParams[unlimited] = "0"
+	}
+	config.RuntimeParams["replication"] = "database"
+	setParam(config.RuntimeParams, "wal_sender_timeout", milliseconds(takeover))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the database did not answer in time"))
+	defer cancel()
+	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
+	return conn, describe(err, conninfo, true)
+}
+
+// prepare reads the connection string and looks its hosts up. It also returns how long connecting may take.
+func prepare(ctx context.Context, conninfo secret.String, name string, kind session) (*pgx.ConnConfig, time.Duration, error) {
+	to, err := read(conninfo)
+	if err != nil {
+		return nil, 0, err
+	}
+	config := to.config
+	setParam(config.RuntimeParams, "application_name", name)
+	kind.pin(config.RuntimeParams)
+	// What a connection string asks for would change how statements are sent.
+	config.DefaultQueryExecMode = kind.mode
+	config.StatementCacheCapacity, config.DescriptionCacheCapacity = cached, cached
+	tried := &dialled{}
+	config.DialFunc = tried.dial
+	config.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		tried.served()
+		if !kind.ours {
+			return nil
+		}
+		return pinTheRest(ctx, conn)
+	}
+	limit, err := locate(ctx, &config.Config, to.addresses)
+	return config, limit, err
 }
 
 // Repin sets again what RESET ALL took from a session of Direct.
@@ -99,33 +163,6 @@ func pinTheRest(ctx context.Context, conn *pgconn.PgConn) error {
 		return fmt.Errorf("pinning the session's settings: %w", err)
 	}
 	return nil
-}
-
-// Replication opens a walsender connection that the server drops when it has been silent for takeover.
-func Replication(ctx context.Context, url secret.String, name string, takeover time.Duration) (*pgconn.PgConn, error) {
-	config, err := directConfig(url, name, pinAtStart)
-	if err != nil {
-		return nil, err
-	}
-	// While the slot's snapshot is exported the session counts as idle in a transaction, and making the slot waits for
-	// every open transaction: neither may be cut short.
-	for _, limit := range []string{"idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"} {
-		config.RuntimeParams[limit] = "0"
-	}
-	config.RuntimeParams["replication"] = "database"
-	config.RuntimeParams["wal_sender_timeout"] = milliseconds(takeover)
-	ctx, cancel := context.WithTimeoutCause(ctx, ConnectTimeout, errors.New("the database did not answer in time"))
-	defer cancel()
-	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
-	return conn, Safe(err)
-}
-
-func prepare(config *pgx.ConnConfig, name string) {
-	config.ConnectTimeout = ConnectTimeout
-	config.DialFunc = dialer().DialContext
-	setParam(config.RuntimeParams, "application_name", name)
-	// A mode that a connection string asks for would change how statements are sent.
-	config.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -163,8 +163,13 @@ func pinAtStartButPath(params map[string]string) {
 
 // pinTracked leaves of the start-up parameters only those that a pooler takes; the others are set by each transaction.
 func pinTracked(params map[string]string) {
-	for _, s := range append(pinned[:len(pinned):len(pinned)], pinnedWhereKnown...) {
-		dropParam(params, s.name)
+	for _, name := range Pinned() {
+		dropParam(params, name)
+	}
+	if options := dropOptions(params["options"]); options != "" {
+		params["options"] = options
+	} else {
+		delete(params, "options")
 	}
 	for _, s := range pinned {
 		for _, name := range tracked {

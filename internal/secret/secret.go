@@ -1,21 +1,57 @@
 // Package secret keeps passwords, tokens, signing keys and URLs that carry them from being printed by accident.
 //
 // It turns a plain string into a value that every formatting, logging and encoding path shows as "[redacted]"; only
-// Reveal gives the text back. Every package that holds a credential uses it.
+// Reveal and Read give the text back. Every package that holds a credential uses it.
 package secret
 
 import "fmt"
 
 const redacted = "[redacted]"
 
-// String holds a secret text. Its zero value is the empty secret.
-type String struct{ text string }
+// String holds a secret text, and where it came from. Its zero value is the empty secret. Compare secrets with Equal: two of the
+// same text may have come from different places.
+type String struct {
+	text   string
+	origin *origin
+}
+
+// origin is where a secret came from: the variable that was set, and how to read it again where that is a file.
+type origin struct {
+	variable string
+	read     func() (string, error)
+}
 
 // New wraps text.
 func New(text string) String { return String{text: text} }
 
-// Reveal returns the text itself. Call it only where the text is used, never where it could be logged.
+// From returns the secret as that of the environment variable of this name. read reads it again, as often as it is needed; nil: it
+// stays as it is. Its errors must not hold the text.
+func (s String) From(variable string, read func() (string, error)) String {
+	return String{s.text, &origin{variable, read}}
+}
+
+// Variable is the name of the environment variable that was set, for messages; "" where it is not known.
+func (s String) Variable() string {
+	if s.origin == nil {
+		return ""
+	}
+	return s.origin.variable
+}
+
+// Reveal returns the text as it was at the start. Call it only where the text is used, never where it could be logged.
 func (s String) Reveal() string { return s.text }
+
+// Read returns the text as it is now: a file is read again, so that a password can be changed without a restart. As for
+// Reveal, call it only where the text is used.
+func (s String) Read() (string, error) {
+	if s.origin == nil || s.origin.read == nil {
+		return s.text, nil
+	}
+	return s.origin.read()
+}
+
+// Equal reports whether two secrets had the same text at the start.
+func (s String) Equal(other String) bool { return s.text == other.text }
 
 // IsZero reports whether there is no secret.
 func (s String) IsZero() bool { return s.text == "" }
@@ -36,6 +72,6 @@ func (s String) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText reads the text, so that configuration can be decoded straight into a secret.
 func (s *String) UnmarshalText(text []byte) error {
-	s.text = string(text)
+	*s = New(string(text))
 	return nil
 }

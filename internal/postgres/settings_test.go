@@ -40,7 +40,7 @@ func hostile(t *testing.T, db *pgtest.DB, role string) (changed []string) {
 		MinVal, MaxVal         *string
 		Enumvals               []string
 	}
-	conn, err := pgx.Connect(t.Context(), db.URL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestHostileRoleChangesNoSession(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	role := db.Name()
-	db.Exec(t, "create role "+role+" login superuser password 'x'")
+	db.Exec(t, "create role "+role+" login replication password 'x'")
 	t.Cleanup(func() { db.Exec(t, "drop role "+role) })
 	plain := ways(t, db.As(t, role, "x"))
 	changed := hostile(t, db, role)

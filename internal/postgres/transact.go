@@ -2,8 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // shared marks connections whose session belongs to nobody, because a pooler may be on the way.
@@ -25,12 +29,21 @@ func Transact(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	}
 	if _, err := conn.PgConn().Exec(ctx, beginSQL).ReadAll(); err != nil {
 		rollBack(ctx, conn)
-		return err
+		return statementMode(err)
 	}
 	batch.Queue("COMMIT")
 	err := conn.SendBatch(ctx, batch).Close()
 	if err != nil {
 		rollBack(ctx, conn)
+	}
+	return err
+}
+
+// statementMode names a pooler that gives each statement another session (PgBouncer 1.18 to 1.24, server.c).
+func statementMode(err error) error {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "08P01" && strings.Contains(refused.Message, "statement pooling mode") {
+		return fmt.Errorf("DATABASE_URL leads through a pooler in statement mode, which allows no transactions; set its pool_mode to transaction: %w", err)
 	}
 	return err
 }

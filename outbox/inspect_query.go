@@ -58,7 +58,12 @@ func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replicatio
 	}
 	findings = append(findings, fault.Passed(fault.Privilege, "the role may read what the payload query reads"))
 	scans, err := i.wholeScans(ctx, conn, plan, source)
-	return append(findings, scans...), err
+	findings = append(findings, scans...)
+	if err != nil {
+		return findings, err
+	}
+	open, err := q.lookAlikes(ctx, conn)
+	return append(findings, open...), err
 }
 
 // mentioned names the grants for a query that cannot even be parsed, because the role may not use a schema.

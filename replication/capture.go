@@ -141,9 +141,8 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 
 // refusal says why a connection failed, if that is what err is about.
 func refusal(err error) string {
-	var failed *pgconn.ConnectError
-	if errors.As(err, &failed) {
-		return ": " + postgres.Safe(failed).Error()
+	if reason := postgres.Reason(err); reason != "" {
+		return ": " + reason
 	}
 	return ""
 }

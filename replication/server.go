@@ -59,6 +59,10 @@ func (c *Capture) connectWalsender(ctx context.Context) (*pgconn.PgConn, Cluster
 		return nil, Cluster{}, fmt.Errorf("opening the replication connection: %w", err)
 	}
 	cluster, err := identify(ctx, conn)
+	if postgres.Code(err) == "42601" {
+		err = fault.New(fault.DatabaseUnreachable, "what answers is an ordinary session and no replication connection: a pooler on the way drops start-up parameters").
+			WithFix("set DATABASE_REPLICATION_URL to the server's own address")
+	}
 	if err != nil {
 		closeWalsender(conn)
 		return nil, Cluster{}, err

@@ -95,7 +95,7 @@ func TestPoolerAlone(t *testing.T) {
 	db := pgtest.New(t)
 	for name, settings := range map[string][]string{
 		"parameters refused": nil,
-		"parameters ignored": {"ignore_startup_parameters=" + strings.Join(append(postgres.Pinned(), "replication", "wal_sender_timeout"), ",")},
+		"parameters ignored": {"ignore_startup_parameters=" + strings.Join(append(postgres.Pinned(), "replication", "wal_sender_timeout", "attendee_relay.session"), ",")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

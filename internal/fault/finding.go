@@ -33,6 +33,8 @@ const (
 	ReplicationRefused Code = "replication_refused"
 	// QueryScan: the payload query reads a whole table each time.
 	QueryScan Code = "query_scan"
+	// SearchPath: somebody else may create functions where the payload query looks names up.
+	SearchPath Code = "search_path"
 	// SameDatabase: the two connection strings lead to different databases.
 	SameDatabase Code = "same_database"
 	// Inheritance: tables inherit from the watched one, and their rows are not watched.
@@ -44,7 +46,7 @@ const (
 // CheckCodes lists the codes that only a check has; Codes has the others.
 var CheckCodes = []Code{
 	WALKeepUnlimited, SenderTimeout, IdleSlotTimeout, SynchronousStandby, PreparedTransactions, SendersExhausted,
-	ReplicationRefused, QueryScan, SameDatabase, Connections, Inheritance,
+	ReplicationRefused, QueryScan, SameDatabase, Connections, Inheritance, SearchPath,
 }
 
 // Finding is what an inspection says of one requirement: met or not, and the SQL or setting that mends it.

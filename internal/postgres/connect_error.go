@@ -25,6 +25,9 @@ type connectError struct {
 	direct bool
 }
 
+// errDropped says that the server has not got our start-up parameters.
+var errDropped = errors.New("something on the way drops start-up parameters")
+
 // Safe returns err, or for a failed connection an error whose text names no host, role or database: errors are logged, and
 // a connection string is not.
 func Safe(err error) error { return describe(err, secret.String{}, false) }
@@ -40,6 +43,23 @@ func describe(err error, conninfo secret.String, direct bool) error {
 		return connectError{err, conninfo.Variable(), direct}
 	}
 	return err
+}
+
+// Reason says why there was no connection, in words that can be logged; "": err is about something else.
+func Reason(err error) string {
+	var described connectError
+	var unreadable unusable
+	switch {
+	case errors.As(err, &described):
+		return described.Error()
+	case errors.As(err, &unreadable):
+		return unreadable.Error()
+	}
+	var failed *pgconn.ConnectError
+	if errors.As(err, &failed) {
+		return connectError{cause: failed}.Error()
+	}
+	return ""
 }
 
 // Unwrap gives errors.As the driver's error.
@@ -60,6 +80,8 @@ func (e connectError) reason() string {
 	switch {
 	case errors.As(e.cause, &refused):
 		return e.refusal(refused)
+	case errors.Is(e.cause, errDropped):
+		return "it leads through a pooler, which drops start-up parameters; set DATABASE_REPLICATION_URL to the server's own address"
 	case errors.Is(e.cause, pgconn.ErrReadOnlyConnection), errors.Is(e.cause, pgconn.ErrReadWriteConnection),
 		errors.Is(e.cause, pgconn.ErrPrimaryConnection), errors.Is(e.cause, pgconn.ErrStandbyConnection):
 		return "no server that answered is what target_session_attrs asks for"

@@ -159,8 +159,12 @@ func prepare(ctx context.Context, conninfo secret.String, name string, kind sess
 func Repin(ctx context.Context, conn *pgx.Conn) error { return pinTheRest(ctx, conn.PgConn()) }
 
 func pinTheRest(ctx context.Context, conn *pgconn.PgConn) error {
-	if _, err := conn.Exec(ctx, pinTheRestSQL).ReadAll(); err != nil {
+	results, err := conn.Exec(ctx, pinTheRestSQL).ReadAll()
+	if err != nil {
 		return fmt.Errorf("pinning the session's settings: %w", err)
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 || results[0].Rows[0][0] == nil {
+		return errDropped
 	}
 	return nil
 }

@@ -138,10 +138,15 @@ var pinnedWhereKnown = []setting{
 // 1.20).
 var tracked = []string{"client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings"}
 
+// arrived is a start-up parameter that nobody else sets.
+const arrived = "attendee_relay.session"
+
 var (
 	// pinTheRestSQL completes what the start-up parameters of a direct session cannot say: settings that not every version has, and
-	// search_path where its start-up value is what DEFAULT means for the operator's query.
-	pinTheRestSQL = "SELECT " + call(pinned[0], "false") + ", " + callsWhereKnown("false")
+	// search_path where its start-up value is what DEFAULT means for the operator's query. It does so only, and returns a value only,
+	// where the start-up parameters have arrived: a pooler may drop them, and would give what is set here to its other clients.
+	pinTheRestSQL = "SELECT CASE WHEN pg_catalog.current_setting('" + arrived + "', true) IS NOT NULL THEN pg_catalog.concat_ws('', " +
+		call(pinned[0], "false") + ", " + callsWhereKnown("false") + ") END"
 	// beginSQL begins a transaction that is right whatever the session was left with by another client of a pooler.
 	// Its own time-out comes first: each statement of the text is under the one that holds when it begins.
 	beginSQL = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE; SET LOCAL statement_timeout = " +
@@ -159,6 +164,7 @@ func pinAtStartButPath(params map[string]string) {
 	for _, s := range pinned[1:] {
 		setParam(params, s.name, s.value)
 	}
+	params[arrived] = "direct"
 }
 
 // pinTracked leaves of the start-up parameters only those that a pooler takes; the others are set by each transaction.

@@ -96,7 +96,7 @@ func (p *Pooler) configure(t testing.TB, mode string, settings []string) {
 		text += name + " = " + words[name] + "\n"
 	}
 	for name, content := range map[string]string{"pgbouncer.ini": text, "users": users} {
-		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o644); err != nil { //nolint:gosec // of a test
+		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,7 +112,7 @@ func (p *Pooler) start(t testing.TB, program string) {
 	if os.Geteuid() == 0 {
 		arguments = append(arguments, "-u", unprivileged(t))
 	}
-	cmd := exec.Command(program, append(arguments, filepath.Join(p.dir, "pgbouncer.ini"))...) //nolint:gosec,noctx // stopped by Stop
+	cmd := exec.Command(program, append(arguments, filepath.Join(p.dir, "pgbouncer.ini"))...)
 	cmd.SysProcAttr = attributes()
 	p.running = &process{cmd, make(chan struct{})}
 	started := make(chan error, 1)

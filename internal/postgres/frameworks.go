@@ -15,7 +15,7 @@ const (
 	timeouts   = "the relay has its own time-outs; connect_timeout is Postgres's"
 	tableNames = "write the schema into SOURCE_TABLE and into the payload query"
 	tlsModes   = "write sslmode=require or sslmode=verify-full, and sslrootcert for the authority's certificate"
-	inTheURL   = "write postgres://user:password@host:5432/database"
+	inTheURL   = "write postgres://user:password@host:5432/database" //nolint:gosec // an example
 )
 
 // framework is whose parameter it is, and what to do instead.

@@ -150,11 +150,12 @@ func (d *dialled) dial(ctx context.Context, network, address string) (net.Conn, 
 	return dialer().DialContext(ctx, network, address)
 }
 
-// served: the last one did.
-func (d *dialled) served() {
+// served: the last one did, by this connection.
+func (d *dialled) served(conn *pgconn.PgConn) {
 	if len(d.addresses) == 0 {
 		return
 	}
 	last := d.addresses[len(d.addresses)-1]
+	learn(conn, last)
 	passed.add(slices.DeleteFunc(slices.Clone(d.addresses), func(address string) bool { return address == last }))
 }

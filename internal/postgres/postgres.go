@@ -51,7 +51,7 @@ type Connections struct {
 
 // Acquire is pgxpool's, with an error that can be logged.
 func (c *Connections) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
-	conn, err := c.Pool.Acquire(ctx)
+	conn, err := twice(ctx, c.Pool.Acquire)
 	return conn, describe(err, c.conninfo, false)
 }
 
@@ -101,32 +101,36 @@ func DirectForQuery(ctx context.Context, conninfo secret.String, name string) (*
 }
 
 func direct(ctx context.Context, conninfo secret.String, name string, kind session) (*pgx.Conn, error) {
-	config, limit, err := prepare(ctx, conninfo, name, kind)
-	if err != nil {
-		return nil, describe(err, conninfo, true)
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the database did not answer in time"))
-	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := twice(ctx, func(ctx context.Context) (*pgx.Conn, error) {
+		config, limit, err := prepare(ctx, conninfo, name, kind)
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the database did not answer in time"))
+		defer cancel()
+		return pgx.ConnectConfig(ctx, config)
+	})
 	return conn, describe(err, conninfo, true)
 }
 
 // Replication opens a walsender connection that the server drops when it has been silent for takeover.
 func Replication(ctx context.Context, conninfo secret.String, name string, takeover time.Duration) (*pgconn.PgConn, error) {
-	config, limit, err := prepare(ctx, conninfo, name, own)
-	if err != nil {
-		return nil, describe(err, conninfo, true)
-	}
-	// While the slot's snapshot is exported the session counts as idle in a transaction, and making the slot waits for
-	// every open transaction: neither may be cut short.
-	for _, unlimited := range []string{"idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"} {
-		config.RuntimeParams[unlimited] = "0"
-	}
-	config.RuntimeParams["replication"] = "database"
-	setParam(config.RuntimeParams, "wal_sender_timeout", milliseconds(takeover))
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the database did not answer in time"))
-	defer cancel()
-	conn, err := pgconn.ConnectConfig(ctx, &config.Config)
+	conn, err := twice(ctx, func(ctx context.Context) (*pgconn.PgConn, error) {
+		config, limit, err := prepare(ctx, conninfo, name, own)
+		if err != nil {
+			return nil, err
+		}
+		// While the slot's snapshot is exported the session counts as idle in a transaction, and making the slot waits for
+		// every open transaction: neither may be cut short.
+		for _, unlimited := range []string{"idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout"} {
+			config.RuntimeParams[unlimited] = "0"
+		}
+		config.RuntimeParams["replication"] = "database"
+		setParam(config.RuntimeParams, "wal_sender_timeout", milliseconds(takeover))
+		ctx, cancel := context.WithTimeoutCause(ctx, limit, errors.New("the database did not answer in time"))
+		defer cancel()
+		return pgconn.ConnectConfig(ctx, &config.Config)
+	})
 	return conn, describe(err, conninfo, true)
 }
 
@@ -145,13 +149,16 @@ func prepare(ctx context.Context, conninfo secret.String, name string, kind sess
 	tried := &dialled{}
 	config.DialFunc = tried.dial
 	config.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
-		tried.served()
+		tried.served(conn)
 		if !kind.ours {
 			return nil
 		}
 		return pinTheRest(ctx, conn)
 	}
 	limit, err := locate(ctx, &config.Config, to.addresses)
+	if kind.ours {
+		liftTransactionTimeout(&config.Config)
+	}
 	return config, limit, err
 }
 

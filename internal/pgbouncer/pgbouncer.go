@@ -5,6 +5,7 @@
 package pgbouncer
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -112,7 +113,7 @@ func (p *Pooler) start(t testing.TB, program string) {
 	if os.Geteuid() == 0 {
 		arguments = append(arguments, "-u", unprivileged(t))
 	}
-	cmd := exec.Command(program, append(arguments, filepath.Join(p.dir, "pgbouncer.ini"))...)
+	cmd := exec.CommandContext(context.Background(), program, append(arguments, filepath.Join(p.dir, "pgbouncer.ini"))...)
 	cmd.SysProcAttr = attributes()
 	p.running = &process{cmd, make(chan struct{})}
 	started := make(chan error, 1)

@@ -41,13 +41,13 @@ func TestDeliveryThroughAPooler(t *testing.T) {
 			load := relaytest.StartLoad(t, db, relaytest.Seed(t), false, event)
 			receiver.Await(t, 100, 4*ready)
 			pooler.Stop(t)
-			pgtest.WaitUntil(t, ready, "the relay says that its pooler is away", func() (bool, string) {
-				for line := range strings.Lines(relay.Stderr()) {
-					if strings.Contains(line, "DATABASE_URL: the server could not be connected to") {
-						return true, ""
+			relay.Await(t, 2*ready, "says that its pooler is away", func(s relaytest.State) bool {
+				for _, f := range s.Faults {
+					if strings.Contains(f.Message, "DATABASE_URL: the server could not be connected to") {
+						return s.Status == http.StatusServiceUnavailable
 					}
 				}
-				return false, relay.Stderr()
+				return false
 			})
 			pooler.Restart(t)
 			received := len(receiver.Webhooks())

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"regexp"
 	"time"
+
+	"attendee-relay/demo"
 )
 
 // relay is a process of run, on a database.
@@ -16,8 +18,12 @@ type relay struct {
 
 // startRelay starts a relay with these settings.
 func (d *database) startRelay(ctx context.Context, settings ...string) (*relay, error) {
+	url, err := demo.RelayURL(d.url)
+	if err != nil {
+		return nil, err
+	}
 	environ := append([]string{
-		"DATABASE_URL=" + d.url, "DEPLOYMENT=bench", "REPLICATION_SLOT=" + d.name,
+		"DATABASE_URL=" + url, "DEPLOYMENT=bench", "REPLICATION_SLOT=" + d.name,
 		"DELIVERY_ALLOW_HTTP=true", "DELIVERY_ALLOW_NETWORKS=127.0.0.0/8", "ADMIN_ADDR=", "LOG_LEVEL=warn",
 	}, settings...)
 	began := time.Now()

@@ -47,6 +47,10 @@ func (s *stage) open(ctx context.Context, relay func(ctx context.Context, databa
 	}
 	receiverURL := "http://" + listener.Addr().String()
 	databaseURL := s.postgres.URL(database)
+	relayURL, err := RelayURL(databaseURL)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	secrets, err := s.openDatabase(ctx, databaseURL, receiverURL)
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -61,7 +65,7 @@ func (s *stage) open(ctx context.Context, relay func(ctx context.Context, databa
 	s.endRelay, s.relay = end, make(chan error, 1)
 	go func() {
 		defer close(s.relay)
-		s.relay <- relay(relayCtx, databaseURL, receiverURL)
+		s.relay <- relay(relayCtx, relayURL, receiverURL)
 	}()
 	return s.awaitRelay(ctx)
 }
@@ -81,6 +85,9 @@ func (s *stage) openDatabase(ctx context.Context, databaseURL, receiverURL strin
 	}
 	if s.pool, err = pgxpool.New(ctx, databaseURL); err != nil {
 		return nil, fmt.Errorf("opening the demo's database: %w", err)
+	}
+	if _, err := s.pool.Exec(ctx, Access, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return nil, fmt.Errorf("making the relay's role: %w", err)
 	}
 	return secrets, nil
 }

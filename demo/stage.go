@@ -47,10 +47,6 @@ func (s *stage) open(ctx context.Context, relay func(ctx context.Context, databa
 	}
 	receiverURL := "http://" + listener.Addr().String()
 	databaseURL := s.postgres.URL(database)
-	relayURL, err := RelayURL(databaseURL)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
 	secrets, err := s.openDatabase(ctx, databaseURL, receiverURL)
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -65,7 +61,7 @@ func (s *stage) open(ctx context.Context, relay func(ctx context.Context, databa
 	s.endRelay, s.relay = end, make(chan error, 1)
 	go func() {
 		defer close(s.relay)
-		s.relay <- relay(relayCtx, relayURL, receiverURL)
+		s.relay <- relay(relayCtx, databaseURL, receiverURL)
 	}()
 	return s.awaitRelay(ctx)
 }

@@ -34,8 +34,12 @@ func newDemoCommand(p *program) *cobra.Command {
 	return command
 }
 
-// runDemoRelay runs the same relay as run does, configured through the same variables.
+// runDemoRelay runs the same relay as run does, configured through the same variables, as the role that the demo makes for it.
 func (p *program) runDemoRelay(ctx context.Context, databaseURL, logLevel string) error {
+	databaseURL, err := demo.RelayURL(databaseURL)
+	if err != nil {
+		return err
+	}
 	cfg, err := config.Load([]string{
 		"DATABASE_URL=" + databaseURL,
 		"DEPLOYMENT=demo",

@@ -75,7 +75,8 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	now := time.Now()
 	d.handover.expire(now)
 	room := d.gate.room(now)
-	if room.all == 0 || d.shortage.holds(now) {
+	d.crowded = room.all == 0
+	if d.crowded || d.shortage.holds(now) {
 		return nil
 	}
 	perEndpoint := d.pace.bound(d.gate.perEndpoint)
@@ -213,7 +214,8 @@ func (d *Dispatcher) leave(messages ...outbox.Message) {
 }
 
 // await returns when another claim is worth it: on a nudge, when enough places are free for which messages may be
-// waiting, shortly after any such place is, or with the next poll.
+// waiting, shortly after any such place is, or with the next poll. A nudge that found no place is made good with the first one
+// that is free.
 func (d *Dispatcher) await(ctx context.Context) {
 	poll := time.NewTimer(pollInterval)
 	defer poll.Stop()
@@ -231,7 +233,7 @@ func (d *Dispatcher) await(ctx context.Context) {
 			return
 		case <-d.gate.signal:
 			now, after := d.gate.worth()
-			if now {
+			if now || d.crowded && after > 0 {
 				return
 			}
 			if after > 0 && (lingered == nil || time.Until(until) > after) {

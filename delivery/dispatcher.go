@@ -55,7 +55,9 @@ type Dispatcher struct {
 	notSent    *givenBack
 	unrecorded *unrecorded
 	pace       *pace
-	nudged     chan struct{}
+	// crowded: the last claim found no free place. It belongs to the goroutine that claims.
+	crowded bool
+	nudged  chan struct{}
 	// backlog: the last claim found messages, so that other processes probably claim as well.
 	backlog  bool
 	claims   outage

@@ -63,3 +63,7 @@ end $$;
 
 -- The steps of the load choose some of one worker's attendees.
 create index attendees_of_worker on attendees (surname, id);
+
+-- What the payload query reads, and the triggers on the tables of the relay.
+grant usage on schema lab to attendee_relay;
+grant select on lab.hooks, lab.full_tables to attendee_relay;

@@ -42,6 +42,10 @@ func sized(t *testing.T, variable string, quick int) int {
 	return n
 }
 
+// patience is how long a relay may take to lead: making its slot waits for every transaction of the tests beside it, and here those are
+// long.
+const patience = 3 * time.Minute
+
 // bareReceiver is a receiver that keeps no bodies, only how often each message came.
 type bareReceiver struct {
 	URL string
@@ -110,7 +114,7 @@ func TestMemoryWithManyLargeAnswers(t *testing.T) {
 	receiver := newBareReceiver(t, noContent)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info", "DELIVERY_TIMEOUT=15s")
-	relay.AwaitRole(t, ready, "leader")
+	relay.AwaitRole(t, patience, "leader")
 	began := time.Now()
 	acceptSized(t, db, event, n, 2_000_000)
 	receiver.await(t, n)
@@ -127,7 +131,7 @@ func TestMemoryWithOneHugeAnswer(t *testing.T) {
 	receiver := newBareReceiver(t, noContent)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info")
-	relay.AwaitRole(t, ready, "leader")
+	relay.AwaitRole(t, patience, "leader")
 	began := time.Now()
 	db.Exec(t, `insert into attendees (event_id, name, surname, email, status) select $1, 'Ada',
 		case i when 2 then '100000000' when 4 then '20000000' else '10' end, 'ada@example.org', 'Accepted'
@@ -156,7 +160,7 @@ func TestMemoryWithManyLargeRowsOfOneKey(t *testing.T) {
 	receiver := newBareReceiver(t, noContent)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info", "DELIVERY_TIMEOUT=15s", "SOURCE_QUERY_TIMEOUT=1m")
-	relay.AwaitRole(t, ready, "leader")
+	relay.AwaitRole(t, patience, "leader")
 	began := time.Now()
 	db.Exec(t, `insert into attendees (event_id, name, surname, email, status)
 		values ($1, 'Ada', '2000000', 'rows ' || $2::int, 'Accepted')`, event, n)
@@ -172,7 +176,7 @@ func TestMemoryWithLargeWatchedRows(t *testing.T) {
 	receiver := newBareReceiver(t, noContent)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info")
-	relay.AwaitRole(t, ready, "leader")
+	relay.AwaitRole(t, patience, "leader")
 	began := time.Now()
 	db.Exec(t, `insert into attendees (event_id, name, surname, status)
 		values ($1, repeat('n', 16 << 20), '10', 'Accepted')`, event)
@@ -211,7 +215,7 @@ func TestMemoryWithLargeBodiesWaiting(t *testing.T) {
 	}
 	settings := []string{sizedQuery, "LOG_LEVEL=info", "DELIVERY_TIMEOUT=15s", "DELIVERY_CONCURRENCY=64"}
 	captures := relaytest.Run(t, db, append(settings, "DELIVERY_ENABLED=false")...)
-	captures.AwaitRole(t, ready, "leader")
+	captures.AwaitRole(t, patience, "leader")
 	began := time.Now()
 	for _, event := range events {
 		acceptSized(t, db, event, n, 4_190_000)
@@ -225,7 +229,7 @@ func TestMemoryWithLargeBodiesWaiting(t *testing.T) {
 
 	began = time.Now()
 	relay := relaytest.Run(t, db, settings...)
-	relay.AwaitRole(t, ready, "leader")
+	relay.AwaitRole(t, patience, "leader")
 	acceptSized(t, db, events[0], 10, 10)
 	receiver.await(t, n*endpoints+10)
 	checkMemory(t, relay, receiver, began)
@@ -240,7 +244,7 @@ func TestMemoryWithLargeResponses(t *testing.T) {
 	receiver := newBareReceiver(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info")
-	relay.AwaitRole(t, ready, "leader")
+	relay.AwaitRole(t, patience, "leader")
 	began := time.Now()
 	acceptSized(t, db, event, n, 10)
 	receiver.await(t, n)

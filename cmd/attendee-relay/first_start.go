@@ -18,7 +18,13 @@ func firstStart(cfg *config.Config) replication.Preflight {
 		if err != nil || began {
 			return err
 		}
-		seen := &inspection{conn: conn}
+		// On a connection as check has it: the payload query runs under the role's own search_path.
+		own, err := direct(ctx, cfg, "start")
+		if err != nil {
+			return err
+		}
+		seen := &inspection{conn: own}
+		defer seen.close(ctx)
 		err = seen.look(ctx, cfg)
 		if failing := fault.Failing(seen.findings); len(failing) > 0 {
 			return firstOf(failing)

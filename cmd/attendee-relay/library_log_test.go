@@ -30,6 +30,7 @@ func TestALibrarysLineIsOneStructuredLine(t *testing.T) {
 			t.Fatal(err)
 		}
 		log.New(libraryLog{to}, "", 0).Print(printed)
+		_ = to.Sync() // lines are written by a goroutine of their own
 		var entry struct{ Level, Text string }
 		if err := json.Unmarshal([]byte(out.String()), &entry); err != nil || strings.Count(out.String(), "\n") != 1 {
 			t.Errorf("%q is not one JSON line: %v", out.String(), err)

@@ -34,6 +34,7 @@ var requirements = map[Code]string{
 	"capture_failing":      "capture",
 	"rendering_failing":    "rendering",
 	"delivery_failing":     "delivery",
+	"retention_failing":    "retention",
 }
 
 // Requirement is the name of what a finding of this code requires: "slot" of slot_missing. It is for people; programs

@@ -23,8 +23,8 @@ func logged(t *testing.T, logs *observer.ObservedLogs) (changes []string) {
 		if id := fmt.Sprint(fields["endpoint"]); len(id) != 36 {
 			t.Errorf("the id is %q", id)
 		}
-		if url := fmt.Sprint(fields["url"]); url != "https://example.org/1" {
-			t.Errorf("the URL is %q", url)
+		if host := fmt.Sprint(fields["host"]); host != "example.org" {
+			t.Errorf("the host is %q", host)
 		}
 		changes = append(changes, fmt.Sprintf("%s %s %s", fields["from"], fields["to"], fields["why"]))
 	}

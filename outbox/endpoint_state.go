@@ -6,6 +6,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap"
+
+	"attendee-relay/internal/weburl"
 )
 
 // EndpointState says how an endpoint does; the names are fixed by the public contract, section 6.
@@ -47,8 +49,8 @@ func endpointState(stored string, failures int64, proven bool) EndpointState {
 // EndpointChange is a change of an endpoint's state.
 type EndpointChange struct {
 	ID uuid.UUID
-	// URL has no password and no query.
-	URL      string
+	// Host is all that a log may have of the URL: a path is often a secret, too.
+	Host     string
 	From, To EndpointState
 	// Failures counts the attempts that failed since the last 2xx.
 	Failures int64
@@ -61,9 +63,10 @@ func scanChange(row pgx.CollectableRow) (EndpointChange, error) {
 	var was, is string
 	var hadFailed int64
 	var wasProven, isProven bool
+	var url string
 	var failed *string
-	err := row.Scan(&c.ID, &c.URL, &was, &hadFailed, &wasProven, &is, &c.Failures, &isProven, &failed)
-	c.URL = publicURL(c.URL)
+	err := row.Scan(&c.ID, &url, &was, &hadFailed, &wasProven, &is, &c.Failures, &isProven, &failed)
+	c.Host = hostOf(url)
 	c.From, c.To = endpointState(was, hadFailed, wasProven), endpointState(is, c.Failures, isProven)
 	if failed != nil {
 		c.LastError = *failed
@@ -83,6 +86,15 @@ func (c EndpointChange) why() string {
 	}
 }
 
+// hostOf is the host that a URL leads to; "": it is none.
+func hostOf(text string) string {
+	u, err := weburl.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return u.Authority()
+}
+
 // logChanges writes one line for each change.
 func (q *Queue) logChanges(changes []EndpointChange) {
 	for _, c := range changes {
@@ -90,7 +102,7 @@ func (q *Queue) logChanges(changes []EndpointChange) {
 		if c.To == EndpointPaused || c.To == EndpointDisabled {
 			write = q.log.Warn
 		}
-		write("an endpoint changed its state", zap.Stringer("endpoint", c.ID), zap.String("url", c.URL),
+		write("an endpoint changed its state", zap.Stringer("endpoint", c.ID), zap.String("host", c.Host),
 			zap.String("from", string(c.From)), zap.String("to", string(c.To)), zap.String("why", c.why()))
 	}
 }

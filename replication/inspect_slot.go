@@ -42,7 +42,7 @@ func (i Inspector) inspectHeirs(ctx context.Context, conn *pgx.Conn, source *Sou
 	var heirs string
 	err := ask(ctx, conn, "looking for tables that inherit from the watched one", heirsSQL, []any{source.OID}, &heirs)
 	if err == nil && heirs != "" {
-		found.add(fault.Warning(fault.Inheritance, "-- move the rows into "+source.Name()+", or make it a partitioned table",
+		found.add(fault.Warning(fault.Inheritance, "-- keep such rows in "+source.Name()+", or make it a partitioned table",
 			"%s inherit from %s: their rows are not watched", heirs, source.Name()))
 	}
 	return err

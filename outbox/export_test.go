@@ -8,6 +8,9 @@ func (r *Recorder) SetSpoolBatch(rows int) { r.spoolBatch = rows }
 // SetTurnPatience has claims wait for their turn as long as the test needs.
 func (q *Queue) SetTurnPatience(d time.Duration) { q.turnPatience = d }
 
+// SetPatience has a scrape wait as long as a busy machine needs.
+func (s *Stats) SetPatience(d time.Duration) { s.statement, s.scrape = d, d }
+
 // ClaimLock is the lock under which claims take turns.
 const ClaimLock int64 = claimLock
 

@@ -48,6 +48,8 @@ const (
 type Stats struct {
 	pool Pool
 	log  *zap.Logger
+	// statement and scrape are statsTimeout and scrapeTimeout, unless a test has more patience.
+	statement, scrape time.Duration
 
 	mu sync.Mutex
 	// counted is when the figures were read, tried when that was last tried.
@@ -66,7 +68,7 @@ var (
 
 // NewStats makes a collector that counts over pool.
 func NewStats(pool Pool, log *zap.Logger) *Stats {
-	return &Stats{pool: pool, log: log.Named("outbox")}
+	return &Stats{pool: pool, log: log.Named("outbox"), statement: statsTimeout, scrape: scrapeTimeout}
 }
 
 // Describe implements prometheus.Collector.
@@ -98,7 +100,7 @@ func (s *Stats) renew() bool {
 	if time.Since(s.tried) < statsAgain {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.scrape)
 	defer cancel()
 	err := s.count(ctx)
 	s.tried = time.Now()
@@ -180,7 +182,7 @@ func estimate(count *float64, sampled, pages float64, density *float64) {
 // share is how much of a table of so many pages a sample reads, in percent.
 func share(pages float64) float64 { return 100 * min(1, statsPages/max(pages, 1)) }
 
-// ask runs statements in one transaction, each for statsTimeout at most.
+// ask runs statements in one transaction, each for s.statement at most.
 func (s *Stats) ask(ctx context.Context, fill func(*pgx.Batch)) error {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
@@ -188,7 +190,7 @@ func (s *Stats) ask(ctx context.Context, fill func(*pgx.Batch)) error {
 	}
 	defer conn.Release()
 	batch := &pgx.Batch{}
-	batch.Queue(statsSettingsSQL, strconv.FormatInt(statsTimeout.Milliseconds(), 10))
+	batch.Queue(statsSettingsSQL, strconv.FormatInt(s.statement.Milliseconds(), 10))
 	fill(batch)
 	return postgres.Transact(ctx, conn.Conn(), batch)
 }

@@ -19,7 +19,8 @@ const checkTimeout = 30 * time.Second
 // prepare checks everything before it touches anything, makes what is missing, and returns a connection on which the
 // stream can start.
 func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Source, error) {
-	sql, err := postgres.Direct(ctx, c.url, c.name("setup"))
+	// The checks of a first start look at the operator's query under the search_path that it is run under.
+	sql, err := postgres.DirectForQuery(ctx, c.url, c.name("setup"))
 	if err != nil {
 		return nil, Position{}, nil, fmt.Errorf("connecting for replication: %w", err)
 	}

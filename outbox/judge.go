@@ -165,7 +165,7 @@ func (v *Resolver) failsForEveryKey(ctx context.Context, works []string, failing
 		return false, nil
 	}
 	for _, key := range works {
-		_, err := v.query(ctx, []*due{{acceptance: acceptance{place: &place{key: &key}}}})
+		_, err := v.query(ctx, []*due{{acceptance: acceptance{place: &place{key: &key}}}}, v.recorder.config.QueryTimeout)
 		switch {
 		case err == nil:
 			v.queryWorks()

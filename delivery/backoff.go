@@ -10,7 +10,8 @@ import (
 
 const (
 	firstBackoff = 200 * time.Millisecond
-	lastBackoff  = 10 * time.Second
+	// lastBackoff is well below fault.Limit: a wait alone must not look like a stage that gets nowhere.
+	lastBackoff = 5 * time.Second
 )
 
 // backoff is the wait between tries of something that fails: doubling, spread like retries are. Its zero value but for

@@ -166,7 +166,7 @@ func (v *Resolver) failsForEveryKey(ctx context.Context, works [][]byte, failing
 	}
 	for _, key := range works {
 		key := string(key)
-		_, err := v.query(ctx, []*due{{acceptance: acceptance{place: &place{key: &key}}}})
+		_, err := v.query(ctx, []*due{{acceptance: acceptance{place: &place{key: &key}}}}, v.recorder.config.QueryTimeout)
 		switch {
 		case err == nil:
 			v.queryWorks()

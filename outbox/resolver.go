@@ -145,11 +145,10 @@ func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 // resolve evaluates a batch, in portions that fit into memory. A portion that fails is halved, down to single keys,
 // where the bad one waits with its error and blocks no other.
 func (v *Resolver) resolve(ctx context.Context, list []*due) error {
-	r := &round{groups: groupByKey(list)}
-	r.keys = len(r.groups)
-	for len(r.groups) > 0 {
-		some := r.next(v.portion.keys)
-		failed, err := v.evaluate(ctx, some)
+	r := newRound(list, v.recorder.config.QueryTimeout)
+	for r.more() {
+		some, began := r.next(v.portion.keys), time.Now()
+		failed, err := v.evaluate(ctx, some, r.limit)
 		if errors.Is(failed, errAnswer) && r.taken == 1 {
 			failed, err = v.evaluateSpilling(ctx, some)
 		}
@@ -157,7 +156,7 @@ func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 			return err
 		}
 		if failed == nil {
-			r.succeeded()
+			r.succeeded(time.Since(began))
 			continue
 		}
 		if failsForAll(failed) {
@@ -165,7 +164,7 @@ func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 			return v.store(ctx, r.rest(), nil, failure(failed))
 		}
 		if r.failed(failed) {
-			continue // with fewer
+			continue // with fewer, or others
 		}
 		if r.timeouts == timeoutsInARow {
 			some = r.rest()
@@ -178,9 +177,9 @@ func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 	return nil
 }
 
-// evaluate runs the payload query for a portion and stores what it gives. failed: it, or what it gives, is at fault.
-func (v *Resolver) evaluate(ctx context.Context, list []*due) (failed, err error) {
-	rows, err := v.query(ctx, list)
+// evaluate runs the payload query for a portion, for at most timeout, and stores what it gives. failed: it, or what it gives, is at fault.
+func (v *Resolver) evaluate(ctx context.Context, list []*due, timeout time.Duration) (failed, err error) {
+	rows, err := v.query(ctx, list, timeout)
 	if err != nil && (postgres.Unreachable(err) || ctx.Err() != nil) {
 		return nil, err
 	}
@@ -216,11 +215,11 @@ func (v *Resolver) connect(ctx context.Context) error {
 	return v.reader.connect(ctx)
 }
 
-func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload, error) {
+func (v *Resolver) query(ctx context.Context, list []*due, timeout time.Duration) (map[string][]payload, error) {
 	v.reader.turn <- struct{}{}
 	defer func() { <-v.reader.turn }()
-	v.task.Allow(v.recorder.config.QueryTimeout)
-	ctx, cancel := bounded(ctx, v.recorder.config.QueryTimeout)
+	v.task.Allow(timeout)
+	ctx, cancel := bounded(ctx, timeout)
 	defer cancel()
 	var rows map[string][]payload
 	err := v.reader.in(ctx, nil, func(snapshot) error {
@@ -235,7 +234,7 @@ func (v *Resolver) query(ctx context.Context, list []*due) (map[string][]payload
 		config := v.recorder.config
 		var held int
 		var err error
-		rows, held, err = v.reader.ownPayloads(ctx, keys, config.QueryTimeout, config.DefaultURL, int(config.MaxBody))
+		rows, held, err = v.reader.ownPayloads(ctx, keys, timeout, config.DefaultURL, int(config.MaxBody))
 		if err == nil {
 			v.portion.learn(len(keys), held)
 		} else if isTooLarge(err) {

@@ -53,6 +53,8 @@ type Capture struct {
 	resyncs   atomic.Int64
 	// tasks are watched by the board.
 	tasks tasks
+	// session is the server's process of the walsender that this process had last.
+	session uint32
 	// progressed: something was recorded the last time this process led.
 	progressed bool
 	// unreadable is what the stream carried last that the catalog does not explain; nil: nothing.
@@ -115,6 +117,10 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 		c.tasks.rest()
 		c.board.Clear(captureFaults...)
 		c.board.Clear(fault.QueryInvalid, fault.QueryFailing) // the leader's to show
+		return standbyRetry
+	}
+	if lost := (*lostSessionError)(nil); errors.As(err, &lost) {
+		c.tasks.blocked(err, c.board.Clear(captureFaults...))
 		return standbyRetry
 	}
 	pause := wait.next()

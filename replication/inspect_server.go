@@ -74,8 +74,7 @@ func slotsLeft(row pgx.Row) ([]fault.Finding, error) {
 		return nil, err
 	}
 	if used >= all && !exists {
-		return one(fault.Failed(fault.New(fault.SlotsExhausted, "all %d replication slots are in use (max_replication_slots)", all).
-			WithFix(fmt.Sprintf("ALTER SYSTEM SET max_replication_slots = %d; -- then restart Postgres", all+10)))), nil
+		return one(fault.Failed(slotsExhausted(all))), nil
 	}
 	return one(fault.Passed(fault.SlotsExhausted, "%d of %d replication slots are in use", used, all)), nil
 }
@@ -88,7 +87,7 @@ func (i *Inspection) sendersLeft(row pgx.Row) ([]fault.Finding, error) {
 	}
 	if used >= all && !i.Held {
 		return one(fault.Failed(fault.New(fault.SendersExhausted, "all %d walsenders are in use (max_wal_senders)", all).
-			WithFix(fmt.Sprintf("ALTER SYSTEM SET max_wal_senders = %d; -- then restart Postgres", all+10)))), nil
+			WithFix(raised("max_wal_senders", all)))), nil
 	}
 	return one(fault.Passed(fault.SendersExhausted, "%d of %d walsenders are in use", used, all)), nil
 }

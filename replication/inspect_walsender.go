@@ -34,8 +34,7 @@ func (i Inspector) inspectWalsender(ctx context.Context, found *Inspection, role
 		return nil
 	case code == "53300":
 		if !found.Held {
-			found.add(fault.Failed(fault.New(fault.SendersExhausted, "all walsenders or connections are in use").
-				WithFix("ALTER SYSTEM SET max_wal_senders = 20; -- then restart Postgres")))
+			found.add(fault.Failed(sendersExhausted(fault.SendersExhausted)))
 		}
 		return nil
 	default:

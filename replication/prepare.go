@@ -38,6 +38,7 @@ func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Sourc
 	if err != nil {
 		return nil, Position{}, nil, err
 	}
+	c.session = conn.PID()
 	at, err := c.setUp(ctx, sql, conn, cluster, source)
 	if err != nil {
 		closeWalsender(conn)
@@ -130,8 +131,21 @@ func (c *Capture) checkKnown(ctx context.Context) error {
 	return err
 }
 
-// held says by whom a slot is held: by a relay of this deployment, which leads, or by somebody else.
+// lostSessionError: the slot is held by a session of this process that the server has not ended yet. Nobody leads, so this
+// process does not stand by.
+type lostSessionError struct{ pid uint32 }
+
+func (e *lostSessionError) Error() string {
+	return fmt.Sprintf("the replication slot is still held by a session that this relay has lost, process %d of the server: the server "+
+		"ends it after REPLICATION_TAKEOVER unless it hangs; SELECT pg_catalog.pg_terminate_backend(%d) ends it at once", e.pid, e.pid)
+}
+
+// held says by whom a slot is held: by a lost session of this process, by a relay of this deployment, which leads, or by
+// somebody else.
 func (c *Capture) held(s *slot) error {
+	if c.session != 0 && int64(s.pid) == int64(c.session) {
+		return &lostSessionError{c.session}
+	}
 	if s.holder == "" || s.holder == c.name("walsender") {
 		return errStandby
 	}

@@ -52,8 +52,7 @@ func (c *Capture) connectWalsender(ctx context.Context) (*pgconn.PgConn, Cluster
 		return nil, Cluster{}, fault.New(fault.Privilege, "the role may not open a replication connection (DATABASE_REPLICATION_URL): it needs the REPLICATION attribute, and pg_hba.conf must let it in").
 			WithFix("ALTER ROLE <the relay's role> REPLICATION")
 	case "53300":
-		return nil, Cluster{}, fault.New(fault.SlotsExhausted, "all walsenders or connections are in use").
-			WithFix("ALTER SYSTEM SET max_wal_senders = 20; -- then restart Postgres")
+		return nil, Cluster{}, sendersExhausted(fault.SlotsExhausted)
 	}
 	if err != nil {
 		return nil, Cluster{}, fmt.Errorf("opening the replication connection: %w", err)
@@ -78,4 +77,11 @@ func identify(ctx context.Context, conn *pgconn.PgConn) (Cluster, error) {
 		return Cluster{}, fmt.Errorf("asking the server which cluster it is: %w", err)
 	}
 	return Cluster{SystemID: system.SystemID, Database: system.DBName, WAL: system.XLogPos}, nil
+}
+
+// sendersExhausted: several limits end a replication connection with the same code, 53300.
+func sendersExhausted(code fault.Code) *fault.Fault {
+	return fault.New(code, "no replication connection is left: max_wal_senders, max_connections, or the CONNECTION LIMIT of the role or the database").
+		WithFix("SHOW max_wal_senders; SHOW max_connections; SELECT rolname, rolconnlimit FROM pg_catalog.pg_roles WHERE rolconnlimit >= 0; " +
+			"-- then raise the one that is reached")
 }

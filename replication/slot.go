@@ -115,19 +115,34 @@ func (p Position) oldSlot(now string) string {
 
 // checkFreeSlot refuses, before anything is made, a server that has no room for one more slot.
 func checkFreeSlot(ctx context.Context, conn *pgx.Conn) error {
+	var all int64
 	var full bool
-	if err := ask(ctx, conn, "counting the replication slots", slotsLeftSQL, nil, &full); err != nil {
+	if err := ask(ctx, conn, "counting the replication slots", slotsLeftSQL, nil, &all, &full); err != nil {
 		return err
 	}
 	if full {
-		return slotsExhausted()
+		return slotsExhausted(all)
 	}
 	return nil
 }
 
-func slotsExhausted() error {
-	return fault.New(fault.SlotsExhausted, "all replication slots are in use").
-		WithFix("ALTER SYSTEM SET max_replication_slots = 20; then restart Postgres")
+// slotsExhausted names how many slots there are; 0: that is not known.
+func slotsExhausted(all int64) *fault.Fault {
+	if all == 0 {
+		return fault.New(fault.SlotsExhausted, "all replication slots are in use (max_replication_slots)").
+			WithFix(raised("max_replication_slots", 0))
+	}
+	return fault.New(fault.SlotsExhausted, "all %d replication slots are in use (max_replication_slots)", all).
+		WithFix(raised("max_replication_slots", all))
+}
+
+// raised is how a setting is raised above its value. A number that nobody compared with it could lower it, and Postgres does
+// not start with fewer slots than there are.
+func raised(setting string, now int64) string {
+	if now == 0 {
+		return "SHOW " + setting + "; -- then ALTER SYSTEM SET a higher value, and restart Postgres"
+	}
+	return fmt.Sprintf("ALTER SYSTEM SET %s = %d; -- then restart Postgres", setting, now+10)
 }
 
 // createSlot makes the slot on a replication connection and returns where its stream starts and the name of the snapshot
@@ -143,7 +158,7 @@ func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersio
 		fmt.Sprintf("CREATE_REPLICATION_SLOT %s LOGICAL pgoutput %s", c.Slot, options)))
 	switch postgres.Code(err) {
 	case "53400":
-		return 0, "", slotsExhausted()
+		return 0, "", slotsExhausted(0)
 	case "42501":
 		return 0, "", fault.New(fault.Privilege, "the role may not create replication slots").
 			WithFix("ALTER ROLE " + roleName(conn) + " REPLICATION")

@@ -68,6 +68,17 @@ func (t *tasks) failed(err error) {
 	t.capturing.End(err)
 }
 
+// blocked notes that the slot cannot be had yet. instead: another fault said until now that capture does not run. It is over
+// as soon as the stream starts.
+func (t *tasks) blocked(err error, instead bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if instead {
+		t.capturing.Fail(err)
+	}
+	t.capturing.End(err)
+}
+
 // started: the stream is read. An error of before may come again.
 func (t *tasks) started() {
 	t.mu.Lock()

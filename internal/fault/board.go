@@ -52,10 +52,14 @@ func (b *Board) raise(f Fault) (changed bool) {
 	return !had || before != f
 }
 
-// Clear takes the faults of these codes off the board and reports whether any was there.
+// Clear takes the faults of these codes off the board and reports whether any was there. The tasks that they stood for have
+// their time begin again.
 func (b *Board) Clear(codes ...Code) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for _, t := range b.tasks {
+		t.resume(codes)
+	}
 	for _, code := range codes {
 		delete(b.judged, code)
 		if _, had := b.faults[code]; had {

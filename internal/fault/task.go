@@ -2,6 +2,7 @@ package fault
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -170,6 +171,14 @@ func (b *Board) Progress(code Code) {
 		if t.code == code {
 			t.goOn()
 		}
+	}
+}
+
+// resume has the task's time begin again when a fault goes that said why it got nowhere: it may not have tried since.
+func (t *Task) resume(cleared []Code) {
+	named := slices.DeleteFunc(slices.Clone(cleared), func(code Code) bool { return !slices.Contains(t.named, code) })
+	if !t.since.IsZero() && t.board.holds(named) {
+		t.since = t.board.now()
 	}
 }
 

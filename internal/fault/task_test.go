@@ -112,7 +112,20 @@ func TestTask(t *testing.T) {
 			w.End(errUnknown)
 			b.pass(11 * second)
 			b.Clear(fault.QueryInvalid)
+			b.pass(9 * second)
 		}, ""},
+		"an error that goes on when the other fault is gone": {func(b *bench, w *fault.Task) {
+			b.Raise(fault.New(fault.QueryInvalid, "no such column"))
+			w.Begin()
+			w.End(errUnknown)
+			b.pass(11 * second)
+			b.Clear(fault.QueryInvalid)
+			for range 9 { // cleared again and again, without having been raised
+				b.Clear(fault.QueryInvalid)
+				b.pass(second)
+			}
+			b.pass(second)
+		}, "unexpected state"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -137,10 +137,10 @@ func known(name string) bool {
 // meanings are those of the SQLSTATEs of a refused connection.
 var meanings = map[string]string{
 	"28P01": "the password is wrong",
-	"28000": "the role does not exist or pg_hba.conf does not let it in",
+	"28000": "the role does not exist or may not log in, or pg_hba.conf does not let it in",
 	"3D000": "the database does not exist",
 	"42501": "the role lacks a right",
-	"53300": "all connections are in use",
+	"53300": "too many connections: max_connections, or the CONNECTION LIMIT of the role or the database",
 	"57P03": "it is starting or stopping",
 	"57014": "a time-out of the role or the database ended it",
 	"22023": "a parameter of the connection string has a value that it does not take",

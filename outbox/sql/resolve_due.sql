@@ -5,7 +5,7 @@
 -- their rows no acceptance is due.
 WITH listed AS MATERIALIZED (
     SELECT id, identity, row_identity, source_key, commit_lsn, committed_at, stamped_at, state, evaluations, empty_since, revision,
-           next_evaluation_at
+           next_evaluation_at, last_error
       FROM attendee_relay.acceptance
      WHERE id = ANY (ARRAY(SELECT unnest($1::bigint[])))
 )
@@ -14,7 +14,7 @@ SELECT a.id, a.identity, a.row_identity, a.source_key, a.commit_lsn::text, a.com
        EXISTS (SELECT FROM attendee_relay.ledger l WHERE l.identity = a.row_identity)
        OR EXISTS (SELECT FROM attendee_relay.checkpoint WHERE spool_step IS NOT NULL),
        coalesce(a.empty_since < now() - $2::text::interval, false),
-       a.revision
+       a.revision, a.last_error IS NOT NULL
   FROM listed a
  WHERE a.state = 'waiting' AND a.next_evaluation_at <= now()
    AND NOT EXISTS (SELECT FROM attendee_relay.checkpoint WHERE spool_step NOT IN ('add', 'clear'))

@@ -87,6 +87,20 @@ func TestAFirstStartWaitsForTheRights(t *testing.T) {
 	receiver.Await(t, 2, ready)
 }
 
+// The payload query of a first start is looked at under the search_path that it is run under, as check does.
+func TestAFirstStartReadsTheQueryUnderTheRolesPath(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	receiver := relaytest.NewReceiver(t, nil)
+	event := relaytest.AddEvent(t, db, receiver.URL)
+	query := `select a.id as key, a.id as attendee_id, a.name, a.surname, a.email, 1 as price, 'EUR' as currency, e.id as event_id,
+		e.name as event_name, e.webhook_url, e.webhook_secret as secret from attendees a join events e on e.id = a.event_id where a.id = any ($1::bigint[])`
+	relay := relaytest.Run(t, db, "SOURCE_QUERY="+query)
+	relay.AwaitRole(t, ready, "leader")
+	relaytest.Accept(t, db, event, 1)
+	receiver.Await(t, 1, ready)
+}
+
 // A key that fails for good shows how many wait and why, and leaves the relay ready; the others go on.
 func TestOneKeyThatFailsIsShown(t *testing.T) {
 	t.Parallel()

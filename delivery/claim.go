@@ -33,8 +33,10 @@ func (d *Dispatcher) claimUntil(ctx, requests context.Context, start func(outbox
 		d.tasks.claiming.Begin()
 		err := d.claim(requests, start)
 		if now := time.Now(); err == nil && now.Sub(probed) >= d.probeInterval(now) {
-			probed = now
-			err = d.probe(requests, start)
+			var asked bool
+			if asked, err = d.probe(requests, start); asked {
+				probed = now
+			}
 		}
 		if ctx.Err() != nil {
 			d.tasks.claiming.Rest()
@@ -98,17 +100,17 @@ func (d *Dispatcher) claim(ctx context.Context, start func(outbox.Message)) erro
 	return nil
 }
 
-// probe sends the probes that are due, as far as there are places.
-func (d *Dispatcher) probe(ctx context.Context, start func(outbox.Message)) error {
+// probe sends the probes that are due, as far as there are places; where there are none it reports that it did not ask.
+func (d *Dispatcher) probe(ctx context.Context, start func(outbox.Message)) (asked bool, err error) {
 	free := d.gate.vacant()
 	if free == 0 || d.settler.outage.failing.Load() || d.shortage.holds(time.Now()) {
-		return nil
+		return false, nil
 	}
 	messages, err := d.ask(ctx, func(ctx context.Context) ([]outbox.Message, error) {
 		return d.store.Probe(ctx, d.shortage.limit(min(free, claimBatch)), d.lease)
 	})
 	d.dispatch(messages, start)
-	return err
+	return true, err
 }
 
 // ask bounds a call to the store.

@@ -86,7 +86,7 @@ func (g *gate) reserve(endpoint uuid.UUID, now time.Time) (place, waits bool) {
 	l := g.lane(endpoint, now)
 	defer g.forget(l)
 	switch {
-	case g.starved, g.promised, l.capped, l.promised, g.scarce() && l.silent(now), g.load.bytes >= loadMost:
+	case g.starved, g.promised, l.capped, l.promised, g.scarce() && l.silent(now), g.load.bytes >= g.load.most():
 		return false, false
 	case g.fits(l, now):
 		g.enter(l, now)

@@ -15,6 +15,8 @@ type load struct {
 	bytes int
 	// more: the last claim may have left large ones behind.
 	more bool
+	// probing: probes found no room for theirs, and until they do, claims leave it free.
+	probing bool
 }
 
 func loadOf(m *outbox.Message) int {
@@ -25,7 +27,23 @@ func loadOf(m *outbox.Message) int {
 }
 
 // left is how many bytes of large bodies a claim may take; alone: one may be as large as it is, for there is no other.
-func (l *load) left() (bytes int, alone bool) { return max(0, loadMost-l.bytes), l.bytes == 0 }
+func (l *load) left() (bytes int, alone bool) {
+	return max(0, l.most()-l.bytes), l.bytes == 0 && !l.probing
+}
+
+func (l *load) most() int {
+	if l.probing {
+		return loadMost - outbox.ProbeBytes
+	}
+	return loadMost
+}
+
+// probe reports whether there is room for what probes bring. Where there is none, the next claims see to it: others that wait would
+// take all that becomes free, and an endpoint that is back would stay paused for as long as they wait.
+func (l *load) probe() bool {
+	l.probing = l.bytes > 0 && l.bytes > loadMost-outbox.ProbeBytes
+	return !l.probing
+}
 
 // claimed notes whether a claim with this bound may have left large ones behind.
 func (l *load) claimed(req outbox.ClaimRequest, messages []outbox.Message) {

@@ -74,6 +74,26 @@ func TestSentLargeBodyCallsForAClaim(t *testing.T) {
 	}
 }
 
+// While large bodies wait, each that is sent makes room for the next one, and probes get theirs all the same.
+func TestProbesFindRoomBesideLargeBodies(t *testing.T) {
+	t.Parallel()
+	now, g := time.Now(), newGate(100, 100)
+	var flying []outbox.Message
+	for range 20 {
+		for left := g.room(now).largeBytes; left >= 4<<20; left -= 4 << 20 {
+			m := large("https://here.example", 4<<20)
+			g.take(&m, now)
+			flying = append(flying, m)
+		}
+		if g.vacant() > 0 {
+			return
+		}
+		g.release(&flying[0], now, true)
+		flying = flying[1:]
+	}
+	t.Error("there is never room for a probe")
+}
+
 // What is given back or settled has let go of its body.
 func TestBodiesAreLetGo(t *testing.T) {
 	t.Parallel()

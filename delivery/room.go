@@ -55,7 +55,7 @@ func (g *gate) probes() int {
 func (g *gate) vacant() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if left, alone := g.load.left(); left < outbox.ProbeBytes && !alone {
+	if !g.load.probe() {
 		return 0
 	}
 	return max(0, (g.total+1)/2-g.trials)

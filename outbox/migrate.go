@@ -75,7 +75,10 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 		return fault.New(fault.SchemaNewer, "the schema attendee_relay has version %d, and this relay knows up to %d: a newer relay has been here", version, known).
 			WithFix("run the newer version of attendee-relay")
 	}
-	if err := migrator.Migrate(ctx); err != nil {
+	// tern resets the session after each migration, and with it the search_path.
+	var unpinned error
+	migrator.OnStart = func(int32, string, string, string) { unpinned = errors.Join(unpinned, postgres.Repin(ctx, conn)) }
+	if err := errors.Join(migrator.Migrate(ctx), unpinned); err != nil {
 		return lacking(err, "migrating the schema attendee_relay")
 	}
 	return setWriting(ctx, conn) // tern ends with RESET ALL

@@ -1,11 +1,14 @@
 package outbox_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/internal/pgtest"
+	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/secret"
 	"attendee-relay/outbox"
 )
 
@@ -44,6 +47,27 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 		if !pgtest.Value[bool](t, rig.DB, isNumber, attendee, number) {
 			t.Errorf("lane of %q: %d", attendee, pgtest.Value[int64](t, rig.DB, "select attendee_relay.lane($1)", attendee))
 		}
+	}
+}
+
+// Each migration, and not only the first, looks nothing up in the role's search_path: adopt migrates on a session that has one.
+func TestMigrationsLookNothingUpInTheRolesPath(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	db.Exec(t, "create domain public.timestamptz as pg_catalog.timestamptz; create domain public.uuid as pg_catalog.uuid; create domain public.text as pg_catalog.text")
+	conn, err := postgres.DirectForQuery(t.Context(), secret.New(db.URL()+"&search_path=public,pg_catalog"), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if err := outbox.Migrate(t.Context(), conn); err != nil {
+		t.Fatal(err)
+	}
+	foreign := pgtest.Values[string](t, db, `select format('%s.%s', a.attrelid::regclass, a.attname) from pg_attribute a join pg_type t on t.oid = a.atttypid
+		where a.attrelid in (select oid from pg_class where relnamespace = 'attendee_relay'::regnamespace and relkind = 'r')
+		and t.typnamespace = 'public'::regnamespace order by 1`)
+	if len(foreign) > 0 {
+		t.Errorf("columns of types of public: %q", foreign)
 	}
 }
 

@@ -5,6 +5,9 @@ import "time"
 // SetSpoolBatch makes the steps of a large transaction small.
 func (r *Recorder) SetSpoolBatch(rows int) { r.spoolBatch = rows }
 
+// SetWriteTimeout bounds one transaction of the writer.
+func (r *Recorder) SetWriteTimeout(d time.Duration) { r.writer.limit = d }
+
 // SetTurnPatience has claims wait for their turn as long as the test needs.
 func (q *Queue) SetTurnPatience(d time.Duration) { q.turnPatience = d }
 

@@ -1,13 +1,19 @@
 package outbox_test
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"attendee-relay/internal/capturetest"
 	"attendee-relay/internal/pgtest"
+	"attendee-relay/outbox"
 )
 
 // sizedTable has people whose rows of the payload query are as large as they say; sizedQuery gives one row for each
@@ -85,6 +91,58 @@ func TestOneKeyWithALargeAnswer(t *testing.T) {
 	if left := pgtest.Values[string](t, rig.DB, "select last_error from attendee_relay.acceptance"); len(left) > 0 {
 		t.Errorf("acceptances are left: %q", left)
 	}
+}
+
+// To write such an answer may take as long as its query may: longer than another transaction of the bookkeeping, and than a stage that
+// finishes no step. What is recorded after it waits, which is no fault.
+func TestOneKeyWithALargeAnswerThatTakesLong(t *testing.T) {
+	t.Parallel()
+	rig := sizedRig(t)
+	rig.Limit = 3 * time.Second
+	rig.Outbox.Query = strings.Replace(sizedQuery, "repeat('x', p.size)", "case when p.id > 1 or pg_sleep(0.3) is not null then n || repeat('x', p.size) end", 1)
+	rig.Outbox.QueryTimeout = 30 * time.Second
+	rig.Recorder = func(r *outbox.Recorder) { r.SetWriteTimeout(3 * time.Second) }
+	rig.Start(t)
+	rig.AwaitLeading(t)
+	rig.DB.Exec(t, "insert into people (id, status, size, hooks) values (1, 'Accepted', 2000000, 25)")
+	pgtest.WaitUntil(t, capturetest.Patience, "the answer is being written", func() (bool, string) {
+		return pgtest.Value[bool](t, rig.DB, `select exists (select from pg_locks where locktype = 'relation' and mode = 'RowExclusiveLock'
+			and relation = 'attendee_relay.acceptance'::regclass)`), ""
+	})
+	rig.DB.Exec(t, "insert into people (id, status) values (2, 'Accepted')")
+	pgtest.WaitUntil(t, time.Minute, "all is announced", func() (bool, string) {
+		if faults := rig.Board.List(); len(faults) > 0 {
+			t.Fatalf("there is a fault: %+v", faults)
+		}
+		n := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.message")
+		return n == 26, strconv.Itoa(n)
+	})
+}
+
+// Of its messages those without a URL are counted as well.
+func TestOneKeyWithALargeAnswerWithoutURLs(t *testing.T) {
+	t.Parallel()
+	rig := sizedRig(t)
+	query := strings.Replace(sizedQuery, "repeat('x', p.size)", "n || repeat('x', p.size)", 1)
+	rig.Outbox.Query = strings.Replace(query, "'https://example.org/' || n", "case when n % 2 = 0 then 'https://example.org/' || n end", 1)
+	registry := prometheus.NewRegistry()
+	rig.Recorder = func(r *outbox.Recorder) { r.Report(outbox.NewUnsent(registry, zap.NewNop())) }
+	rig.Start(t)
+	rig.AwaitLeading(t)
+	rig.DB.Exec(t, "insert into people (id, status, size, hooks) values (1, 'Accepted', 2000000, 10)")
+	awaitMessages(t, rig, slices.Repeat([]string{"1"}, 10)...)
+	pgtest.WaitUntil(t, capturetest.Patience, "five are counted", func() (bool, string) {
+		n := 0.0
+		families, err := registry.Gather()
+		for _, family := range families {
+			for _, metric := range family.GetMetric() {
+				if metric.GetLabel()[0].GetValue() == "no_url" {
+					n = metric.GetCounter().GetValue()
+				}
+			}
+		}
+		return err == nil && n == 5, fmt.Sprint(n)
+	})
 }
 
 // Of such an answer nothing is stored where a later row of it cannot be a message.

@@ -80,7 +80,7 @@ func NewRecorder(c Config, settings Settings, url secret.String, deployment stri
 	name := "attendee-relay/" + deployment
 	return &Recorder{
 		config: c, settings: settings, deployment: deployment, board: board, signals: signals, log: log.Named("outbox"),
-		writer:     &writer{url: url, name: name + " writer"},
+		writer:     &writer{url: url, name: name + " writer", limit: writeTimeout},
 		reader:     &reader{url: url, name: name + " reader", query: q},
 		portion:    newPortion(renderLimit),
 		spoolBatch: spoolBatch,

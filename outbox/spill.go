@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
 )
 
@@ -19,11 +21,14 @@ var patientSQL string
 // them is held in memory.
 type spill struct {
 	recorder *Recorder
+	task     *fault.Task
 	tx       pgx.Tx
 	taken    []*due
 	screen   screen
 	rows     int
 	oversize []*oversize
+	// skipped are the ids of messages that ended at once, for want of a URL.
+	skipped []string
 	// wrong is what is wrong with a row, storing what the database says to its messages; nil: nothing.
 	wrong, storing error
 }
@@ -36,10 +41,10 @@ func (v *Resolver) evaluateSpilling(ctx context.Context, list []*due) (failed, e
 	config := v.recorder.config
 	ctx, cancel := bounded(ctx, config.QueryTimeout)
 	defer cancel()
-	s := &spill{recorder: v.recorder, screen: newScreen(storableURL(v.recorder.writer.encoding, config.DefaultURL))}
+	s := &spill{recorder: v.recorder, task: v.task}
 	var asking error
-	err = v.recorder.writer.within(ctx, func(tx pgx.Tx) (err error) {
-		s.tx = tx
+	err = v.recorder.writer.patiently(ctx, func(tx pgx.Tx) (err error) {
+		s.tx, s.screen = tx, newScreen(storableURL(v.recorder.writer.encoding, config.DefaultURL))
 		if _, err := tx.Exec(ctx, patientSQL, (config.QueryTimeout + resolveTimeout).Milliseconds()); err != nil {
 			return err
 		}
@@ -74,6 +79,7 @@ func (v *Resolver) evaluateSpilling(ctx context.Context, list []*due) (failed, e
 
 // write adds the messages of some rows. They are left to be claimed: handing them over would keep their bodies.
 func (s *spill) write(ctx context.Context, rows []payload) error {
+	s.step()
 	s.rows += len(rows)
 	for i := range rows {
 		if s.screen.pass(&rows[i]); rows[i].err != nil {
@@ -93,15 +99,25 @@ func (s *spill) write(ctx context.Context, rows []payload) error {
 		if s.storing = s.tx.SendBatch(ctx, q).Close(); s.storing != nil {
 			return fmt.Errorf("storing a part of the messages of a large answer: %w", s.storing)
 		}
-		s.oversize = append(s.oversize, m.oversize)
+		s.oversize, s.skipped = append(s.oversize, m.oversize), append(s.skipped, h.skipped...)
 	}
 	return nil
+}
+
+// step says that all gets on: this, and what waits to be recorded after it. The query's next rows may take their time.
+func (s *spill) step() {
+	s.task.Step()
+	s.task.Allow(s.recorder.config.QueryTimeout)
+	s.recorder.board.Progress(fault.CaptureFailing)
 }
 
 // report tells of what has been written.
 func (s *spill) report() {
 	for _, o := range s.oversize {
 		o.report(s.recorder.unsent, s.recorder.log)
+	}
+	for _, id := range s.skipped {
+		s.recorder.unsent.note(NoURL, id, uuid.Nil)
 	}
 	s.recorder.signal(len(s.taken) > 0, false)
 }

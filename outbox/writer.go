@@ -43,6 +43,8 @@ type writer struct {
 	mu    sync.Mutex
 	conn  *pgx.Conn
 	epoch int64
+	// limit is writeTimeout, unless a test changes it.
+	limit time.Duration
 	// encoding is the database's, by Postgres's name for it.
 	encoding string
 }
@@ -105,8 +107,12 @@ func (w *writer) close(ctx context.Context) {
 func (w *writer) briefly(ctx context.Context, do func(context.Context, *pgx.Conn) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ctx, cancel := context.WithTimeoutCause(ctx, writeTimeout, fmt.Errorf("the database did not answer within %v", writeTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, w.limit, fmt.Errorf("the database did not answer within %v", w.limit))
 	defer cancel()
+	return w.use(ctx, do)
+}
+
+func (w *writer) use(ctx context.Context, do func(context.Context, *pgx.Conn) error) error {
 	conn, err := w.connect(ctx)
 	if err != nil {
 		return err
@@ -180,26 +186,35 @@ func (w *writer) utf8(q *pgx.Batch) {
 // within runs do in one transaction, behind the fence; the checkpoint stays. Texts are in the database's encoding, until utf8 is
 // called.
 func (w *writer) within(ctx context.Context, do func(pgx.Tx) error) error {
-	return w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		tx, err := conn.Begin(ctx)
-		if err != nil {
-			return fmt.Errorf("beginning to record: %w", err)
+	return w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error { return w.transact(ctx, conn, do) })
+}
+
+// patiently is within for as long as ctx allows: the caller bounds it.
+func (w *writer) patiently(ctx context.Context, do func(pgx.Tx) error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.use(ctx, func(ctx context.Context, conn *pgx.Conn) error { return w.transact(ctx, conn, do) })
+}
+
+func (w *writer) transact(ctx context.Context, conn *pgx.Conn, do func(pgx.Tx) error) error {
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("beginning to record: %w", err)
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	if _, err := tx.Exec(ctx, fenceSQL, w.epoch, pglogrepl.LSN(0).String()); err != nil {
+		return fmt.Errorf("passing the fence: %w", fenced(err))
+	}
+	if converts(conn) {
+		if _, err := tx.Exec(ctx, ownEncodingSQL); err != nil {
+			return fmt.Errorf("preparing to record: %w", err)
 		}
-		defer func() { _ = tx.Rollback(ctx) }()
-		if _, err := tx.Exec(ctx, fenceSQL, w.epoch, pglogrepl.LSN(0).String()); err != nil {
-			return fmt.Errorf("passing the fence: %w", fenced(err))
-		}
-		if converts(conn) {
-			if _, err := tx.Exec(ctx, ownEncodingSQL); err != nil {
-				return fmt.Errorf("preparing to record: %w", err)
-			}
-		}
-		if err := do(tx); err != nil {
-			return fmt.Errorf("recording: %w", err)
-		}
-		if err := tx.Commit(ctx); err != nil {
-			return fmt.Errorf("committing what was recorded: %w", err)
-		}
-		return nil
-	})
+	}
+	if err := do(tx); err != nil {
+		return fmt.Errorf("recording: %w", err)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("committing what was recorded: %w", err)
+	}
+	return nil
 }

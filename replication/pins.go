@@ -23,7 +23,8 @@ type Pins struct {
 	Versions string `json:"versions,omitempty"`
 	// Columns are the identity, the key and the status.
 	Columns []PinnedColumn `json:"columns,omitempty"`
-	// Labels are the oids of the accepted values, if the status is made of an enum.
+	// Labels are the oids of the accepted values, if the status is made of an enum. None may also mean that an earlier version wrote
+	// them, which knew plain enums only.
 	Labels []uint32 `json:"labels,omitempty"`
 }
 
@@ -83,7 +84,7 @@ func (p Pins) drifted(now Pins, table string) *fault.Fault {
 				why = cmp.Or(why, fmt.Sprintf("column %q was of type %s and is of type %s", name, was[name], is[name]))
 			}
 		}
-	case p.Table == now.Table && !slices.Equal(p.Labels, now.Labels):
+	case p.Table == now.Table && len(p.Labels) > 0 && !slices.Equal(p.Labels, now.Labels):
 		why = "the accepted values of its status are other ones under the same names"
 	default:
 		return nil

@@ -358,3 +358,19 @@ func TestEndpointsOnTrialLeaveRoomForOthers(t *testing.T) {
 		t.Errorf("%d are claimed", all)
 	}
 }
+
+// Where the oldest message has no row of the payload query, the next of its attendee comes after it, and the probe is somebody else's.
+func TestAProbeGoesBeforeNoOlderMessageOfItsAttendee(t *testing.T) {
+	t.Parallel()
+	rig, q := newQueue(t, 1, 1, 1001, 2)
+	rig.DB.Exec(t, `update attendee_relay.endpoint set state = 'paused', probe_at = now();
+		update attendee_relay.pending set unanswered = 1, retry = true, due_at = now() + interval '1 hour'
+		 where id = (select id from attendee_relay.message where source_key = '1')`)
+	got, err := q.Probe(t.Context(), 10, time.Minute)
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%d probes, %v", len(got), err)
+	}
+	if key := pgtest.Value[string](t, rig.DB, "select source_key from attendee_relay.message where id = $1", got[0].Row); key != "2" {
+		t.Errorf("the probe is the message of row %s", key)
+	}
+}

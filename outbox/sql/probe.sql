@@ -1,7 +1,8 @@
 -- Takes the oldest message of each paused endpoint whose probe is due, under a fresh lease; $1 endpoints at most, and
--- of all relays only one takes it. One that has no row of the payload query is left out until that is asked again. Where
--- the oldest is in flight still, the probe waits a little. The deployment and the WAL are looked at as in a claim. As many
--- are taken as have $6 bytes together, or one, however long its body is. Endpoints that have recovered for $5 are active again.
+-- of all relays only one takes it. One that has no row of the payload query is left out until that is asked again, with
+-- those of its attendee that come after it. Where the oldest is in flight still, the probe waits a little. The
+-- deployment and the WAL are looked at as in a claim. As many are taken as have $6 bytes together, or one, however long
+-- its body is. Endpoints that have recovered for $5 are active again.
 WITH recovered AS (
     -- Of an endpoint that is well nobody writes anything any more.
     UPDATE attendee_relay.endpoint
@@ -25,6 +26,9 @@ WITH recovered AS (
      CROSS JOIN LATERAL (SELECT p.ctid AS place, p.lease_ends, p.id
                            FROM attendee_relay.pending p
                           WHERE p.endpoint = d.id AND (p.unanswered = 0 OR p.due_at <= now())
+                            AND (SELECT older.id FROM attendee_relay.pending older
+                                  WHERE older.lane = p.lane AND older.id < p.id AND older.endpoint = p.endpoint
+                                  ORDER BY older.lane, older.id LIMIT 1) IS NULL
                           ORDER BY p.endpoint, p.id LIMIT 1) o
      CROSS JOIN LATERAL (SELECT octet_length(m.payload) AS size
                            FROM attendee_relay.message m

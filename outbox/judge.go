@@ -129,14 +129,14 @@ func whileRunning(f *fault.Fault) *fault.Fault {
 // failing returns the fault for acceptances that wait for an error; nil: there are none.
 func (v *Resolver) failing(ctx context.Context) (*fault.Fault, error) {
 	var failing failures
-	var works []string
+	var works [][]byte
 	err := v.ask(ctx, func(ctx context.Context) (err error) {
 		if failing, err = readFailures(ctx, v.reader.conn); err != nil || failing.acceptances == 0 {
 			return err
 		}
 		rows, err := v.reader.conn.Query(ctx, resolveControlSQL, controlKeys)
 		if err == nil {
-			works, err = pgx.CollectRows(rows, pgx.RowTo[string])
+			works, err = pgx.CollectRows(rows, pgx.RowTo[[]byte])
 		}
 		return err
 	})
@@ -157,7 +157,7 @@ func (v *Resolver) failing(ctx context.Context) (*fault.Fault, error) {
 
 // failsForEveryKey tells a broken query from one that fails for single keys, by trying it for keys that it worked
 // for.
-func (v *Resolver) failsForEveryKey(ctx context.Context, works []string, failing int) (bool, error) {
+func (v *Resolver) failsForEveryKey(ctx context.Context, works [][]byte, failing int) (bool, error) {
 	if v.recorder.broken.Load() {
 		return true, nil
 	}
@@ -165,6 +165,7 @@ func (v *Resolver) failsForEveryKey(ctx context.Context, works []string, failing
 		return false, nil
 	}
 	for _, key := range works {
+		key := string(key)
 		_, err := v.query(ctx, []*due{{acceptance: acceptance{place: &place{key: &key}}}})
 		switch {
 		case err == nil:

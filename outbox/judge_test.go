@@ -84,3 +84,21 @@ func TestAQueryThatFailsForEveryKeyStopsRendering(t *testing.T) {
 	awaitMessages(t, rig, "1", "2")
 	awaitNoFault(t, rig)
 }
+
+// The keys that it worked for before are asked for as the database keeps them.
+func TestAQueryThatFailsForEveryKeyOfAnotherEncoding(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, pgtest.Encoding("LATIN1"))
+	db.Exec(t, "create table people (code text primary key, id int, status text); create table rates (rate int); insert into rates values (1)")
+	rig := capturetest.New(db)
+	rig.Source.Table, rig.Source.Key = "public.people", "code"
+	rig.Outbox.Query = `select code as key, id as attendee_id, 'Ada' as name, '' as surname, '' as email, 1 / rate as price, 'EUR' as currency,
+		1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url from people cross join rates where code = any ($1::text[])`
+	rig.Marker = "insert into people values ('marker', 0, 'marker') on conflict (code) do update set status = 'marker'"
+	rig.Start(t)
+	rig.AwaitLeading(t)
+	db.Exec(t, "insert into people values (U&'\\00e9', 1, 'Accepted')")
+	awaitMessages(t, rig, "1")
+	db.Exec(t, "update rates set rate = 0; insert into people values ('e', 2, 'Accepted')")
+	awaitQueryFault(t, rig, false, "error of the payload query: 1;", "division by zero")
+}

@@ -169,6 +169,7 @@ func TestTablesThatInherit(t *testing.T) {
 		t.Errorf("announced %q", got)
 	}
 	rig.Stop(t)
+	awaitFreeSlot(t, rig)
 	db.Exec(t, "select pg_drop_replication_slot('"+rig.Source.Slot+"')")
 	rig.Start(t)
 	rig.Settled(t)

@@ -32,7 +32,8 @@ func TestClaimsBesideDeadEndpoints(t *testing.T) {
 	}
 	const healthy, dead, claims = 50, 50, 200
 	rig, q := newQueue(t, healthy, 1)
-	measure := func(limit int, busy map[uuid.UUID]int) (median time.Duration, all string) {
+	// The least is compared: what else runs on the machine only adds to it, and a plan that reads the backlog takes long each time.
+	measure := func(limit int, busy map[uuid.UUID]int) (least time.Duration, all string) {
 		took := make([]time.Duration, claims)
 		for i := range took {
 			began := time.Now()
@@ -44,10 +45,10 @@ func TestClaimsBesideDeadEndpoints(t *testing.T) {
 			rig.DB.Exec(t, "update attendee_relay.pending set lease = null, lease_ends = null where lease is not null")
 		}
 		at := func(p float64) time.Duration { return relaytest.Percentile(took, p).Round(10 * time.Microsecond) }
-		if at(.5) > 100*time.Millisecond {
-			t.Errorf("the median of a claim is %v", at(.5))
+		if at(0) > 100*time.Millisecond {
+			t.Errorf("the shortest claim took %v", at(0))
 		}
-		return at(.5), fmt.Sprintf("median %v, min %v, p99 %v", at(.5), at(0), at(.99))
+		return at(0), fmt.Sprintf("median %v, min %v, p99 %v", at(.5), at(0), at(.99))
 	}
 	const few = 20 // fewer than the endpoints have places: a claim then counts those that have something due
 	_, all := measure(200, nil)
@@ -71,6 +72,6 @@ func TestClaimsBesideDeadEndpoints(t *testing.T) {
 	beside, all := measure(few, busy)
 	t.Logf("claims of %d messages beside them, with new statistics: %s", few, all)
 	if beside > 10*time.Millisecond && beside > 5*alone {
-		t.Errorf("the median of a claim is %v, and %v alone", beside, alone)
+		t.Errorf("the shortest claim took %v, and %v alone", beside, alone)
 	}
 }

@@ -140,22 +140,35 @@ func (p *passedOver) add(addresses []string) {
 	}
 }
 
-// dialled remembers which addresses one attempt to connect has tried.
-type dialled struct{ addresses []string }
+// dialled remembers which addresses one attempt to connect has tried. The driver dials by it later as well, from goroutines of its
+// own, to cancel what a connection that was given up still does (pgx 5.12, CancelRequest).
+type dialled struct {
+	mu        sync.Mutex
+	addresses []string
+}
 
 func (d *dialled) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if network != "unix" {
+		d.mu.Lock()
 		d.addresses = append(d.addresses, address)
+		d.mu.Unlock()
 	}
 	return dialer().DialContext(ctx, network, address)
 }
 
+func (d *dialled) tried() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.addresses)
+}
+
 // served: the last one did, by this connection.
 func (d *dialled) served(conn *pgconn.PgConn) {
-	if len(d.addresses) == 0 {
+	tried := d.tried()
+	if len(tried) == 0 {
 		return
 	}
-	last := d.addresses[len(d.addresses)-1]
+	last := tried[len(tried)-1]
 	learn(conn, last)
-	passed.add(slices.DeleteFunc(slices.Clone(d.addresses), func(address string) bool { return address == last }))
+	passed.add(slices.DeleteFunc(tried, func(address string) bool { return address == last }))
 }

@@ -63,8 +63,8 @@ func (p *Process) accuse(t *testing.T) {
 	t.Helper()
 	text := p.Stderr()
 	for _, never := range []string{"panic:", "fatal error:", "WARNING: DATA RACE"} {
-		if strings.Contains(text, never) {
-			t.Errorf("process %d says %q", p.cmd.Process.Pid, never)
+		if _, after, says := strings.Cut(text, never); says {
+			t.Errorf("process %d says %q%s", p.cmd.Process.Pid, never, after[:min(len(after), 4000)])
 		}
 	}
 }

@@ -76,7 +76,9 @@ func hostile(t *testing.T, db *pgtest.DB, role string) (changed []string) {
 			if strings.HasSuffix(s.Name, "_timeout") {
 				value = "1" // a millisecond
 			}
-			if s.Name == "transaction_timeout" { // behind a pooler nothing can lift a shorter one; TestShortTransactionTimeout has the rest
+			// Behind a pooler nothing can lift a shorter one of transactions (TestShortTransactionTimeout has the rest), and the
+			// statement that lifts the one of statements is under it itself.
+			if s.Name == "transaction_timeout" || s.Name == "statement_timeout" {
 				value = "1000"
 			}
 		default:

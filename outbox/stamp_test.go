@@ -52,10 +52,13 @@ func TestCommitStampedElsewhere(t *testing.T) {
 				if got := rig.Keys(t); !slices.Equal(got, want) {
 					t.Errorf("announced %q, want %q", got, want)
 				}
+				// Postgres 14 does not say in the stream that a commit has an origin (seen with 14.23): there a time that lies in
+				// the past is believed. Nothing waits by it.
 				const odd = `select format('%s committed %s recorded %s', source_key, committed_at, created_at) from attendee_relay.outbox
-					where (committed_at between now() - interval '5 minutes' and created_at) is not true
+					where (committed_at between case when $2 then now() - interval '5 minutes' else '-infinity' end and created_at) is not true
 					   or created_at - committed_at < $1::text::interval`
-				if got := pgtest.Values[string](t, db, odd, fmt.Sprint(settle)); len(got) > 0 {
+				says := pgtest.Value[int](t, db, "select current_setting('server_version_num')::int") >= 150000
+				if got := pgtest.Values[string](t, db, odd, fmt.Sprint(settle), says); len(got) > 0 {
 					t.Errorf("dated by another server, or not settled: %q", got)
 				}
 			})

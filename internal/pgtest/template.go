@@ -29,12 +29,16 @@ var (
 	grantsSQL string
 )
 
+// closeSQL makes public what it is since PostgreSQL 15.
+const closeSQL = "revoke create on schema public from public"
+
 // makeTemplates creates the templates and the relay's role. The catalogs are analysed, as autovacuum has them in a database that
 // is not new; the statistics are copied with the database.
 func makeTemplates(ctx context.Context, s *pgserver.Server) error {
 	steps := []struct{ database, sql string }{
 		{"postgres", roleSQL},
 		{"postgres", "create database " + unpreparedTemplate + " template template0"},
+		{unpreparedTemplate, closeSQL},
 		{unpreparedTemplate, demo.Schema},
 		{unpreparedTemplate, "analyze"},
 		{"postgres", "create database " + template + " template " + unpreparedTemplate},
@@ -42,6 +46,7 @@ func makeTemplates(ctx context.Context, s *pgserver.Server) error {
 		{template, Publication("attendee_relay", "public.attendees")},
 		{template, "analyze"},
 		{"postgres", "create database " + emptyTemplate + " template template0"},
+		{emptyTemplate, closeSQL},
 		{emptyTemplate, grantsSQL},
 		{emptyTemplate, "analyze"},
 	}

@@ -47,8 +47,8 @@ type readiness struct {
 	Faults []fault.Fault `json:"faults"`
 }
 
-// stops reports whether a fault keeps a process in this role from its work as a whole. Faults of single keys or endpoints do
-// not, nor does one of rendering or delivery keep a standby from leading.
+// stops reports whether a fault keeps a process in this role from its work as a whole. Faults of single keys or
+// endpoints do not, nor does one of rendering or delivery keep a standby from leading.
 func stops(role Role, f *fault.Fault) bool {
 	switch stage := f.Code.Stage(); {
 	case f.Partial || stage == fault.Upkeep:
@@ -60,8 +60,8 @@ func stops(role Role, f *fault.Fault) bool {
 	}
 }
 
-// ready says whether the process does its work. A standby is ready: waiting is its work. One that has not found its role
-// yet is not, although nothing is wrong with it.
+// ready says whether the process does its work. A standby is ready: waiting is its work. One that has not found its
+// role yet is not, although nothing is wrong with it.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	role, faults := s.role(), s.faults.List()
 	state := readiness{Ready: role != Starting, Role: role, Faults: faults}

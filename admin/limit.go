@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// maxConnections and maxPerClient bound the connections to ADMIN_ADDR: each costs a file descriptor that deliveries need.
+	// maxConnections and maxPerClient bound the connections to ADMIN_ADDR: each costs a file descriptor that deliveries
+	// need.
 	maxConnections = 128
 	maxPerClient   = 32
 	// spareFiles are file descriptors that are kept for this server, so that it can say that there are no others.
@@ -19,9 +20,9 @@ const (
 	retryAccept = 50 * time.Millisecond
 )
 
-// limited is a listener with a bounded number of connections in all and of each client. One too many takes the place of the
-// client's oldest that waits for a request, and is closed at once where none does. (A listener that stops accepting, like
-// golang.org/x/net/netutil's, leaves everybody in the backlog behind those who hold the places.)
+// limited is a listener with a bounded number of connections in all and of each client. One too many takes the place of
+// the client's oldest that waits for a request, and is closed at once where none does. (A listener that stops
+// accepting, like golang.org/x/net/netutil's, leaves everybody in the backlog behind those who hold the places.)
 type limited struct {
 	net.Listener
 	spare *spare
@@ -101,8 +102,8 @@ func (l *limited) enter(c *conn) (out *conn, ok bool) {
 	return out, true
 }
 
-// waiting returns the oldest connection that waits for a request: of this client, or, where it has its share still, of the
-// one with the most connections.
+// waiting returns the oldest connection that waits for a request: of this client, or, where it has its share still, of
+// the one with the most connections.
 func (l *limited) waiting(client netip.Prefix) *conn {
 	from := client
 	if len(l.clients[client]) < maxPerClient {

@@ -108,7 +108,8 @@ func bounded(t *testing.T, conns []net.Conn, most int) {
 // Connections that say nothing, or half a request, cost their client its share and nobody else anything.
 func TestSilentConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
-	for name, says := range map[string]string{"nothing": "", "half a header": "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "} {
+	for name, says := range map[string]string{"nothing": "",
+		"half a header": "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr := serve(t)
@@ -140,7 +141,8 @@ func TestConnectionsAreBoundedInAll(t *testing.T) {
 func TestLargeRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	addr := serve(t)
-	conn := silent(t, addr, "127.0.0.2", 1, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: "+strings.Repeat("x", 64<<10)+"\r\n\r\n")[0]
+	conn := silent(t, addr, "127.0.0.2", 1, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Large: "+strings.Repeat("x",
+		64<<10)+"\r\n\r\n")[0]
 	answer := make([]byte, 1024)
 	n, _ := conn.Read(answer)
 	if !strings.Contains(string(answer[:n]), "431") {

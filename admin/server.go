@@ -1,8 +1,8 @@
 // Package admin turns the process's state into what operators and their tools read over HTTP.
 //
-// It serves health, readiness and metrics on ADMIN_ADDR. Its promise: it only reads (the role, the faults that hold now,
-// the metrics registry), keeps no state of its own that could disagree with theirs, and a slow or hostile client costs
-// one bounded connection. cmd makes one and runs it beside the stages; nothing imports it besides cmd and config.
+// It serves health, readiness and metrics on ADMIN_ADDR. Its promise: it only reads (the role, the faults that hold
+// now, the metrics registry), keeps no state of its own that could disagree with theirs, and a slow or hostile client
+// costs one bounded connection. cmd makes one and runs it beside the stages; nothing imports it besides cmd and config.
 package admin
 
 import (

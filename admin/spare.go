@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// spare keeps some file descriptors for connections to be accepted while the process has no others: whoever asks why nothing is
-// delivered must get an answer.
+// spare keeps some file descriptors for connections to be accepted while the process has no others: whoever asks why
+// nothing is delivered must get an answer.
 type spare struct {
 	mu    sync.Mutex
 	size  int
@@ -57,5 +57,6 @@ func (s *spare) close() {
 
 // isShort reports whether an error says that there is no free file descriptor, or no memory for another socket.
 func isShort(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) ||
+		errors.Is(err, syscall.ENOMEM)
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// singly runs an UPDATE of each attendee from first to last in a transaction of its own. They wait for no disk, so that making
-// the work takes less than doing it; the server flushes them on its own.
+// singly runs an UPDATE of each attendee from first to last in a transaction of its own. They wait for no disk, so that
+// making the work takes less than doing it; the server flushes them on its own.
 func (d *database) singly(ctx context.Context, set string, first, last int) error {
 	return d.exec(ctx, fmt.Sprintf(`do $$ begin
 		set synchronous_commit = off;

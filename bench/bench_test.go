@@ -11,7 +11,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain is also the bench's own program for the processes that the bench starts of itself: their first argument is a command's name.
+// TestMain is also the bench's own program for the processes that the bench starts of itself: their first argument is a
+// command's name.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
 		main()
@@ -46,7 +47,8 @@ func TestRunRefusesWhatItCannotDo(t *testing.T) {
 		`no scenario "drian"`:   {rounds: 1, only: []string{"drain", "drian"}},
 		"--rounds must be 1 at": {rounds: 0},
 	} {
-		if err := run(context.Background(), o, &bytes.Buffer{}, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), want) {
+		if err := run(context.Background(), o, &bytes.Buffer{}, &bytes.Buffer{}); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}

@@ -11,7 +11,8 @@ import (
 // captured is how many transactions of one row wait in the slot.
 const captured = 100_000
 
-// captureKind is a kind of transaction that is captured: edits have nothing to announce but at the very end, acceptances all have.
+// captureKind is a kind of transaction that is captured: edits have nothing to announce but at the very end,
+// acceptances all have.
 type captureKind struct {
 	acceptances            func(transactions int) int
 	rate, peer, share, cpu *figure
@@ -20,7 +21,8 @@ type captureKind struct {
 func captureKindOf(name string, acceptances func(int) int) captureKind {
 	return captureKind{
 		acceptances,
-		&figure{"capture of " + name + ": transactions", "1/s", ""}, &figure{"capture of " + name + ": pg_recvlogical's", "1/s", ""},
+		&figure{"capture of " + name + ": transactions", "1/s", ""}, &figure{"capture of " + name + ": pg_recvlogical's",
+			"1/s", ""},
 		&figure{"capture of " + name + ": share of pg_recvlogical's rate", "", ">= 0.45"},
 		&figure{"capture of " + name + ": relay's CPU a transaction", "us", ""},
 	}
@@ -31,7 +33,8 @@ var captureKinds = []captureKind{
 	captureKindOf("acceptances", func(all int) int { return all }),
 }
 
-// capture has the relay, which sends nothing, and pg_recvlogical read the same transactions, each from a slot of its own.
+// capture has the relay, which sends nothing, and pg_recvlogical read the same transactions, each from a slot of its
+// own.
 func capture(ctx context.Context, b *bench) (samples []sample, err error) {
 	n := b.size(captured)
 	for _, kind := range captureKinds {
@@ -46,7 +49,8 @@ func capture(ctx context.Context, b *bench) (samples []sample, err error) {
 			}
 			seconds, cpu, err := d.capture(ctx, w)
 			all := float64(n)
-			samples = append(samples, sample{kind.rate, all / seconds}, sample{kind.peer, all / peer}, sample{kind.share, peer / seconds}, sample{kind.cpu, 1e6 * cpu / all})
+			samples = append(samples, sample{kind.rate, all / seconds}, sample{kind.peer, all / peer},
+				sample{kind.share, peer / seconds}, sample{kind.cpu, 1e6 * cpu / all})
 			return err
 		})
 		if err != nil {
@@ -59,8 +63,8 @@ func capture(ctx context.Context, b *bench) (samples []sample, err error) {
 // captureSettings are those of a relay that sends nothing.
 const captureSettings = "DELIVERY_ENABLED=false"
 
-// captureWork is what waits to be captured: its last transaction is an acceptance, which began after lastBegan, and all of it ended
-// before end.
+// captureWork is what waits to be captured: its last transaction is an acceptance, which began after lastBegan, and all
+// of it ended before end.
 type captureWork struct {
 	acceptances    int
 	lastBegan, end string
@@ -105,11 +109,13 @@ func (d *database) receiveLogically(ctx context.Context, w captureWork) (float64
 		return 0, err
 	}
 	began := time.Now()
-	_, err = tool(ctx, program, "--dbname", d.url, "--slot", peerSlot, "--start", "--endpos", w.end, "--no-loop", "--file", os.DevNull,
+	_, err = tool(ctx, program, "--dbname", d.url, "--slot", peerSlot, "--start", "--endpos", w.end, "--no-loop", "--file",
+		os.DevNull,
 		"-o", "proto_version=1", "-o", "publication_names=attendee_relay")
 	seconds := time.Since(began).Seconds()
-	return seconds, errors.Join(err, d.await(ctx, 10*time.Second, 10*time.Millisecond, "pg_recvlogical has read everything", fmt.Sprintf(
-		"select confirmed_flush_lsn >= '%s' from pg_replication_slots where slot_name = '%s'", w.end, peerSlot)))
+	return seconds, errors.Join(err, d.await(ctx, 10*time.Second, 10*time.Millisecond,
+		"pg_recvlogical has read everything", fmt.Sprintf(
+			"select confirmed_flush_lsn >= '%s' from pg_replication_slots where slot_name = '%s'", w.end, peerSlot)))
 }
 
 // capture returns how many seconds a relay took, from its start, and how many of CPU time.
@@ -117,7 +123,8 @@ func (d *database) capture(ctx context.Context, w captureWork) (seconds, cpu flo
 	err = d.withRelay(ctx, func(r *relay) error {
 		d.b.profileRelay(ctx, r)
 		if err := d.await(ctx, 5*time.Minute, 5*time.Millisecond, "the last acceptance is recorded", fmt.Sprintf(
-			"select exists (select from attendee_relay.message where attendee_id = '%d')", registered+w.acceptances)); err != nil {
+			"select exists (select from attendee_relay.message where attendee_id = '%d')",
+			registered+w.acceptances)); err != nil {
 			return err
 		}
 		seconds = time.Since(r.began).Seconds()

@@ -31,7 +31,8 @@ func execute(ctx context.Context, url, statements string) error {
 	return nil
 }
 
-// create makes a database and writes everything out, so that nothing of it is left to be done while something is measured.
+// create makes a database and writes everything out, so that nothing of it is left to be done while something is
+// measured.
 func (b *bench) create(ctx context.Context, name string) (*database, error) {
 	if err := execute(ctx, b.server.URL("postgres"), fmt.Sprintf("create database %s template %s", name, template)); err != nil {
 		return nil, err
@@ -56,13 +57,15 @@ func (b *bench) within(ctx context.Context, name string, do func(d *database) er
 // drop removes the database, and its slots.
 func (d *database) drop(ctx context.Context) error {
 	err := errors.Join(d.writeStatements(ctx), d.dropSlots(ctx))
-	return errors.Join(err, d.conn.Close(ctx), execute(ctx, d.b.server.URL("postgres"), "drop database "+d.name+" with (force)"))
+	return errors.Join(err, d.conn.Close(ctx),
+		execute(ctx, d.b.server.URL("postgres"), "drop database "+d.name+" with (force)"))
 }
 
 // dropSlots waits until the server has noticed that the slots' readers are gone.
 func (d *database) dropSlots(ctx context.Context) error {
 	const own = "from pg_replication_slots where database = current_database()"
-	if err := d.await(ctx, stopTimeout, 5*time.Millisecond, "nobody reads the slots", "select not exists (select "+own+" and active)"); err != nil {
+	if err := d.await(ctx, stopTimeout, 5*time.Millisecond, "nobody reads the slots",
+		"select not exists (select "+own+" and active)"); err != nil {
 		return err
 	}
 	return d.exec(ctx, "select pg_drop_replication_slot(slot_name) "+own)

@@ -65,8 +65,8 @@ type drainage struct {
 
 func (took drainage) rate() float64 { return float64(took.webhooks) / took.seconds }
 
-// drain accepts attendees while no relay runs, then has one announce them. It counts from the relay's start, all that it does
-// before its first webhook included.
+// drain accepts attendees while no relay runs, then has one announce them. It counts from the relay's start, all that
+// it does before its first webhook included.
 func (d *database) drain(ctx context.Context, first int, settings ...string) (took drainage, err error) {
 	took.webhooks = d.b.size(drained)
 	if err := d.rest(ctx, settings...); err != nil {
@@ -103,7 +103,8 @@ func (d *database) drain(ctx context.Context, first int, settings ...string) (to
 func (d *database) checkOnce(ctx context.Context, webhooks int) error {
 	c, err := d.b.receiver.counts(ctx)
 	if err == nil && (c.Webhooks != webhooks || c.Requests != webhooks) {
-		err = fmt.Errorf("%d attendees were accepted; the receiver got %d webhooks in %d requests", webhooks, c.Webhooks, c.Requests)
+		err = fmt.Errorf("%d attendees were accepted; the receiver got %d webhooks in %d requests", webhooks, c.Webhooks,
+			c.Requests)
 	}
 	return err
 }

@@ -45,7 +45,8 @@ var growthKinds = []growthKind{
 
 var growthSmall = &figure{"growth: webhooks in a small database", "1/s", ""}
 
-// growth drains in databases that have grown, and in a small one just before each: minutes apart, the machine is not the same.
+// growth drains in databases that have grown, and in a small one just before each: minutes apart, the machine is not
+// the same.
 func growth(ctx context.Context, b *bench) (samples []sample, err error) {
 	for _, kind := range growthKinds {
 		grown, err := b.grow(ctx, kind)
@@ -60,7 +61,8 @@ func growth(ctx context.Context, b *bench) (samples []sample, err error) {
 		if err := errors.Join(err, grown.rewind(ctx, took.webhooks)); err != nil {
 			return nil, err
 		}
-		samples = append(samples, sample{growthSmall, small.rate()}, sample{kind.rate, took.rate()}, sample{kind.share, took.rate() / small.rate()})
+		samples = append(samples, sample{growthSmall, small.rate()}, sample{kind.rate, took.rate()},
+			sample{kind.share, took.rate() / small.rate()})
 	}
 	return samples, nil
 }
@@ -82,8 +84,8 @@ func (d *database) meet(ctx context.Context) error {
 	return d.withRelay(ctx, func(*relay) error { return d.warm(ctx, warmed) }, drainSettings)
 }
 
-// grow makes a grown database once. There is no slot while it is filled, for all of that would have to be read from the WAL; the next
-// relay finds it lost, makes another, and compares the ledger with the table.
+// grow makes a grown database once. There is no slot while it is filled, for all of that would have to be read from the
+// WAL; the next relay finds it lost, makes another, and compares the ledger with the table.
 func (b *bench) grow(ctx context.Context, kind growthKind) (*database, error) {
 	if d := b.grown[kind.name]; d != nil {
 		return d, nil
@@ -100,7 +102,8 @@ func (b *bench) grow(ctx context.Context, kind growthKind) (*database, error) {
 		return nil, err
 	}
 	settings := fmt.Sprintf("set synchronous_commit = off; set bench.rows = %d;", b.size(kind.rows))
-	return d, errors.Join(execute(ctx, d.url, settings+kind.script), d.exec(ctx, "vacuum analyze"), d.checkGrown(ctx, kind),
+	return d, errors.Join(execute(ctx, d.url, settings+kind.script), d.exec(ctx, "vacuum analyze"),
+		d.checkGrown(ctx, kind),
 		d.exec(ctx, "checkpoint"), d.exec(ctx, "select pg_stat_statements_reset()"))
 }
 
@@ -109,19 +112,21 @@ func (d *database) checkGrown(ctx context.Context, kind growthKind) error {
 	messages, ledger := d.b.size(kind.rows)+warmed, d.b.size(kind.ledger)+warmed
 	want := fmt.Sprintf("%d messages, %d settled or pending, %d accepted", messages, messages, ledger)
 	found, err := value[string](ctx, d, `select format('%s messages, %s settled or pending, %s accepted', (select count(*) from attendee_relay.message),
-		(select count(*) from attendee_relay.settled) + (select count(*) from attendee_relay.pending), (select count(*) from attendee_relay.ledger))`)
+		(select count(*) from attendee_relay.settled) + (select count(*) from attendee_relay.pending), (select count(*)
+			from attendee_relay.ledger))`)
 	if err == nil && found != want {
 		err = fmt.Errorf("it holds %s; it should hold %s", found, want)
 	}
 	return err
 }
 
-// rewind makes those who were accepted wait again, so that the next round finds the database as this one did. Without a slot nobody
-// reads of it, and none keeps the WAL of the scenarios in between.
+// rewind makes those who were accepted wait again, so that the next round finds the database as this one did. Without a
+// slot nobody reads of it, and none keeps the WAL of the scenarios in between.
 func (d *database) rewind(ctx context.Context, n int) error {
 	if err := errors.Join(d.writeStatements(ctx), d.dropSlots(ctx)); err != nil {
 		return err
 	}
-	return errors.Join(d.exec(ctx, "update attendees set status = 'Pending' where id between $1 and $2", warmed+1, warmed+n),
+	return errors.Join(d.exec(ctx, "update attendees set status = 'Pending' where id between $1 and $2", warmed+1,
+		warmed+n),
 		d.exec(ctx, "vacuum attendees"))
 }

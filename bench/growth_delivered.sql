@@ -1,5 +1,5 @@
--- bench.rows messages more that were delivered in the last 20 days, several to each of a million attendees: the messages there are
--- already once more and once more, so that bodies and endpoints are real ones.
+-- bench.rows messages more that were delivered in the last 20 days, several to each of a million attendees: the
+-- messages there are already once more and once more, so that bodies and endpoints are real ones.
 create temporary table sample on commit drop as
 select row_number() over (order by id) - 1 as place, m.* from attendee_relay.message m;
 alter table sample add primary key (place);

@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// idleSeconds is how long nothing happens, after idleBefore: what the relay does most rarely, looking for what is too old (once a
-// minute), it has done once since the work then, and stored its position after that. Postgres lets whoever reads a page first after the
-// work tidy it up, and writes that into the WAL, once.
+// idleSeconds is how long nothing happens, after idleBefore: what the relay does most rarely, looking for what is too
+// old (once a minute), it has done once since the work then, and stored its position after that. Postgres lets whoever
+// reads a page first after the work tidy it up, and writes that into the WAL, once.
 const (
 	idleSeconds = 60
 	idleBefore  = 80 * time.Second
@@ -87,9 +87,11 @@ func (d *database) idle(ctx context.Context, r *relay) ([]sample, error) {
 	now, err := memory(r.pid())
 	seconds := after.at.Sub(before.at).Seconds()
 	return []sample{
-		{idleCPU, 100 * (after.cpu - before.cpu) / seconds}, {idleStatements, float64(after.statements-before.statements) / seconds},
+		{idleCPU, 100 * (after.cpu - before.cpu) / seconds},
+		{idleStatements, float64(after.statements-before.statements) / seconds},
 		{idleTransactions, float64(after.transactions-before.transactions) / seconds},
-		{idleWAL, float64(after.wal - before.wal)}, {idleServerWAL, float64(after.serverWAL - before.serverWAL)}, {idleMemory, now},
+		{idleWAL, float64(after.wal - before.wal)}, {idleServerWAL, float64(after.serverWAL - before.serverWAL)},
+		{idleMemory, now},
 	}, err
 }
 
@@ -108,7 +110,8 @@ const activitySQL = `select coalesce(sum(s.calls), 0)::bigint, min(d.xact_commit
 
 const writingSQL = `select coalesce(jsonb_object_agg(query, wal), '{}')
 	from (select left(regexp_replace(query, '\s+', ' ', 'g'), 100) as query, sum(wal_bytes)::bigint as wal
-	        from pg_stat_statements where dbid = (select oid from pg_database where datname = $1) and wal_bytes > 0 group by 1) s`
+	        from pg_stat_statements where dbid = (select oid from pg_database where datname = $1) and wal_bytes > 0
+	        	group by 1) s`
 
 func (d *database) activity(ctx context.Context, r *relay, watch *pgx.Conn) (a activity, err error) {
 	a.at = time.Now()

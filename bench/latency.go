@@ -76,7 +76,8 @@ func (d *database) latency(ctx context.Context, r *relay) ([]sample, error) {
 // commit is an acceptance as the application saw it.
 type commit struct{ asked, answered time.Time }
 
-// acceptSteadily accepts n attendees, each at its time, whatever the one before took, and returns the commits by attendee.
+// acceptSteadily accepts n attendees, each at its time, whatever the one before took, and returns the commits by
+// attendee.
 func (d *database) acceptSteadily(ctx context.Context, first, n int) (map[string]commit, error) {
 	began, commits := time.Now(), make(map[string]commit, n)
 	for i := range n {
@@ -94,8 +95,9 @@ func (d *database) acceptSteadily(ctx context.Context, first, n int) (map[string
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// receipts returns, sorted, how many ms passed from each commit to its webhook's receipt, and from its answer. All is this machine's
-// clock. Postgres notes the time of a commit before it is flushed to the disk, and answers and streams it after.
+// receipts returns, sorted, how many ms passed from each commit to its webhook's receipt, and from its answer. All is
+// this machine's clock. Postgres notes the time of a commit before it is flushed to the disk, and answers and streams
+// it after.
 func (d *database) receipts(ctx context.Context, commits map[string]commit) (took, late []float64, err error) {
 	n := len(commits)
 	if err := d.b.receiver.await(ctx, n, time.Minute); err != nil {
@@ -108,7 +110,8 @@ func (d *database) receipts(ctx context.Context, commits map[string]commit) (too
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := d.conn.Query(ctx, "select message_id, attendee_id, committed_at from attendee_relay.message order by id desc limit $1", n)
+	rows, err := d.conn.Query(ctx,
+		"select message_id, attendee_id, committed_at from attendee_relay.message order by id desc limit $1", n)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading when the acceptances were committed: %w", err)
 	}

@@ -43,7 +43,8 @@ func cpuOf(pid int) (float64, error) {
 	return stat.CPUTime(), nil
 }
 
-// cpuOfPostgres returns the CPU seconds of a server so far: the postmaster's, its processes', and those of its processes that have ended.
+// cpuOfPostgres returns the CPU seconds of a server so far: the postmaster's, its processes', and those of its
+// processes that have ended.
 func cpuOfPostgres(dataDir string) (float64, error) {
 	text, err := os.ReadFile(filepath.Join(dataDir, "postmaster.pid")) //nolint:gosec // our own server's
 	if err != nil {

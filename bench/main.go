@@ -1,9 +1,11 @@
-// Command bench measures what the relay costs and how fast it is, beside what is possible on the same machine in the same run.
+// Command bench measures what the relay costs and how fast it is, beside what is possible on the same machine in the
+// same run.
 //
-// It turns a private Postgres, the reference schema with 100 events, and the built binary into figures: each scenario runs once a
-// round, round after round, so that a machine that slows down slows all of them down; medians are printed with min and max.
-// The relay, the receiver and the bare client are processes of their own, whose CPU time is told apart. People run it
-// (go run ./bench); nothing imports it. It needs the programs of Postgres, pg_recvlogical and pgbench among them, and Linux's /proc.
+// It turns a private Postgres, the reference schema with 100 events, and the built binary into figures: each scenario
+// runs once a round, round after round, so that a machine that slows down slows all of them down; medians are printed
+// with min and max. The relay, the receiver and the bare client are processes of their own, whose CPU time is told
+// apart. People run it (go run ./bench); nothing imports it. It needs the programs of Postgres, pg_recvlogical and
+// pgbench among them, and Linux's /proc.
 package main
 
 import (
@@ -18,8 +20,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The processes are started by the main thread, which lives as long as this process: Linux ends them with the thread that started
-// them (golang/go issue 27505).
+// The processes are started by the main thread, which lives as long as this process: Linux ends them with the thread
+// that started them (golang/go issue 27505).
 func init() { runtime.LockOSThread() }
 
 func main() {

@@ -29,8 +29,8 @@ var (
 //go:embed neighbour.pgbench
 var neighbourScript []byte
 
-// neighbour has an application work at full speed, alone and beside a relay that announces a backlog, and reads what the application
-// does.
+// neighbour has an application work at full speed, alone and beside a relay that announces a backlog, and reads what
+// the application does.
 func neighbour(ctx context.Context, b *bench) ([]sample, error) {
 	var alone, beside, webhooks float64
 	if err := b.within(ctx, "neighbour", func(d *database) (err error) {
@@ -47,12 +47,14 @@ func neighbour(ctx context.Context, b *bench) ([]sample, error) {
 	}); err != nil {
 		return nil, err
 	}
-	return []sample{{neighbourAlone, alone}, {neighbourBeside, beside}, {neighbourShare, beside / alone}, {neighbourRate, webhooks}}, nil
+	return []sample{{neighbourAlone, alone}, {neighbourBeside, beside}, {neighbourShare, beside / alone},
+		{neighbourRate, webhooks}}, nil
 }
 
 // makeBacklog registers and accepts people whom pgbench does not touch.
 func (d *database) makeBacklog(ctx context.Context) error {
-	return errors.Join(d.register(ctx, d.b.size(backlog), "1 + n % 100", "Pending"), d.singly(ctx, accepted, registered+1, registered+d.b.size(backlog)), d.exec(ctx, "checkpoint"))
+	return errors.Join(d.register(ctx, d.b.size(backlog), "1 + n % 100", "Pending"),
+		d.singly(ctx, accepted, registered+1, registered+d.b.size(backlog)), d.exec(ctx, "checkpoint"))
 }
 
 // pgbenchBeside returns pgbench's transactions a second and the webhooks a second that came while it ran.
@@ -75,7 +77,8 @@ func (d *database) pgbenchBeside(ctx context.Context) (tps, webhooks float64, er
 		after, err := d.b.receiver.counts(ctx)
 		webhooks = float64(after.Webhooks-before.Webhooks) / time.Since(began).Seconds()
 		if n := d.b.size(backlog); err == nil && (after.Webhooks >= n || after.Requests != after.Webhooks) {
-			err = fmt.Errorf("of a backlog of %d the receiver got %d webhooks in %d requests while pgbench ran: it did not last, or some came twice",
+			err = fmt.Errorf("of a backlog of %d the receiver got %d webhooks in %d requests while pgbench ran: it did not "+
+				"last, or some came twice",
 				n, after.Webhooks, after.Requests)
 		}
 		return err
@@ -96,7 +99,8 @@ func (d *database) pgbench(ctx context.Context) (float64, error) {
 		return 0, fmt.Errorf("writing pgbench's script: %w", err)
 	}
 	printed, err := tool(ctx, program, "--no-vacuum", "--protocol=prepared", "--client=4", "--jobs=2", "--file="+script,
-		fmt.Sprintf("--time=%d", d.b.size(neighbourSeconds)), fmt.Sprintf("--define=attendees=%d", d.b.size(attendees)), d.url)
+		fmt.Sprintf("--time=%d", d.b.size(neighbourSeconds)), fmt.Sprintf("--define=attendees=%d", d.b.size(attendees)),
+		d.url)
 	if err != nil {
 		return 0, err
 	}

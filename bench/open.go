@@ -113,7 +113,8 @@ func (b *bench) makeTemplate(ctx context.Context) error {
 		return err
 	}
 	settings := fmt.Sprintf("set bench.url = '%s/0s'; set bench.attendees = %d;", b.receiver.url, b.size(attendees))
-	err := execute(ctx, b.server.URL(template), settings+demo.Schema+demo.Access+reference+"create extension pg_stat_statements;")
+	err := execute(ctx, b.server.URL(template),
+		settings+demo.Schema+demo.Access+reference+"create extension pg_stat_statements;")
 	// Left to autovacuum, this would be done while something is measured.
 	return errors.Join(err, execute(ctx, b.server.URL(template), "vacuum (freeze, analyze)"))
 }

@@ -22,21 +22,22 @@ type post struct {
 	Body json.RawMessage `json:"body"`
 }
 
-// newPostCommand is the bare client's process: what it reads from a file, a post a line, it sends over keep-alive connections with
-// so many senders, and does nothing else.
+// newPostCommand is the bare client's process: what it reads from a file, a post a line, it sends over keep-alive
+// connections with so many senders, and does nothing else.
 func newPostCommand() *cobra.Command {
 	var senders int
-	cmd := &cobra.Command{Use: "post FILE", Hidden: true, Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, arguments []string) error {
-		posts, err := readPosts(arguments[0])
-		if err != nil {
-			return err
-		}
-		began, before := time.Now(), ownCPU()
-		if err := sendAll(cmd.Context(), posts, senders); err != nil {
-			return err
-		}
-		return json.NewEncoder(os.Stdout).Encode(cost{time.Since(began).Seconds(), ownCPU() - before})
-	}}
+	cmd := &cobra.Command{Use: "post FILE", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, arguments []string) error {
+			posts, err := readPosts(arguments[0])
+			if err != nil {
+				return err
+			}
+			began, before := time.Now(), ownCPU()
+			if err := sendAll(cmd.Context(), posts, senders); err != nil {
+				return err
+			}
+			return json.NewEncoder(os.Stdout).Encode(cost{time.Since(began).Seconds(), ownCPU() - before})
+		}}
 	cmd.Flags().IntVar(&senders, "senders", 16, "requests in flight")
 	return cmd
 }

@@ -40,7 +40,8 @@ func (d *database) writeStatements(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading pg_stat_statements: %w", err)
 	}
-	return os.WriteFile(filepath.Join(d.b.options.profile, "statements-"+d.name), []byte(strings.Join(lines, "\n")+"\n"), 0o600)
+	return os.WriteFile(filepath.Join(d.b.options.profile, "statements-"+d.name), []byte(strings.Join(lines, "\n")+"\n"),
+		0o600)
 }
 
 // writeBackends writes down the CPU seconds of each of Postgres's processes, where the command line asks for profiles.
@@ -48,7 +49,8 @@ func (d *database) writeBackends(ctx context.Context) error {
 	if d.b.options.profile == "" {
 		return nil
 	}
-	rows, err := d.conn.Query(ctx, "select pid, coalesce(nullif(application_name, ''), backend_type) from pg_stat_activity order by 2")
+	rows, err := d.conn.Query(ctx,
+		"select pid, coalesce(nullif(application_name, ''), backend_type) from pg_stat_activity order by 2")
 	if err != nil {
 		return fmt.Errorf("reading pg_stat_activity: %w", err)
 	}
@@ -60,7 +62,8 @@ func (d *database) writeBackends(ctx context.Context) error {
 		fmt.Fprintf(&text, "%6.2f s  %s\n", seconds, name)
 		return err
 	})
-	return errors.Join(err, os.WriteFile(filepath.Join(d.b.options.profile, "backends-"+d.name), []byte(text.String()), 0o600))
+	return errors.Join(err, os.WriteFile(filepath.Join(d.b.options.profile, "backends-"+d.name), []byte(text.String()),
+		0o600))
 }
 
 // profileRelay begins to write a CPU profile of the relay, where the command line asks for it.

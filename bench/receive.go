@@ -15,24 +15,26 @@ import (
 
 // newReceiveCommand is the receiver's process. It prints where it listens: for webhooks, and for the bench.
 func newReceiveCommand() *cobra.Command {
-	return &cobra.Command{Use: "receive", Hidden: true, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		webhooks, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			return err
-		}
-		control, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			return err
-		}
-		r := &receipts{first: map[string]time.Time{}}
-		go serve(webhooks, http.HandlerFunc(r.receive))
-		if err := json.NewEncoder(os.Stdout).Encode(addresses{"http://" + webhooks.Addr().String(), "http://" + control.Addr().String()}); err != nil {
-			return err
-		}
-		go serve(control, http.HandlerFunc(r.report))
-		<-cmd.Context().Done()
-		return nil
-	}}
+	return &cobra.Command{Use: "receive", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			webhooks, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			control, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			r := &receipts{first: map[string]time.Time{}}
+			go serve(webhooks, http.HandlerFunc(r.receive))
+			if err := json.NewEncoder(os.Stdout).Encode(addresses{"http://" + webhooks.Addr().String(), "http://" +
+				control.Addr().String()}); err != nil {
+				return err
+			}
+			go serve(control, http.HandlerFunc(r.report))
+			<-cmd.Context().Done()
+			return nil
+		}}
 }
 
 // addresses are where a receiver listens.

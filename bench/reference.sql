@@ -1,6 +1,6 @@
 -- The bench's data in the reference schema: 100 events with a webhook each below bench.url, 7 form fields an event, and
--- bench.attendees people who wait to be accepted, all fields answered, a third of them with somebody they bring along. Event 101
--- has no webhook. Ids begin at 1 without a gap: attendee n belongs to event 1 + n % 100.
+-- bench.attendees people who wait to be accepted, all fields answered, a third of them with somebody they bring along.
+-- Event 101 has no webhook. Ids begin at 1 without a gap: attendee n belongs to event 1 + n % 100.
 insert into events (id, name, webhook_url, webhook_secret)
 select n, 'Annual meeting of the ' || n || '. section', current_setting('bench.url') || '/' || n, 'whsec_' || encode(sha256(n::text::bytea), 'base64')
   from generate_series(1, 100) n;

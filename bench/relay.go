@@ -34,7 +34,8 @@ func (d *database) startRelay(ctx context.Context, settings ...string) (*relay, 
 // awaitSlot waits until some relay streams.
 func (d *database) awaitSlot(ctx context.Context) error {
 	return d.await(ctx, time.Minute, 5*time.Millisecond, "a relay streams",
-		"select exists (select from pg_replication_slots where database = current_database() and active and confirmed_flush_lsn is not null)"+
+		"select exists (select from pg_replication_slots where database = current_database() and active and "+
+			"confirmed_flush_lsn is not null)"+
 			" and to_regclass('attendee_relay.checkpoint') is not null")
 }
 
@@ -64,8 +65,8 @@ func (d *database) withRelay(ctx context.Context, do func(r *relay) error, setti
 // warmed is how many attendees have each of the 100 endpoints get a message, and most of them two.
 const warmed = 200
 
-// warm accepts the first n attendees, beside a relay, and waits for them: after a start the first message to each endpoint takes
-// another way than those that follow, and each has had one then.
+// warm accepts the first n attendees, beside a relay, and waits for them: after a start the first message to each
+// endpoint takes another way than those that follow, and each has had one then.
 func (d *database) warm(ctx context.Context, n int) error {
 	if err := errors.Join(d.awaitStreaming(ctx), d.b.receiver.reset(ctx), d.singly(ctx, accepted, 1, n)); err != nil {
 		return err

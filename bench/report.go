@@ -63,7 +63,8 @@ func (r *report) writeTable(out io.Writer) error {
 	fmt.Fprintln(w, "figure\tmedian\tmin\tmax\tunit\tgoal\trounds")
 	for _, f := range r.figures {
 		v := r.values[f]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", f.name, rounded(median(v)), rounded(slices.Min(v)), rounded(slices.Max(v)), f.unit, f.goal, len(v))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", f.name, rounded(median(v)), rounded(slices.Min(v)),
+			rounded(slices.Max(v)), f.unit, f.goal, len(v))
 	}
 	if r.discarded > 0 {
 		fmt.Fprintf(w, "%d measurements discarded: too much of the CPU time was stolen\n", r.discarded)

@@ -1,5 +1,5 @@
--- Whether nothing waits for its payload, and no message for anything but a paused endpoint. Of an endpoint's messages one is looked
--- at, so that a million of them cost nothing.
+-- Whether nothing waits for its payload, and no message for anything but a paused endpoint. Of an endpoint's messages
+-- one is looked at, so that a million of them cost nothing.
 with recursive waiting as (
     (select endpoint from attendee_relay.pending order by endpoint limit 1)
     union all

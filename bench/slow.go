@@ -66,7 +66,8 @@ func (d *database) slow(ctx context.Context, s slowSetting) (rate float64, err e
 	if err := execute(ctx, d.url, slowly+slowSQL); err != nil {
 		return 0, err
 	}
-	settings := []string{fmt.Sprintf("DELIVERY_CONCURRENCY=%d", s.concurrency), fmt.Sprintf("DELIVERY_ENDPOINT_CONCURRENCY=%d", slowPlaces)}
+	settings := []string{fmt.Sprintf("DELIVERY_CONCURRENCY=%d", s.concurrency),
+		fmt.Sprintf("DELIVERY_ENDPOINT_CONCURRENCY=%d", slowPlaces)}
 	const met = 2 * slowEndpoints
 	if err := d.withRelay(ctx, func(*relay) error { return d.warm(ctx, met) }, settings...); err != nil {
 		return 0, err
@@ -76,7 +77,8 @@ func (d *database) slow(ctx context.Context, s slowSetting) (rate float64, err e
 		return 0, err
 	}
 	err = d.withRelays(ctx, s.relays, func() error {
-		if err := errors.Join(d.b.receiver.await(ctx, n, 5*time.Minute), d.awaitSettled(ctx, time.Minute), d.checkOnce(ctx, n)); err != nil {
+		if err := errors.Join(d.b.receiver.await(ctx, n, 5*time.Minute), d.awaitSettled(ctx, time.Minute),
+			d.checkOnce(ctx, n)); err != nil {
 			return err
 		}
 		rate, err = d.b.receiver.rate(ctx)

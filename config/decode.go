@@ -22,8 +22,8 @@ type notation struct {
 }
 
 // notations are the types a variable, or an element of its list, can have besides texts. They are checked before
-// go-envconfig decodes: it also takes what an operator did not mean (010 as octal, NaN, an empty element as zero, and 17
-// characters that are no network as the 17 bytes of one's binary form).
+// go-envconfig decodes: it also takes what an operator did not mean (010 as octal, NaN, an empty element as zero, and
+// 17 characters that are no network as the 17 bytes of one's binary form).
 var notations = map[reflect.Type]notation{
 	reflect.TypeFor[bool](): {"true or false", func(text string) bool {
 		_, err := strconv.ParseBool(text)
@@ -51,8 +51,8 @@ var notations = map[reflect.Type]notation{
 	}},
 }
 
-// decode sets every variable's field. go-envconfig stops at the first error, so each field is decoded alone; one that is
-// at fault gets its default, so that validation still says what is wrong with the others.
+// decode sets every variable's field. go-envconfig stops at the first error, so each field is decoded alone; one that
+// is at fault gets its default, so that validation still says what is wrong with the others.
 func decode(vars []variable, env *environment) (faults []string) {
 	for _, v := range vars {
 		text, given := env.values[v.name]

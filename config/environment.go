@@ -35,7 +35,8 @@ func (e *environment) Lookup(name string) (string, bool) {
 
 // readEnvironment reads environ and the files that <NAME>_FILE variables point to.
 func readEnvironment(environ []string, vars []variable) (*environment, []string) {
-	env := &environment{values: map[string]string{}, paths: map[string]string{}, blank: map[string]bool{}, spaces: map[string]bool{}, broken: map[string]bool{}}
+	env := &environment{values: map[string]string{}, paths: map[string]string{}, blank: map[string]bool{},
+		spaces: map[string]bool{}, broken: map[string]bool{}}
 	seen := map[string]bool{}
 	for _, entry := range environ {
 		name, value, ok := strings.Cut(entry, "=")

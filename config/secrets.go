@@ -7,8 +7,8 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// nameSecrets tells each secret which variable it is from and, where that names a file, how to read it again. One that takes another
-// variable's value by default ($NAME) is from that one.
+// nameSecrets tells each secret which variable it is from and, where that names a file, how to read it again. One that
+// takes another variable's value by default ($NAME) is from that one.
 func nameSecrets(vars []variable, env *environment) {
 	for _, v := range vars {
 		held, isSecret := v.value.Addr().Interface().(*secret.String)

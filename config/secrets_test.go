@@ -8,8 +8,8 @@ import (
 	"attendee-relay/config"
 )
 
-// The connection strings are read again from their files; one that is missing or empty by then is an error that names the variable
-// and neither the path nor the text.
+// The connection strings are read again from their files; one that is missing or empty by then is an error that names
+// the variable and neither the path nor the text.
 func TestConnectionStringsAreReadAgain(t *testing.T) {
 	t.Parallel()
 	const other = "postgres://relay:changed@db/registration"
@@ -29,7 +29,8 @@ func TestConnectionStringsAreReadAgain(t *testing.T) {
 		switch {
 		case name == "changed" && (err != nil || text != other):
 			t.Errorf("%s: %v", name, err)
-		case name == "emptied" && (err == nil || !strings.HasPrefix(err.Error(), "DATABASE_URL_FILE ") || strings.Contains(err.Error(), path)):
+		case name == "emptied" && (err == nil || !strings.HasPrefix(err.Error(), "DATABASE_URL_FILE ") ||
+			strings.Contains(err.Error(), path)):
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -46,7 +47,8 @@ func TestConnectionStringsAreReadAgain(t *testing.T) {
 
 func TestSecretsKnowTheirVariable(t *testing.T) {
 	t.Parallel()
-	c, err := config.Load([]string{"DATABASE_URL=" + conninfo, "DATABASE_REPLICATION_URL_FILE=" + file(t, "postgres://relay@direct/registration")})
+	c, err := config.Load([]string{"DATABASE_URL=" + conninfo, "DATABASE_REPLICATION_URL_FILE=" +
+		file(t, "postgres://relay@direct/registration")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,9 @@ import (
 // foreign names begin like ours and mean something everywhere: SOURCE_DATE_EPOCH is set where builds are reproducible.
 var foreign = map[string]bool{"SOURCE_DATE_EPOCH": true}
 
-// unknownNames reports the names that begin like one of ours and are none: a misspelt variable would otherwise leave its
-// default in force, silently. The prefixes are those of the known names up to the first underscore, DEPLOYMENT_ included.
+// unknownNames reports the names that begin like one of ours and are none: a misspelt variable would otherwise leave
+// its default in force, silently. The prefixes are those of the known names up to the first underscore, DEPLOYMENT_
+// included.
 func unknownNames(env *environment, vars []variable) (faults []string) {
 	known, prefixes := map[string]bool{}, map[string]bool{}
 	var nearby []string
@@ -30,14 +31,16 @@ func unknownNames(env *environment, vars []variable) (faults []string) {
 		if !cut || !prefixes[prefix] || known[name] || foreign[name] || fromKubernetes(name) {
 			continue
 		}
-		faults = append(faults, fmt.Sprintf("%s: there is no such variable; the nearest name is %s", name, nearest(name, nearby)))
+		faults = append(faults, fmt.Sprintf("%s: there is no such variable; the nearest name is %s", name,
+			nearest(name, nearby)))
 	}
 	slices.Sort(faults)
 	return faults
 }
 
 // fromKubernetes reports whether the name looks like what Kubernetes puts into every container for each service of the
-// namespace: a service called "database" gives DATABASE_PORT, DATABASE_SERVICE_HOST, DATABASE_PORT_5432_TCP_ADDR and more.
+// namespace: a service called "database" gives DATABASE_PORT, DATABASE_SERVICE_HOST, DATABASE_PORT_5432_TCP_ADDR and
+// more.
 func fromKubernetes(name string) bool {
 	return strings.Contains(name, "_PORT") || strings.Contains(name, "_SERVICE_")
 }

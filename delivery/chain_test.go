@@ -101,34 +101,43 @@ func TestACertificateThatIsRefusedSaysWhatToDo(t *testing.T) {
 	stranger := issue(t, "stranger", nil, authority)
 	middle := issue(t, "intermediate", root, authority)
 	lower := issue(t, "lower intermediate", middle, authority)
-	const missing = "tls: the server does not send its intermediate certificate, or its authority is unknown (DELIVERY_CA_FILE)"
-	const unknown = "tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is missing"
+	const missing = "tls: the server does not send its intermediate certificate, or its authority is unknown " +
+		"(DELIVERY_CA_FILE)"
+	const unknown = "tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate " +
+		"certificate is missing"
 	for name, c := range map[string]struct {
 		own    *issued
 		others []*issued
 		want   string
 	}{
-		"the whole chain":                 {issue(t, "own", middle), []*issued{middle}, ""},
-		"the whole chain, in odd order":   {issue(t, "own", lower), []*issued{root, middle, lower}, ""},
-		"directly by the root":            {issue(t, "own", root), nil, ""},
-		"the intermediate is missing":     {issue(t, "own", middle), nil, missing},
-		"another's intermediate is sent":  {issue(t, "own", lower), []*issued{middle}, missing},
-		"the upper intermediate missing":  {issue(t, "own", lower), []*issued{lower}, unknown},
-		"a stranger's":                    {issue(t, "own", stranger), []*issued{stranger}, unknown},
-		"self-signed":                     {issue(t, "own", nil), nil, "tls: the certificate is self-signed; DELIVERY_CA_FILE can make the relay trust it"},
-		"expired":                         {issue(t, "own", middle, past), []*issued{middle}, "tls: the certificate has expired"},
-		"not valid yet":                   {issue(t, "own", middle, future), []*issued{middle}, "tls: the certificate is not valid yet"},
-		"an intermediate that is expired": {},
-		"for another host": {issue(t, "own", middle, func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"h.example"} }),
+		"the whole chain":                {issue(t, "own", middle), []*issued{middle}, ""},
+		"the whole chain, in odd order":  {issue(t, "own", lower), []*issued{root, middle, lower}, ""},
+		"directly by the root":           {issue(t, "own", root), nil, ""},
+		"the intermediate is missing":    {issue(t, "own", middle), nil, missing},
+		"another's intermediate is sent": {issue(t, "own", lower), []*issued{middle}, missing},
+		"the upper intermediate missing": {issue(t, "own", lower), []*issued{lower}, unknown},
+		"a stranger's":                   {issue(t, "own", stranger), []*issued{stranger}, unknown},
+		"self-signed": {issue(t, "own", nil), nil,
+			"tls: the certificate is self-signed; DELIVERY_CA_FILE can make the relay trust it"},
+		"expired": {issue(t, "own", middle, past), []*issued{middle},
+			"tls: the certificate has expired"},
+		"not valid yet": {issue(t, "own", middle, future), []*issued{middle},
+			"tls: the certificate is not valid yet"}, "an intermediate that is expired": {},
+		"for another host": {issue(t, "own", middle, func(c *x509.Certificate) {
+			c.IPAddresses, c.DNSNames = nil, []string{"h.example"}
+		}),
 			[]*issued{middle}, "tls: the certificate is for another host name"},
 		"for no host": {issue(t, "127.0.0.1", middle, func(c *x509.Certificate) { c.IPAddresses = nil }),
 			[]*issued{middle}, "tls: the certificate is for another host name"},
-		"for clients": {issue(t, "own", middle, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
+		"for clients": {issue(t, "own", middle, func(c *x509.Certificate) {
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		}),
 			[]*issued{middle}, "tls: the certificate is not one for servers"},
 	} {
 		if c.own == nil {
 			old := issue(t, "old intermediate", root, authority, past)
-			c.own, c.others, c.want = issue(t, "own", old), []*issued{old}, "tls: a certificate that the server's own depends on has expired"
+			c.own, c.others, c.want = issue(t, "own", old), []*issued{old},
+				"tls: a certificate that the server's own depends on has expired"
 		}
 		s := newTestSender(t, func(cfg *Config) { cfg.CAFile = authorityFile(t, root) })
 		x := s.Send(t.Context(), newMessage(presenting(t, c.own, c.others...)))
@@ -141,7 +150,8 @@ func TestACertificateThatIsRefusedSaysWhatToDo(t *testing.T) {
 func TestAClientCertificateThatIsMissingIsNamed(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[uint16]string{
-		tls.VersionTLS12: "tls: the server refused the handshake: it shares no cipher with the relay, or asks for a client certificate",
+		tls.VersionTLS12: "tls: the server refused the handshake: it shares no cipher with the relay, or asks for a client " +
+			"certificate",
 		tls.VersionTLS13: "tls: the server asks for a client certificate, and the relay has none",
 	} {
 		server := httptest.NewUnstartedServer(status(http.StatusNoContent))
@@ -201,7 +211,8 @@ func TestAFileOfAuthoritiesIsReadWholeOrRefused(t *testing.T) {
 		switch {
 		case c.want == "" && len(faults) > 0:
 			t.Errorf("%s: %v", name, faults)
-		case c.want != "" && (len(faults) != 1 || !strings.HasPrefix(faults[0].Error(), "DELIVERY_CA_FILE names a file that cannot be used: "+c.want)):
+		case c.want != "" && (len(faults) != 1 ||
+			!strings.HasPrefix(faults[0].Error(), "DELIVERY_CA_FILE names a file that cannot be used: "+c.want)):
 			t.Errorf("%s: %v, want %q", name, faults, c.want)
 		case len(faults) > 0 && strings.Contains(faults[0].Error(), "hunter2"):
 			t.Errorf("%s: the path shows in %v", name, faults)

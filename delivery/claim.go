@@ -19,8 +19,8 @@ const (
 	trouble      = 30 * time.Minute
 	// recording is the end of a lease, in which no request is in flight any more.
 	recording = 2 * time.Second
-	// linger is how long a free place waits for others, so that a backlog is claimed in batches and not one by one, lingerInLine how
-	// long while messages wait in line.
+	// linger is how long a free place waits for others, so that a backlog is claimed in batches and not one by one,
+	// lingerInLine how long while messages wait in line.
 	linger       = 5 * time.Millisecond
 	lingerInLine = lineTime / 2
 )
@@ -55,8 +55,8 @@ func (d *Dispatcher) claimUntil(ctx, requests context.Context, start func(outbox
 	}
 }
 
-// probeInterval is how often probes are asked for: seldom where this process has seen no failure for long, for then there is
-// probably no endpoint to probe.
+// probeInterval is how often probes are asked for: seldom where this process has seen no failure for long, for then
+// there is probably no endpoint to probe.
 func (d *Dispatcher) probeInterval(now time.Time) time.Duration {
 	if now.Sub(time.Unix(0, d.failed.Load())) < trouble {
 		return pollInterval
@@ -114,7 +114,8 @@ func (d *Dispatcher) probe(ctx context.Context, start func(outbox.Message)) (ask
 }
 
 // ask bounds a call to the store.
-func (d *Dispatcher) ask(ctx context.Context, call func(context.Context) ([]outbox.Message, error)) ([]outbox.Message, error) {
+func (d *Dispatcher) ask(ctx context.Context, call func(context.Context) ([]outbox.Message, error)) ([]outbox.Message,
+	error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
 	defer cancel()
 	return call(ctx)
@@ -126,7 +127,8 @@ func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Messa
 	var left []outbox.Message
 	messages, again := d.unrecorded.apart(messages)
 	if again > 0 {
-		d.log.Warn("the leases of messages ended before their attempts were recorded: they are not sent again", zap.Int("messages", again))
+		d.log.Warn("the leases of messages ended before their attempts were recorded: they are not sent again",
+			zap.Int("messages", again))
 	}
 	for i := range messages {
 		m, now := &messages[i], time.Now()
@@ -147,9 +149,9 @@ func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Messa
 	d.follow(start)
 }
 
-// timely: a request must end, and be recorded, before its lease ends, or somebody else sends the message meanwhile: without a whole
-// timeout left it is not begun. The monotonic clock stands still while the machine does, and Postgres's may not: the wall clock has to
-// agree.
+// timely: a request must end, and be recorded, before its lease ends, or somebody else sends the message meanwhile:
+// without a whole timeout left it is not begun. The monotonic clock stands still while the machine does, and Postgres's
+// may not: the wall clock has to agree.
 func (d *Dispatcher) timely(m *outbox.Message, now time.Time) bool {
 	left := min(m.LeaseEnds.Sub(now), m.LeaseEnds.Round(0).Sub(now.Round(0)))
 	return left >= d.timeout+recording
@@ -186,8 +188,8 @@ func (d *Dispatcher) follow(send func(outbox.Message)) {
 	}
 }
 
-// next returns a message of the line that has got a place. What may have another URL by now is looked at first, and what must not be
-// sent for now is left.
+// next returns a message of the line that has got a place. What may have another URL by now is looked at first, and
+// what must not be sent for now is left.
 func (d *Dispatcher) next() (outbox.Message, bool) {
 	for {
 		now := time.Now()
@@ -216,8 +218,8 @@ func (d *Dispatcher) leave(messages ...outbox.Message) {
 }
 
 // await returns when another claim is worth it: on a nudge, when enough places are free for which messages may be
-// waiting, shortly after any such place is, or with the next poll. A nudge that found no place is made good with the first one
-// that is free.
+// waiting, shortly after any such place is, or with the next poll. A nudge that found no place is made good with the
+// first one that is free.
 func (d *Dispatcher) await(ctx context.Context) {
 	poll := time.NewTimer(pollInterval)
 	defer poll.Stop()

@@ -16,13 +16,13 @@ import (
 // Store is where messages are leased from and outcomes go to. Its errors hold neither a URL nor connection data: they
 // are logged.
 type Store interface {
-	// Claim leases messages that are due, at most req.Limit of them and, of an endpoint, at most its Standing's Places minus
-	// what req.Busy says. Fewer than both bounds allow means that no more are due.
+	// Claim leases messages that are due, at most req.Limit of them and, of an endpoint, at most its Standing's Places
+	// minus what req.Busy says. Fewer than both bounds allow means that no more are due.
 	Claim(ctx context.Context, req outbox.ClaimRequest) ([]outbox.Message, error)
 	// Probe leases the oldest message of each paused endpoint whose probe is due, at most limit of them.
 	Probe(ctx context.Context, limit int, lease time.Duration) ([]outbox.Message, error)
-	// Refresh finds out where leased messages go now, and with which secret. It returns those to be sent under their lease; with
-	// an error, those that may be.
+	// Refresh finds out where leased messages go now, and with which secret. It returns those to be sent under their
+	// lease; with an error, those that may be.
 	Refresh(ctx context.Context, messages []outbox.Message) ([]outbox.Message, error)
 	// Look does so for some messages of one endpoint that gets nothing, and reports whether it was some endpoint's turn.
 	Look(ctx context.Context) (bool, error)
@@ -71,7 +71,8 @@ type Dispatcher struct {
 }
 
 // NewDispatcher returns a Dispatcher; shutdown is how long Run may take after its context ended.
-func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender exchanger, metrics *Metrics, board *fault.Board, log *zap.Logger) *Dispatcher {
+func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender exchanger, metrics *Metrics,
+	board *fault.Board, log *zap.Logger) *Dispatcher {
 	log = log.Named("delivery")
 	tasks := newTasks(board, cfg.Timeout)
 	d := &Dispatcher{
@@ -89,7 +90,8 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 		refresh: refresher{store: store, stale: make(chan []outbox.Message, cfg.Concurrency),
 			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}, task: tasks.refreshing},
 	}
-	d.settler = settler{store: store, unrecorded: d.unrecorded, leave: d.leave, late: metrics.late, random: rand.Float64, task: tasks.settling,
+	d.settler = settler{store: store, unrecorded: d.unrecorded, leave: d.leave, late: metrics.late, random: rand.Float64,
+		task:   tasks.settling,
 		outage: outage{log: log, what: "recording outcomes"}}
 	// At a bounded rate an endpoint gets what the claim loop, which keeps the count, says.
 	d.handover = newHandover(d.gate, d.lease, func() bool {
@@ -122,7 +124,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer endRecords()
 	defer d.sender.CloseIdleConnections()
 
-	results := make(chan outbox.Settlement, max(d.gate.total, settleBatch)) // senders do not wait while a batch is being recorded
+	// senders do not wait while a batch is being recorded
+	results := make(chan outbox.Settlement, max(d.gate.total, settleBatch))
 	var settling sync.WaitGroup
 	settling.Go(func() { d.settler.run(records, results) })
 
@@ -164,7 +167,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// deliver sends one message and decides what becomes of it. Where this process cannot open a connection there is no attempt.
+// deliver sends one message and decides what becomes of it. Where this process cannot open a connection there is no
+// attempt.
 func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) (s outbox.Settlement, attempted bool) {
 	may, try := d.shortage.begin(time.Now())
 	if !may {
@@ -193,8 +197,8 @@ func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) (s outbox.Se
 	return outbox.Settlement{Message: m, Outcome: outcome}, true
 }
 
-// report writes the one line of an attempt. Delivered and retried are the relay's daily work and Info; a message that is
-// given up needs somebody, and is a Warn. What the receiver answered stays in the database.
+// report writes the one line of an attempt. Delivered and retried are the relay's daily work and Info; a message that
+// is given up needs somebody, and is a Warn. What the receiver answered stays in the database.
 func (d *Dispatcher) report(m *outbox.Message, reason Reason, outcome outbox.Outcome) {
 	level := zap.InfoLevel
 	if outcome.State() == outbox.StateDead {

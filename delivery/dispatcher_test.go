@@ -132,7 +132,8 @@ func TestAMessageIsRetriedByTheScheduleAndThenDead(t *testing.T) {
 		}
 		r.stop()
 		row := store.row(m.ID)
-		if row.state != outbox.StateDead || len(row.attempts) != 4 || row.attempts[3].Error != "server_error: status 500, the receiver failed" {
+		if row.state != outbox.StateDead || len(row.attempts) != 4 ||
+			row.attempts[3].Error != "server_error: status 500, the receiver failed" {
 			t.Errorf("%+v", row)
 		}
 		for i, step := range testConfig().RetrySchedule {
@@ -152,7 +153,11 @@ func TestAMessageIsNotBegunWithoutAWholeTimeoutOnItsLease(t *testing.T) {
 		var left time.Duration
 		// The first claim takes so long that only 14 s of the lease are left, and a request may take 15 s.
 		slow := &slowClaims{memoryStore: store, first: testConfig().Lease() - 14*time.Second}
-		r := run(t, slow, exchangeFunc(func(_ context.Context, m outbox.Message) Exchange { left = time.Until(m.LeaseEnds); return answer(200) }))
+		r := run(t, slow, exchangeFunc(func(_ context.Context,
+			m outbox.Message) Exchange {
+			left = time.Until(m.LeaseEnds)
+			return answer(200)
+		}))
 		<-store.settled
 		r.stop()
 		if left < testConfig().Timeout+recording {
@@ -164,8 +169,8 @@ func TestAMessageIsNotBegunWithoutAWholeTimeoutOnItsLease(t *testing.T) {
 	})
 }
 
-// Where the process stands still between finding a message timely and sending it, nothing is sent when its lease is about to end. It is no
-// failure of the endpoint.
+// Where the process stands still between finding a message timely and sending it, nothing is sent when its lease is
+// about to end. It is no failure of the endpoint.
 func TestNoRequestIsBegunAtTheEndOfItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -210,7 +215,8 @@ func TestNeitherLogNorRecordShowsURLBodyOrSecret(t *testing.T) {
 	server, _ := receiver(t, status(200))
 	failing, _ := receiver(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
 	var all []outbox.Message
-	for i, base := range []string{server.URL, failing.URL, "http://10.0.0.1", "https://" + hidden + ":x@127.0.0.1", "http://" + hidden + ".invalid",
+	for i, base := range []string{server.URL, failing.URL, "http://10.0.0.1", "https://" + hidden + ":x@127.0.0.1",
+		"http://" + hidden + ".invalid",
 		"nonsense " + hidden, "http://127.0.0.1:1"} {
 		m := newMessage(base + "/" + hidden + "?token=" + hidden)
 		m.ID = fmt.Sprintf("msg_%d", i)

@@ -46,10 +46,11 @@ func TestAnEmbeddedAddressCountsAsBoth(t *testing.T) {
 	for name, c := range embeddings {
 		address := netip.MustParseAddr(c.address)
 		for what, g := range map[string]*guard{
-			"nothing allowed":                  newGuard(nil, nil),
-			"the outer address allowed":        newGuard(prefixes(c.network), nil),
-			"the inner address denied":         newGuard(prefixes(c.network, "10.0.0.0/8"), prefixes("10.1.2.3/32")),
-			"the outer address denied":         newGuard(prefixes(c.network, "10.0.0.0/8"), []netip.Prefix{netip.PrefixFrom(address.WithZone(""), 128)}),
+			"nothing allowed":           newGuard(nil, nil),
+			"the outer address allowed": newGuard(prefixes(c.network), nil),
+			"the inner address denied":  newGuard(prefixes(c.network, "10.0.0.0/8"), prefixes("10.1.2.3/32")),
+			"the outer address denied": newGuard(prefixes(c.network, "10.0.0.0/8"),
+				[]netip.Prefix{netip.PrefixFrom(address.WithZone(""), 128)}),
 			"everything allowed, inner denied": newGuard(prefixes("0.0.0.0/0", "::/0"), prefixes("10.0.0.0/8")),
 		} {
 			if g.check(address) == nil {
@@ -90,9 +91,10 @@ func TestDeniedNetworksWinOverAllowedAndPublicOnes(t *testing.T) {
 	g := newGuard(prefixes("10.0.0.0/8", "fd00::/8", "192.168.0.0/16"),
 		prefixes("10.9.0.0/16", "8.8.8.0/24", "2606:4700::/32", "fd00:9::/32", "::ffff:192.168.1.0/120"))
 	for address, open := range map[string]bool{
-		"10.1.2.3": true, "10.9.1.2": false, "::ffff:10.9.1.2": false, "8.8.8.8": false, "::ffff:8.8.8.8": false, "8.8.4.4": true,
-		"2606:4700::1": false, "2606:4701::1": true, "fd00::1": true, "fd00:9::1": false, "fd00:9::1%lo": false,
-		"192.168.2.1": true, "192.168.1.1": false, "2a00::5efe:8.8.8.8": false, "2a00::5efe:8.8.4.4": true,
+		"10.1.2.3": true, "10.9.1.2": false, "::ffff:10.9.1.2": false, "8.8.8.8": false, "::ffff:8.8.8.8": false,
+		"8.8.4.4": true, "2606:4700::1": false, "2606:4701::1": true, "fd00::1": true, "fd00:9::1": false,
+		"fd00:9::1%lo": false, "192.168.2.1": true, "192.168.1.1": false, "2a00::5efe:8.8.8.8": false,
+		"2a00::5efe:8.8.4.4": true,
 	} {
 		if got := g.check(netip.MustParseAddr(address)) == nil; got != open {
 			t.Errorf("%s: open %v, want %v", address, got, open)

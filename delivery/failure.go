@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// The conditions of the verdicts. They look at what an error is; where net/http gives it only a text, Go 1.26's is known, and one
-// unknown is still a failure, under another word.
+// The conditions of the verdicts. They look at what an error is; where net/http gives it only a text, Go 1.26's is
+// known, and one unknown is still a failure, under another word.
 
 // httpVersion is what every answer of HTTP/1 begins with.
 var httpVersion = []byte("HTTP/")
@@ -118,5 +118,7 @@ func oversized(e ending) bool {
 }
 
 func says(e ending, parts ...string) bool {
-	return e.err != nil && slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(e.err.Error(), part) })
+	return e.err != nil && slices.ContainsFunc(parts, func(part string) bool {
+		return strings.Contains(e.err.Error(), part)
+	})
 }

@@ -9,14 +9,15 @@ import (
 	"attendee-relay/outbox"
 )
 
-// silence is how long an endpoint with requests in flight may answer none before it gets no more while places are scarce.
+// silence is how long an endpoint with requests in flight may answer none before it gets no more while places are
+// scarce.
 const silence = time.Second
 
 // soon is a time within which quick endpoints answer, also where this process is not quick.
 const soon = 20 * time.Millisecond
 
-// gate keeps the bounds on requests in flight, over all and of each endpoint, and knows when a place that became free is
-// worth a claim: only where a claim may have left messages behind for want of it.
+// gate keeps the bounds on requests in flight, over all and of each endpoint, and knows when a place that became free
+// is worth a claim: only where a claim may have left messages behind for want of it.
 type gate struct {
 	total, perEndpoint int
 	// signal wakes the claim loop; it holds one wake-up, however many places became free.
@@ -38,13 +39,14 @@ type gate struct {
 	load  load
 }
 
-// lane is one endpoint's share; capped: the last claim took, or found taken, all of it; promised: so did the one before the claim that
-// is under way.
+// lane is one endpoint's share; capped: the last claim took, or found taken, all of it; promised: so did the one before
+// the claim that is under way.
 type lane struct {
 	endpoint         uuid.UUID
 	flying           int
 	capped, promised bool
-	// heard is when its last request ended, or its first began; ended is when its last ended, if one has since it got something.
+	// heard is when its last request ended, or its first began; ended is when its last ended, if one has since it got
+	// something.
 	heard, ended time.Time
 	// waiting messages stand in line for a place, rooms are reserved for more; queued: it has its turn.
 	waiting []outbox.Message
@@ -79,7 +81,8 @@ func (g *gate) take(m *outbox.Message, now time.Time) (started bool) {
 	return g.enterOrJoin(l, m, now)
 }
 
-// reserve keeps a place for a message to an endpoint that answers, or room in the line, if no older one is known to wait.
+// reserve keeps a place for a message to an endpoint that answers, or room in the line, if no older one is known to
+// wait.
 func (g *gate) reserve(endpoint uuid.UUID, now time.Time) (place, waits bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -142,9 +145,9 @@ func (g *gate) forget(l *lane) {
 	}
 }
 
-// fits reports whether an endpoint may have one more place. Where places are scarce, it has another beside its first only while answers
-// come from it as quickly as they used to, and not more than its part of all places: of what is left, many endpoints that fall silent at
-// once then take a place each, and those that answer still find some.
+// fits reports whether an endpoint may have one more place. Where places are scarce, it has another beside its first
+// only while answers come from it as quickly as they used to, and not more than its part of all places: of what is
+// left, many endpoints that fall silent at once then take a place each, and those that answer still find some.
 func (g *gate) fits(l *lane, now time.Time) bool {
 	switch {
 	case g.flying >= g.total || l.flying >= g.perEndpoint:

@@ -14,8 +14,8 @@ import (
 // missedAgain is how long messages that were not found are left before they are looked for again.
 const missedAgain = time.Second
 
-// givenBack are messages that were leased and are not sent, because a request would not end within the lease or there was no place
-// after all.
+// givenBack are messages that were leased and are not sent, because a request would not end within the lease or there
+// was no place after all.
 type givenBack struct {
 	store Store
 	log   *zap.Logger
@@ -33,7 +33,8 @@ func (g *givenBack) add(messages ...outbox.Message) {
 	g.list = append(g.list, messages...)
 }
 
-// release ends the leases of those there are. What it cannot release it keeps for the next time, until the lease is over.
+// release ends the leases of those there are. What it cannot release it keeps for the next time, until the lease is
+// over.
 func (g *givenBack) release(ctx context.Context) error {
 	list := g.take(time.Now())
 	if len(list) == 0 {
@@ -48,7 +49,8 @@ func (g *givenBack) release(ctx context.Context) error {
 	}
 	g.miss(leased(missed))
 	if n := len(list) - len(missed); n > 0 {
-		g.log.Info("leased messages that could not be sent, or whose transaction may not have committed, were given back", zap.Int("messages", n))
+		g.log.Info("leased messages that could not be sent, or whose transaction may not have committed, were given back",
+			zap.Int("messages", n))
 	}
 	return nil
 }

@@ -30,8 +30,8 @@ var notPublic = []string{
 
 var public = []string{
 	"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
-	"168.63.129.15", "168.63.129.17", "169.253.255.255", "172.15.255.255", "172.32.0.0", "192.167.255.255", "223.255.255.255",
-	"::ffff:8.8.8.8", "2606:4700:4700::1111", "2a00:1450:4014:80e::200e",
+	"168.63.129.15", "168.63.129.17", "169.253.255.255", "172.15.255.255", "172.32.0.0", "192.167.255.255",
+	"223.255.255.255", "::ffff:8.8.8.8", "2606:4700:4700::1111", "2a00:1450:4014:80e::200e",
 }
 
 func TestOnlyPublicUnicastAddressesPass(t *testing.T) {
@@ -72,8 +72,9 @@ func TestAllowedNetworksOpenJustThemselves(t *testing.T) {
 		"64:ff9b::/96":        "64:ff9b::8.8.8.8", // and nothing private behind the translator
 		"64:ff9b:1::/48":      "",
 		"64:ff9b::/32":        "64:ff9b::8.8.8.8",
-		"::/0": ":: ::1 64:ff9b::8.8.8.8 100::1 100:0:0:1::1 2001:2::1 2001:10::1 2001:20::1 2001:db8::1 2620:4f:8000::1 3fff::1 4000::1 5f00::1 " +
-			"fc00::1 fd00::1 fd00:ec2::254 fd20:ce::254 fe80::1 fe80::1%lo fe80::1%25 fec0::1 ff02::1 ff0e::1 2606:4700::1%lo",
+		"::/0": ":: ::1 64:ff9b::8.8.8.8 100::1 100:0:0:1::1 2001:2::1 2001:10::1 2001:20::1 2001:db8::1 2620:4f:8000::1 " +
+			"3fff::1 4000::1 5f00::1 fc00::1 fd00::1 fd00:ec2::254 fd20:ce::254 fe80::1 fe80::1%lo fe80::1%25 fec0::1 ff02::1 " +
+			"ff0e::1 2606:4700::1%lo",
 		"fd00:ec2::254/128":    "fd00:ec2::254",
 		"2002::/16":            "",
 		"2001::/32":            "",
@@ -108,13 +109,13 @@ func TestNoSpellingReachesAListener(t *testing.T) {
 	s.connector.dialer.Resolver = fakeResolver(func(int64) netip.Addr { return netip.MustParseAddr("127.0.0.1") })
 
 	hosts := []string{
-		"127.0.0.1", "127.1", "127.0.1", "0", "0.0.0.0", "2130706433", "017700000001", "0x7f000001", "0x7f.1", "0x7f.0x0.0x0.0x1",
-		"0177.0.0.1", "0177.1", "127.0.0.01", "127.000.000.001", "00000177.0.0.1", "127.0.0.1.", "0x7F.0.1", "4294967295.example",
-		"localhost", "LOCALHOST", "localhost.", "localtest.me", "127.0.0.1.nip.io", "metadata.google.internal",
-		"１２７.０.０.１", "①②⑦.⓪.⓪.①", "127。0。0。1", "bücher.example", "xn--bcher-kva.example", "%31%32%37.0.0.1",
-		"[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::0001]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:7f00:0001]",
-		"[::127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]", "[fe80::1%25lo]", "[::1%25lo]",
-		"[fec0::1]", "[ff02::1%25lo]",
+		"127.0.0.1", "127.1", "127.0.1", "0", "0.0.0.0", "2130706433", "017700000001", "0x7f000001", "0x7f.1",
+		"0x7f.0x0.0x0.0x1", "0177.0.0.1", "0177.1", "127.0.0.01", "127.000.000.001", "00000177.0.0.1", "127.0.0.1.",
+		"0x7F.0.1", "4294967295.example", "localhost", "LOCALHOST", "localhost.", "localtest.me", "127.0.0.1.nip.io",
+		"metadata.google.internal", "１２７.０.０.１", "①②⑦.⓪.⓪.①", "127。0。0。1", "bücher.example", "xn--bcher-kva.example",
+		"%31%32%37.0.0.1", "[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::0001]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
+		"[0:0:0:0:0:ffff:7f00:0001]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]",
+		"[fe80::1%25lo]", "[::1%25lo]", "[fec0::1]", "[ff02::1%25lo]",
 	}
 	for _, scheme := range []string{"http", "https"} {
 		for _, host := range hosts {
@@ -196,7 +197,8 @@ func TestAnAnswerThatChangesBetweenLookUpAndDialIsRefused(t *testing.T) {
 		}
 		return netip.MustParseAddr("127.0.0.1")
 	})
-	if addresses, err := dialer.Resolver.LookupNetIP(t.Context(), "ip4", "rebind.example"); err != nil || addresses[0] != netip.MustParseAddr("198.51.100.7") {
+	if addresses, err := dialer.Resolver.LookupNetIP(t.Context(), "ip4", "rebind.example"); err != nil ||
+		addresses[0] != netip.MustParseAddr("198.51.100.7") {
 		t.Fatalf("the first look-up: %v, %v", addresses, err)
 	}
 	if x := s.Send(t.Context(), newMessage("http://rebind.example:"+port)); x.Attempt.Error != errNotPublic.Error() {

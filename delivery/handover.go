@@ -10,12 +10,13 @@ import (
 	"attendee-relay/outbox"
 )
 
-// reserveTime is how long a place is kept for a message that is being written. A commit may wait for a synchronous standby, and
-// claims must not wait with it.
+// reserveTime is how long a place is kept for a message that is being written. A commit may wait for a synchronous
+// standby, and claims must not wait with it.
 const reserveTime = time.Second
 
-// handover takes messages from those who record them, under a lease from the start: they wait for no claim. It gives places and room in
-// line away while the claim loop runs and where no older message waits for one. It implements outbox.Senders.
+// handover takes messages from those who record them, under a lease from the start: they wait for no claim. It gives
+// places and room in line away while the claim loop runs and where no older message waits for one. It implements
+// outbox.Senders.
 type handover struct {
 	gate  *gate
 	lease time.Duration
@@ -26,8 +27,8 @@ type handover struct {
 
 	mu   sync.Mutex
 	open bool
-	// start sends a message that has its place; nil: before begin and after end. follow sends what waits in line where there are
-	// places.
+	// start sends a message that has its place; nil: before begin and after end. follow sends what waits in line where
+	// there are places.
 	start  func(outbox.Message)
 	follow func()
 	// kept are the reservations under way; idle is closed when there are none and will be none.
@@ -46,7 +47,8 @@ func (h *handover) begin(start func(outbox.Message), follow func()) {
 	h.open, h.start, h.follow = true, start, follow
 }
 
-// end gives no more places away, and waits until the reservations under way have ended, or ctx has. Nothing is started later.
+// end gives no more places away, and waits until the reservations under way have ended, or ctx has. Nothing is started
+// later.
 func (h *handover) end(ctx context.Context) {
 	h.mu.Lock()
 	h.open = false
@@ -78,7 +80,8 @@ func (h *handover) expire(now time.Time) {
 func (h *handover) Reserve(endpoints []uuid.UUID) outbox.Reservation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	r := &reservation{handover: h, since: time.Now(), places: map[uuid.UUID]int{}, rooms: map[uuid.UUID]int{}, reserved: make([]bool, len(endpoints))}
+	r := &reservation{handover: h, since: time.Now(), places: map[uuid.UUID]int{}, rooms: map[uuid.UUID]int{},
+		reserved: make([]bool, len(endpoints))}
 	if !h.open || h.declines() {
 		return r
 	}

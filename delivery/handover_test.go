@@ -85,7 +85,9 @@ func TestWhenNothingIsHandedOver(t *testing.T) {
 		want   int
 	}{
 		{"nothing waits", small(4, 2), func(*running, *memoryStore) {}, 2},
-		{"the endpoint has its share", small(4, 2), func(r *running, s *memoryStore) { hand(r.Dispatcher, s, messages(here, 2)...) }, 0},
+		{"the endpoint has its share", small(4, 2), func(r *running, s *memoryStore) {
+			hand(r.Dispatcher, s, messages(here, 2)...)
+		}, 0},
 		{"all places are taken", small(4, 2), func(r *running, s *memoryStore) {
 			hand(r.Dispatcher, s, messages(there, 2)...)
 			hand(r.Dispatcher, s, messages("https://third.example", 1)...)
@@ -168,7 +170,8 @@ func TestShutdownDoesNotWaitForEverForAHandover(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sent := 0
-		r := run(t, newMemoryStore(), exchangeFunc(func(context.Context, outbox.Message) Exchange { sent++; return answer(200) }))
+		r := run(t, newMemoryStore(),
+			exchangeFunc(func(context.Context, outbox.Message) Exchange { sent++; return answer(200) }))
 		synctest.Wait()
 		m := newMessage("https://receiver.example/hook")
 		reservation := reserve(r.Dispatcher, m)
@@ -225,7 +228,11 @@ func TestAnEndpointThatHasFailedMeanwhileGetsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemoryStore()
 		var ends time.Time
-		r := run(t, store, exchangeFunc(func(_ context.Context, m outbox.Message) Exchange { ends = m.LeaseEnds; return answer(200) }))
+		r := run(t, store, exchangeFunc(func(_ context.Context,
+			m outbox.Message) Exchange {
+			ends = m.LeaseEnds
+			return answer(200)
+		}))
 		synctest.Wait()
 		m := newMessage("https://receiver.example/hook")
 		reservation := reserve(r.Dispatcher, m)
@@ -292,7 +299,8 @@ func placed(g *gate, m *outbox.Message, now time.Time) bool {
 	return place
 }
 
-// A place that has just become free belongs to the older messages that the last claim left behind, of that endpoint or of any.
+// A place that has just become free belongs to the older messages that the last claim left behind, of that endpoint or
+// of any.
 func TestAFreedPlaceIsTheClaimLoops(t *testing.T) {
 	t.Parallel()
 	now, g := time.Now(), newGate(4, 2)

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// maxHeaders and maxHeadersBytes bound what a row may add to a request: so many headers, and so many bytes of names and values.
+	// maxHeaders and maxHeadersBytes bound what a row may add to a request: so many headers, and so many bytes of names
+	// and values.
 	maxHeaders      = 20
 	maxHeadersBytes = 8 << 10
 )
@@ -27,15 +28,15 @@ var (
 	errHeadersTwice     = &Refusal{reason: "the column headers has a name twice; upper and lower case are the same"}
 	errHeadersName      = &Refusal{reason: "the column headers has a name that HTTP does not allow"}
 	errHeadersValue     = &Refusal{reason: "the column headers has a value with a control character"}
-	errHeadersForbidden = &Refusal{reason: "the column headers has a name that it may not set: Host, User-Agent, Accept-Encoding, " +
-		"Content-*, webhook-* or a hop-by-hop header"}
+	errHeadersForbidden = &Refusal{reason: "the column headers has a name that it may not set: Host, User-Agent, " +
+		"Accept-Encoding, Content-*, webhook-* or a hop-by-hop header"}
 )
 
-// forbiddenHeaders are the relay's own, and those between two neighbours on the way (RFC 9110, section 7.6.1, and what RFC 2616 and
-// browsers added).
+// forbiddenHeaders are the relay's own, and those between two neighbours on the way (RFC 9110, section 7.6.1, and what
+// RFC 2616 and browsers added).
 var forbiddenHeaders = []string{"Host", "User-Agent", "Accept-Encoding",
-	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Trailers", "Transfer-Encoding", "Upgrade", "Http2-Settings",
-	"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info"}
+	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Trailers", "Transfer-Encoding", "Upgrade",
+	"Http2-Settings", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info"}
 
 // header is one that a row adds to the request.
 type header struct{ name, value string }

@@ -22,8 +22,10 @@ func TestARowsHeadersAreSent(t *testing.T) {
 		t.Fatalf("%+v", x)
 	}
 	r := receive(t, requests, "the request")
-	for name, want := range map[string]string{"Authorization": "Bearer hunter2hunter2", "X-Tenant": `Łódź "7"`, "X-Empty": "",
-		"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "attendee-relay/1.2.3", "webhook-id": m.ID} {
+	for name, want := range map[string]string{"Authorization": "Bearer hunter2hunter2", "X-Tenant": `Łódź "7"`,
+		"X-Empty": "",
+		"Accept":  "application/json", "Content-Type": "application/json", "User-Agent": "attendee-relay/1.2.3",
+		"webhook-id": m.ID} {
 		if got := r.header.Values(name); !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
@@ -44,19 +46,24 @@ func TestHeadersThatCannotBeSentMakeNoRequest(t *testing.T) {
 	cases := map[string]*Refusal{
 		`{}`: nil, ` { "X-A" : "b" } `: nil, many(20): nil, sized(8 << 10): nil,
 		many(21): errHeadersMany, sized(8<<10 + 1): errHeadersSize,
-		`[]`: errHeadersForm, `"x"`: errHeadersForm, `7`: errHeadersForm, `{"X-A":7}`: errHeadersForm, `{"X-A":null}`: errHeadersForm,
-		`{"X-A":true}`: errHeadersForm, `{"X-A":["b"]}`: errHeadersForm, `{"X-A":{"b":"c"}}`: errHeadersForm, `{"X-A":"b"`: errHeadersForm,
+		`[]`: errHeadersForm, `"x"`: errHeadersForm, `7`: errHeadersForm, `{"X-A":7}`: errHeadersForm,
+		`{"X-A":null}`: errHeadersForm,
+		`{"X-A":true}`: errHeadersForm, `{"X-A":["b"]}`: errHeadersForm, `{"X-A":{"b":"c"}}`: errHeadersForm,
+		`{"X-A":"b"`:    errHeadersForm,
 		`{"X-A":"b"} x`: errHeadersForm, `{"X-A":"b"}{"X-B":"c"}`: errHeadersForm,
 		`{"X-A":"b","X-A":"b"}`: errHeadersTwice, `{"X-A":"b","x-a":"c"}`: errHeadersTwice,
-		`{"":"b"}`: errHeadersName, `{"X A":"b"}`: errHeadersName, `{"X:A":"b"}`: errHeadersName, `{"X\r\nA":"b"}`: errHeadersName, `{"Ż":"b"}`: errHeadersName,
+		`{"":"b"}`: errHeadersName, `{"X A":"b"}`: errHeadersName, `{"X:A":"b"}`: errHeadersName,
+		`{"X\r\nA":"b"}`: errHeadersName, `{"Ż":"b"}`: errHeadersName,
 		`{" Host":"b"}`: errHeadersName,
 	}
 	for _, control := range []string{"\n", "\r", "\r\nX-B: c", "\x00", "\t", "\x1b", "\x7f", "\u0085"} {
 		text, _ := json.Marshal(map[string]string{"X-A": "a" + control})
 		cases[string(text)] = errHeadersValue
 	}
-	for _, name := range []string{"host", "Host", "user-agent", "Accept-Encoding", "Content-Type", "content-length", "CONTENT-X", "webhook-id", "Webhook-Signature",
-		"webhook-anything", "Connection", "keep-alive", "Proxy-Connection", "proxy-authorization", "TE", "Trailer", "transfer-encoding", "Upgrade", "HTTP2-Settings"} {
+	for _, name := range []string{"host", "Host", "user-agent", "Accept-Encoding", "Content-Type", "content-length",
+		"CONTENT-X", "webhook-id", "Webhook-Signature",
+		"webhook-anything", "Connection", "keep-alive", "Proxy-Connection", "proxy-authorization", "TE", "Trailer",
+		"transfer-encoding", "Upgrade", "HTTP2-Settings"} {
 		cases[`{"`+name+`":"b"}`] = errHeadersForbidden
 	}
 	server, requests := receiver(t, status(http.StatusNoContent))
@@ -82,12 +89,15 @@ func TestHeadersThatCannotBeSentMakeNoRequest(t *testing.T) {
 	}
 }
 
-// A receiver that prints what it got, as frameworks do on their error pages, must not write the secrets into the database.
+// A receiver that prints what it got, as frameworks do on their error pages, must not write the secrets into the
+// database.
 func TestAnEchoedSecretIsMasked(t *testing.T) {
 	t.Parallel()
-	const own, shared, basic = "whsec_b3duIHNlY3JldCBvZiB0aGUgcm93IQ==", "the_relays_own_secret", "Basic dXNlcjpodW50ZXIyaHVudGVyMg=="
+	const own, shared, basic = "whsec_b3duIHNlY3JldCBvZiB0aGUgcm93IQ==", "the_relays_own_secret",
+		"Basic dXNlcjpodW50ZXIyaHVudGVyMg=="
 	const bearer, quoted = "Bearer aaaa.bbbb/cccc+dddd", `q"u<o>t/e&d\value`
-	headers, _ := json.Marshal(map[string]string{"Authorization": bearer, "X-Basic": basic, "X-Quoted": quoted, "X-Short": "7"})
+	headers, _ := json.Marshal(map[string]string{"Authorization": bearer, "X-Basic": basic, "X-Quoted": quoted,
+		"X-Short": "7"})
 	for name, body := range map[string]string{
 		"as they came":        "got " + bearer + ", " + basic + ", " + quoted + ", " + own + ", " + shared,
 		"the tokens alone":    "token aaaa.bbbb/cccc+dddd and dXNlcjpodW50ZXIyaHVudGVyMg==",
@@ -109,12 +119,15 @@ func TestAnEchoedSecretIsMasked(t *testing.T) {
 			m := newMessage(server.URL)
 			m.Secret, m.Headers = secret.New(own), secret.New(string(headers))
 			x := s.Send(t.Context(), m)
-			for _, never := range []string{"aaaa.bbbb", "cccc+dddd", "cccc%2Bdddd", "dXNlcjpo", "hunter2", "value", "b3duIHNl", "own secret", shared} {
+			for _, never := range []string{"aaaa.bbbb", "cccc+dddd", "cccc%2Bdddd", "dXNlcjpo", "hunter2", "value", "b3duIHNl",
+				"own secret", shared} {
 				if strings.Contains(x.Attempt.Response, never) {
 					t.Errorf("%q is shown: %.200s", never, x.Attempt.Response)
 				}
 			}
-			if len(x.Attempt.Response) > maxExcerpt || x.Attempt.Error != "unauthorized: status 401, the receiver may have refused the signature (compare the secrets), or asks for credentials" {
+			if len(x.Attempt.Response) > maxExcerpt ||
+				x.Attempt.Error != "unauthorized: status 401, the receiver may have refused the signature (compare the secrets), "+
+					"or asks for credentials" {
 				t.Errorf("%d bytes, %s", len(x.Attempt.Response), x.Attempt.Error)
 			}
 		})

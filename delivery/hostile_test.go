@@ -52,16 +52,19 @@ func rawReceiver(t testing.TB, talk func(c net.Conn, next func() error)) (url st
 func TestAnswersThatAreNone(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ answer, want string }{
-		"nothing":                    {"", "reset: the connection was closed before an answer came"},
-		"half a header":              {"HTTP/1.1 200 OK\r\nContent-Type: te", "reset: the connection was closed before an answer came"},
-		"garbage":                    {"hello\r\n\r\n", "protocol: the answer is not HTTP"},
-		"another protocol":           {"SSH-2.0-OpenSSH_9.6\r\n", "protocol: the answer is not HTTP"},
-		"no number":                  {"HTTP/1.1 abc OK\r\n\r\n", "protocol: the answer is not valid HTTP"},
-		"a header too large":         {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2*maxHeader) + "\r\n\r\n", "protocol: the header of the answer is too large"},
-		"too many headers":           {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: 12345678\r\n", maxHeader/10) + "\r\n", "protocol: the header of the answer is too large"},
+		"nothing": {"", "reset: the connection was closed before an answer came"},
+		"half a header": {"HTTP/1.1 200 OK\r\nContent-Type: te",
+			"reset: the connection was closed before an answer came"}, "garbage": {"hello\r\n\r\n",
+			"protocol: the answer is not HTTP"}, "another protocol": {"SSH-2.0-OpenSSH_9.6\r\n",
+			"protocol: the answer is not HTTP"}, "no number": {"HTTP/1.1 abc OK\r\n\r\n",
+			"protocol: the answer is not valid HTTP"}, "a header too large": {"HTTP/1.1 200 OK\r\nX: " +
+			strings.Repeat("x", 2*maxHeader) + "\r\n\r\n", "protocol: the header of the answer is too large"},
+		"too many headers": {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: 12345678\r\n", maxHeader/10) + "\r\n",
+			"protocol: the header of the answer is too large"},
 		"a short body after a 2xx":   {"HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\nshort", ""},
 		"a broken chunk after a 2xx": {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", ""},
-		"a short body after a 500":   {"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nshort", "server_error: status 500, the receiver failed"},
+		"a short body after a 500": {"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nshort",
+			"server_error: status 500, the receiver failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +112,8 @@ func TestAnswersAreReadNoFurtherThanTheBound(t *testing.T) {
 		if x.Reason != reasonDelivered || len(x.Attempt.Response) != maxExcerpt {
 			t.Errorf("%s, %d bytes kept", x.Reason, len(x.Attempt.Response))
 		}
-		t.Logf("the receiver wrote %d bytes, most into buffers of the kernel", receive(t, ended, "the receiver to be cut off"))
+		t.Logf("the receiver wrote %d bytes, most into buffers of the kernel",
+			receive(t, ended, "the receiver to be cut off"))
 	})
 	t.Run("compressed", func(t *testing.T) {
 		t.Parallel()
@@ -118,7 +122,8 @@ func TestAnswersAreReadNoFurtherThanTheBound(t *testing.T) {
 			_, _ = w.Write(bomb.Bytes())
 		})
 		x := newTestSender(t).Send(t.Context(), newMessage(server.URL))
-		if x.Reason != reasonDelivered || strings.Contains(x.Attempt.Response, "xxxx") || !utf8.ValidString(x.Attempt.Response) {
+		if x.Reason != reasonDelivered || strings.Contains(x.Attempt.Response, "xxxx") ||
+			!utf8.ValidString(x.Attempt.Response) {
 			t.Errorf("%+v", x)
 		}
 		if accept := receive(t, requests, "the request").header.Get("Accept-Encoding"); accept != "" {

@@ -12,8 +12,8 @@ const (
 	// lineTime is how long a leased message may have to wait for a place, as far as can be foreseen: as many wait as are
 	// sent in that time.
 	lineTime = 500 * time.Millisecond
-	// lineMost and lineBytes bound the messages that wait, and what their bodies take of memory; laneMost those to one endpoint,
-	// which so never takes all the room there is.
+	// lineMost and lineBytes bound the messages that wait, and what their bodies take of memory; laneMost those to one
+	// endpoint, which so never takes all the room there is.
 	lineMost  = 4096
 	laneMost  = lineMost / 4
 	lineBytes = 8 << 20
@@ -21,9 +21,9 @@ const (
 	maxPulses = 100_000
 )
 
-// line holds leased messages that wait for a place, so that a sender which has finished one begins the next without asking the
-// database: each in the queue of its endpoint, and endpoints take turns. As many as can be sent soon wait there, and after a failure
-// of their endpoint none. The gate's lock guards it.
+// line holds leased messages that wait for a place, so that a sender which has finished one begins the next without
+// asking the database: each in the queue of its endpoint, and endpoints take turns. As many as can be sent soon wait
+// there, and after a failure of their endpoint none. The gate's lock guards it.
 type line struct {
 	// waiting and bytes count the messages; rooms are reserved for more.
 	waiting, bytes, rooms int
@@ -104,8 +104,8 @@ func (g *gate) queue(l *lane) {
 	}
 }
 
-// next takes the message whose turn it is out of the line and gives it a place, if there is one. Those of an endpoint that has fallen
-// silent while places are scarce are left: others wait for the room they take.
+// next takes the message whose turn it is out of the line and gives it a place, if there is one. Those of an endpoint
+// that has fallen silent while places are scarce are left: others wait for the room they take.
 func (g *gate) next(now time.Time) (m outbox.Message, left []outbox.Message, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

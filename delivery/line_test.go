@@ -65,7 +65,8 @@ func TestWhatIsHandedOverWaitsInLine(t *testing.T) {
 			t.Errorf("60 messages, two at a time of 10 ms each, took %v", took)
 		}
 		r.stop()
-		if store.claimCalls != 1 || len(r.gate.lanes) != 0 || r.gate.line.waiting != 0 || r.gate.line.bytes != 0 || r.gate.line.rooms != 0 {
+		if store.claimCalls != 1 || len(r.gate.lanes) != 0 || r.gate.line.waiting != 0 || r.gate.line.bytes != 0 ||
+			r.gate.line.rooms != 0 {
 			t.Errorf("%d claims, want the one of the start; left: %+v", store.claimCalls, r.gate.line)
 		}
 	})
@@ -122,7 +123,8 @@ func TestANewEndpointHasItsTurnBesideABacklog(t *testing.T) {
 	})
 }
 
-// After a failure nothing that stands in line is sent to the endpoint: it is given back, for the endpoint gets one at a time now.
+// After a failure nothing that stands in line is sent to the endpoint: it is given back, for the endpoint gets one at a
+// time now.
 func TestAFailureEmptiesTheEndpointsLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -240,7 +242,8 @@ func TestAReservationThatIsUsedUp(t *testing.T) {
 // The place of a message that comes too late goes to the next in line.
 func TestAPlaceThatIsNotUsedGoesToTheNextInLine(t *testing.T) {
 	t.Parallel()
-	d := NewDispatcher(testConfig(small(1, 1)), time.Second, newMemoryStore(), nil, NewMetrics(prometheus.NewRegistry()), fault.NewBoard(), zap.NewNop())
+	d := NewDispatcher(testConfig(small(1, 1)), time.Second, newMemoryStore(), nil, NewMetrics(prometheus.NewRegistry()),
+		fault.NewBoard(), zap.NewNop())
 	late, next := newMessage(busyURL), newMessage(newURL)
 	late.LeaseEnds = time.Now()
 	if started := d.gate.take(&late, time.Now()); !started || d.gate.take(&next, time.Now()) {

@@ -104,7 +104,9 @@ func (m *mask) list() []string {
 func (m *mask) addValue(value string) {
 	value = strings.TrimSpace(value)
 	m.add(value)
-	for _, part := range strings.FieldsFunc(value, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`;,="`, r) }) {
+	for _, part := range strings.FieldsFunc(value, func(r rune) bool {
+		return unicode.IsSpace(r) || strings.ContainsRune(`;,="`, r)
+	}) {
 		if len(part) >= pieceBytes {
 			m.add(part)
 		}
@@ -129,15 +131,18 @@ func (m *mask) addDecoded(encoded string) {
 	}
 }
 
-// add adds a text in each of its notations: plain, in JSON (with and without what PHP, Go and Python escape besides), HTML and a query.
+// add adds a text in each of its notations: plain, in JSON (with and without what PHP, Go and Python escape besides),
+// HTML and a query.
 func (m *mask) add(text string) {
 	quoted, _ := json.Marshal(text) // a string always has its JSON
 	escaped := strings.ReplaceAll(strings.ReplaceAll(text, `\`, `\\`), `"`, `\"`)
-	for _, form := range []string{text, escaped, string(quoted[1 : len(quoted)-1]), strings.Trim(strconv.QuoteToASCII(text), `"`)} {
+	for _, form := range []string{text, escaped, string(quoted[1 : len(quoted)-1]),
+		strings.Trim(strconv.QuoteToASCII(text), `"`)} {
 		m.addForm(form)
 		m.addForm(strings.ReplaceAll(form, "/", `\/`))
 	}
-	for _, form := range []string{printable([]byte(text)), html.EscapeString(text), url.QueryEscape(text), url.PathEscape(text)} {
+	for _, form := range []string{printable([]byte(text)), html.EscapeString(text), url.QueryEscape(text),
+		url.PathEscape(text)} {
 		m.addForm(form)
 	}
 }

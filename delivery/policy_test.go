@@ -47,7 +47,8 @@ func TestScheduleOfNWaitsMakesOneAttemptMore(t *testing.T) {
 func TestAnAttemptThatTheRelayCutShortIsNeverTheLast(t *testing.T) {
 	t.Parallel()
 	p := policy{schedule: []time.Duration{time.Second}, random: fixed(0.5)}
-	if o := p.outcome(at(7), failed(errInterrupted, answering(), nil), noon); o.State() != outbox.StatePending || o.Wait() != time.Second {
+	if o := p.outcome(at(7), failed(errInterrupted, answering(), nil), noon); o.State() != outbox.StatePending ||
+		o.Wait() != time.Second {
 		t.Errorf("%s after %v", o.State(), o.Wait())
 	}
 }

@@ -119,7 +119,9 @@ func checkKeylessReceiver(t *testing.T, program receiverProgram, dir string) {
 	t.Helper()
 	r := startReceiver(t, program, dir, secretPrefix)
 	defer r.stop()
-	pgtest.WaitUntil(t, startPatience, "it listens or ends", func() (bool, string) { return r.ended() || r.listens(), "neither" })
+	pgtest.WaitUntil(t, startPatience, "it listens or ends", func() (bool, string) {
+		return r.ended() || r.listens(), "neither"
+	})
 	req, _ := signedRequest{}.request(t, r.url())
 	m, timestamp := newMessage(r.url()), req.Header.Get("webhook-timestamp")
 	req.Header.Set("webhook-signature", string(newMAC(nil).append(nil, &m, timestamp)))

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// nodeServer and jdkServer answer a request with its target as it came and as their own parsers decode it, and print the
-// port that they listen on.
+// nodeServer and jdkServer answer a request with its target as it came and as their own parsers decode it, and print
+// the port that they listen on.
 const nodeServer = `
 require('http').createServer((request, response) => {
   request.resume().on('end', () => {
@@ -88,21 +88,23 @@ func startServer(t *testing.T, needs, file, code string, command ...string) stri
 
 // typedURLs are what organisers typed after the host, with what arrives: the target, the path and the query decoded.
 var typedURLs = map[string]struct{ target, path, query string }{
-	"/hook?event=Go Conf":                  {"/hook?event=Go%20Conf", "/hook", "event=Go Conf"},
-	"/hook?miasto=Łódź":                    {"/hook?miasto=%C5%81%C3%B3d%C5%BA", "/hook", "miasto=Łódź"},
-	"/Łódź/Go Conf/登録?a=😀":                 {"/%C5%81%C3%B3d%C5%BA/Go%20Conf/%E7%99%BB%E9%8C%B2?a=%F0%9F%98%80", "/Łódź/Go Conf/登録", "a=😀"},
-	`/{}|"^<>` + "`" + `?q={}|"^<>` + "`'": {"/%7B%7D%7C%22%5E%3C%3E%60?q=%7B%7D%7C%22%5E%3C%3E%60%27", `/{}|"^<>` + "`", `q={}|"^<>` + "`'"},
-	"/[a]?b[]=1&c[d]=2":                    {"/%5Ba%5D?b[]=1&c[d]=2", "/[a]", "b[]=1&c[d]=2"},
-	"/a%20b%2Fc?d=%C5%81&e=%2f&f=1+1":      {"/a%20b%2Fc?d=%C5%81&e=%2f&f=1+1", "/a b/c", "d=Ł&e=/&f=1 1"},
-	"/100%?sale=50%&more=%zz":              {"/100%25?sale=50%25&more=%25zz", "/100%", "sale=50%&more=%zz"},
-	`\back\slash?a=\b`:                     {"/back/slash?a=%5Cb", "/back/slash", `a=\b`},
-	"/a/../b/./%2e%2e/c?x=../y":            {"/c?x=../y", "/c", "x=../y"},
-	"/a;v=1/b,c/~d!$&'()*=:@?e=;,/?:@!$":   {"/a;v=1/b,c/~d!$&'()*=:@?e=;,/?:@!$", "/a;v=1/b,c/~d!$&'()*=:@", "e=;,/?:@!$"},
-	"/broken\r\n/line?a=\tb":               {"/broken/line?a=b", "/broken/line", "a=b"},
-	"/nul\x00\x1b?a=\x7f\u200bz":           {"/nul%00%1B?a=%7F%E2%80%8Bz", "/nul\x00\x1b", "a=\x7f\u200bz"},
-	"?only=query":                          {"/?only=query", "/", "only=query"},
-	"/hook#fragment":                       {"/hook", "/hook", ""},
-	"":                                     {"/", "/", ""},
+	"/hook?event=Go Conf": {"/hook?event=Go%20Conf", "/hook", "event=Go Conf"},
+	"/hook?miasto=Łódź":   {"/hook?miasto=%C5%81%C3%B3d%C5%BA", "/hook", "miasto=Łódź"},
+	"/Łódź/Go Conf/登録?a=😀": {"/%C5%81%C3%B3d%C5%BA/Go%20Conf/%E7%99%BB%E9%8C%B2?a=%F0%9F%98%80",
+		"/Łódź/Go Conf/登録", "a=😀"},
+	`/{}|"^<>` + "`" + `?q={}|"^<>` + "`'": {"/%7B%7D%7C%22%5E%3C%3E%60?q=%7B%7D%7C%22%5E%3C%3E%60%27", `/{}|"^<>` + "`",
+		`q={}|"^<>` + "`'"},
+	"/[a]?b[]=1&c[d]=2":               {"/%5Ba%5D?b[]=1&c[d]=2", "/[a]", "b[]=1&c[d]=2"},
+	"/a%20b%2Fc?d=%C5%81&e=%2f&f=1+1": {"/a%20b%2Fc?d=%C5%81&e=%2f&f=1+1", "/a b/c", "d=Ł&e=/&f=1 1"},
+	"/100%?sale=50%&more=%zz":         {"/100%25?sale=50%25&more=%25zz", "/100%", "sale=50%&more=%zz"},
+	`\back\slash?a=\b`:                {"/back/slash?a=%5Cb", "/back/slash", `a=\b`},
+	"/a/../b/./%2e%2e/c?x=../y":       {"/c?x=../y", "/c", "x=../y"},
+	"/a;v=1/b,c/~d!$&'()*=:@?e=;,/?:@!$": {"/a;v=1/b,c/~d!$&'()*=:@?e=;,/?:@!$", "/a;v=1/b,c/~d!$&'()*=:@",
+		"e=;,/?:@!$"}, "/broken\r\n/line?a=\tb": {"/broken/line?a=b", "/broken/line", "a=b"},
+	"/nul\x00\x1b?a=\x7f\u200bz": {"/nul%00%1B?a=%7F%E2%80%8Bz", "/nul\x00\x1b", "a=\x7f\u200bz"},
+	"?only=query":                {"/?only=query", "/", "only=query"},
+	"/hook#fragment":             {"/hook", "/hook", ""},
+	"":                           {"/", "/", ""},
 }
 
 func TestRealServersTakeEveryTypedURL(t *testing.T) {

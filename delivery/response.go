@@ -14,8 +14,8 @@ const (
 	maxExcerpt = 2 << 10
 )
 
-// excerpt reads an answer's body and keeps its beginning, without the secrets that hidden finds in it. An error ends the reading and is
-// not one of the exchange.
+// excerpt reads an answer's body and keeps its beginning, without the secrets that hidden finds in it. An error ends
+// the reading and is not one of the exchange.
 func excerpt(body io.Reader, hidden *mask) string {
 	if body == http.NoBody {
 		return ""
@@ -31,8 +31,8 @@ func excerpt(body io.Reader, hidden *mask) string {
 	return shown(text, hidden)
 }
 
-// shown is what may be stored of a text from a receiver. What is hidden is looked for again when the text is printable: a secret that
-// came with a NUL in it is found only then.
+// shown is what may be stored of a text from a receiver. What is hidden is looked for again when the text is printable:
+// a secret that came with a NUL in it is found only then.
 func shown(text string, hidden *mask) string {
 	return cut(hidden.hide(printable([]byte(hidden.hide(text, 0))), 0))
 }
@@ -49,8 +49,8 @@ func cut(text string) string {
 	return text[:end]
 }
 
-// printable keeps what a log, a page and a Postgres text can hold: valid UTF-8, any white space as one blank, and of the
-// rest only what is visible, which leaves out NUL, terminal escapes and direction marks.
+// printable keeps what a log, a page and a Postgres text can hold: valid UTF-8, any white space as one blank, and of
+// the rest only what is visible, which leaves out NUL, terminal escapes and direction marks.
 func printable(raw []byte) string {
 	var text strings.Builder
 	blank := true

@@ -18,9 +18,10 @@ type room struct {
 	busy, ahead map[uuid.UUID]int
 }
 
-// room returns what a claim may take, and begins a new count of places. Endpoints on trial may have half of all places, so that those
-// that answer always have the other half, and only while a quarter is not taken more than one each, so that one new endpoint
-// that hangs is in no other's way. When half are taken, an endpoint that has fallen silent counts as full.
+// room returns what a claim may take, and begins a new count of places. Endpoints on trial may have half of all places,
+// so that those that answer always have the other half, and only while a quarter is not taken more than one each, so
+// that one new endpoint that hangs is in no other's way. When half are taken, an endpoint that has fallen silent counts
+// as full.
 func (g *gate) room(now time.Time) room {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -111,8 +112,8 @@ func (g *gate) free(places int) {
 	}
 }
 
-// worth reports whether a claim is worth it at once, when there is room for a quarter of what is in flight and for as many as wait in
-// line, or when there is any, after a while.
+// worth reports whether a claim is worth it at once, when there is room for a quarter of what is in flight and for as
+// many as wait in line, or when there is any, after a while.
 func (g *gate) worth() (now bool, after time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

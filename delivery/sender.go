@@ -58,8 +58,8 @@ func NewSender(cfg Config, version string) (*Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Go reads the system's certificate authorities once, at the first handshake. Without a free file descriptor then, every
-	// certificate would be unknown for as long as the process lives.
+	// Go reads the system's certificate authorities once, at the first handshake. Without a free file descriptor then,
+	// every certificate would be unknown for as long as the process lives.
 	_, _ = x509.SystemCertPool()
 	return &Sender{
 		connector: connector,
@@ -115,7 +115,8 @@ func (s *Sender) exchange(ctx context.Context, m *outbox.Message, now time.Time)
 
 // request builds the request by hand: http.NewRequest would set GetBody, with which the transport sends a POST again by
 // itself after HTTP/2's GOAWAY and REFUSED_STREAM. For the same reason there is no Idempotency-Key header.
-func (s *Sender) request(ctx context.Context, m *outbox.Message, headers []header, now time.Time) (*http.Request, error) {
+func (s *Sender) request(ctx context.Context, m *outbox.Message, headers []header,
+	now time.Time) (*http.Request, error) {
 	if len(m.Payload) == 0 {
 		return nil, errErased
 	}

@@ -43,19 +43,23 @@ func status(code int) http.HandlerFunc {
 
 func TestSendPostsTheStoredBytesSigned(t *testing.T) {
 	t.Parallel()
-	server, requests := receiver(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "thank\nyou\x00") })
+	server, requests := receiver(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "thank\nyou\x00")
+	})
 	s := newTestSender(t, func(c *Config) { c.SigningSecrets = []secret.String{secret.New(vectorSecret)} })
 	m := newMessage(server.URL + "/hook?token=a%20b")
 
 	x := s.Send(t.Context(), m)
-	if x.Reason != reasonDelivered || x.Attempt.Status != 200 || x.Attempt.Error != "" || x.Attempt.Response != "thank you" {
+	if x.Reason != reasonDelivered || x.Attempt.Status != 200 || x.Attempt.Error != "" ||
+		x.Attempt.Response != "thank you" {
 		t.Fatalf("%+v", x)
 	}
 	if x.Attempt.StartedAt.IsZero() || x.Attempt.Duration <= 0 {
 		t.Errorf("started %v, took %v", x.Attempt.StartedAt, x.Attempt.Duration)
 	}
 	r := receive(t, requests, "the request")
-	if r.method != "POST" || r.uri != "/hook?token=a%20b" || r.body != string(m.Payload) || r.length != int64(len(m.Payload)) {
+	if r.method != "POST" || r.uri != "/hook?token=a%20b" || r.body != string(m.Payload) ||
+		r.length != int64(len(m.Payload)) {
 		t.Errorf("%+v", r)
 	}
 	for name, want := range map[string]string{
@@ -172,7 +176,8 @@ func TestErrorsShowNeitherURLNorSecret(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 hunter2\r\n\r\n")
 		}
 	})
-	for _, base := range []string{"http://" + closed.Addr().String(), "http://hunter2.invalid", "https://hunter2:hunter2@127.0.0.1",
+	for _, base := range []string{"http://" + closed.Addr().String(), "http://hunter2.invalid",
+		"https://hunter2:hunter2@127.0.0.1",
 		"ftp://127.0.0.1", "http://10.1.2.3", hostile, "https" + strings.TrimPrefix(hostile, "http"), "http://hunter2 "} {
 		s := newTestSender(t, func(c *Config) { c.Timeout = 3 * time.Second })
 		m := newMessage(base + "/hunter2?token=hunter2")
@@ -190,7 +195,9 @@ func TestErrorsShowNeitherURLNorSecret(t *testing.T) {
 }
 
 func BenchmarkSend(b *testing.B) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}))
 	b.Cleanup(server.Close)
 	s := newTestSender(b, func(c *Config) { c.SigningSecrets = []secret.String{secret.New(vectorSecret)} })
 	m := newMessage(server.URL)

@@ -65,7 +65,8 @@ func TestShutdownInterruptsWhatDoesNotEnd(t *testing.T) {
 			t.Errorf("stopping took %v", took)
 		}
 		row := store.row(m.ID)
-		if row.state != outbox.StatePending || len(row.attempts) != 1 || !strings.HasPrefix(row.attempts[0].Error, "interrupted: ") {
+		if row.state != outbox.StatePending || len(row.attempts) != 1 ||
+			!strings.HasPrefix(row.attempts[0].Error, "interrupted: ") {
 			t.Errorf("%+v", row)
 		}
 	})
@@ -137,7 +138,8 @@ func TestALateRefusalIsCountedAndNoError(t *testing.T) {
 	m := newMessage("https://receiver.example/hook")
 	m.Token = [16]byte{1}
 	registry := prometheus.NewRegistry()
-	s := settler{store: store, unrecorded: newUnrecorded(), leave: func(...outbox.Message) {}, late: NewMetrics(registry).late, random: fixed(0.5), outage: outage{log: zap.New(core), what: "recording outcomes"}}
+	s := settler{store: store, unrecorded: newUnrecorded(), leave: func(...outbox.Message) {},
+		late: NewMetrics(registry).late, random: fixed(0.5), outage: outage{log: zap.New(core), what: "recording outcomes"}}
 	results := make(chan outbox.Settlement, 2)
 	results <- outbox.Settlement{Message: m, Outcome: outbox.RetryIn(time.Second, outbox.Attempt{})}
 	results <- outbox.Settlement{Message: m, Outcome: outbox.Delivered(outbox.Attempt{})}
@@ -154,8 +156,8 @@ func TestALateRefusalIsCountedAndNoError(t *testing.T) {
 	}
 }
 
-// What is sent while outcomes cannot be recorded would be sent again by others if this process died: it stops at what was
-// in flight when that began.
+// What is sent while outcomes cannot be recorded would be sent again by others if this process died: it stops at what
+// was in flight when that began.
 func TestNothingMoreIsSentWhileOutcomesCannotBeRecorded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -20,8 +20,9 @@ const (
 var errShort = errors.New("the relay has no free file descriptor (or the kernel no memory) for another connection: " +
 	"raise the limit (LimitNOFILE, ulimit -n) or lower DELIVERY_CONCURRENCY; messages wait, and none uses up a retry")
 
-// shortage is a lack of this process's own: no file descriptor for a connection. It says nothing of messages and endpoints, so
-// while it lasts nothing is sent but one request at a time, after growing waits, until one opens a connection.
+// shortage is a lack of this process's own: no file descriptor for a connection. It says nothing of messages and
+// endpoints, so while it lasts nothing is sent but one request at a time, after growing waits, until one opens a
+// connection.
 type shortage struct {
 	task *fault.Task
 
@@ -78,8 +79,8 @@ func (s *shortage) over() {
 	s.task.End(nil)
 }
 
-// end takes in how a request ended: without what it needs, or over a connection that it opened or, reused, found open, which
-// proves nothing. It reports whether the next may begin at once.
+// end takes in how a request ended: without what it needs, or over a connection that it opened or, reused, found open,
+// which proves nothing. It reports whether the next may begin at once.
 func (s *shortage) end(now time.Time, short, reused, try bool) (next bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,11 +104,12 @@ func (s *shortage) end(now time.Time, short, reused, try bool) (next bool) {
 
 // isShort reports whether an error says that this process or its machine lacks what a socket takes.
 func isShort(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) ||
+		errors.Is(err, syscall.ENOMEM)
 }
 
-// descriptorsShort tries whether there is a free file descriptor. A name look-up that finds none may say that there is no such
-// host, or that a server does not answer: the resolver could not open a socket, or its own configuration.
+// descriptorsShort tries whether there is a free file descriptor. A name look-up that finds none may say that there is
+// no such host, or that a server does not answer: the resolver could not open a socket, or its own configuration.
 func descriptorsShort() bool {
 	file, err := os.Open(os.DevNull)
 	if err != nil {

@@ -29,9 +29,9 @@ var (
 	errErased = &Refusal{reason: "the body was erased"}
 )
 
-// SigningKeys returns the keys that a text of secrets signs with, in its order: white space separates them, so that a secret can be
-// rotated. whsec_ and base64 is decoded, any other text is the key as it stands. A text without a secret in it, and a key of fewer than 8
-// bytes, are errors, which show nothing of the text.
+// SigningKeys returns the keys that a text of secrets signs with, in its order: white space separates them, so that a
+// secret can be rotated. whsec_ and base64 is decoded, any other text is the key as it stands. A text without a secret
+// in it, and a key of fewer than 8 bytes, are errors, which show nothing of the text.
 func SigningKeys(text secret.String) ([][]byte, error) {
 	secrets := strings.Fields(text.Reveal())
 	if len(secrets) == 0 {
@@ -83,7 +83,8 @@ func newSigner(secrets []secret.String) (*signer, error) {
 }
 
 // signature returns the header's value: one signature for each secret, space-separated; empty when there is no secret.
-// A message that has a secret is signed with it or not at all; one that had one before is never sent without a signature.
+// A message that has a secret is signed with it or not at all; one that had one before is never sent without a
+// signature.
 func (s *signer) signature(m *outbox.Message, timestamp string) (string, error) {
 	switch {
 	case !m.Secret.IsZero():
@@ -129,8 +130,8 @@ const signatureSize = 3 + 44 + 1
 // headSize is room for "id.timestamp." with the ids that outbox makes; a longer one finds its own.
 const headSize = 64
 
-// mac is one keyed hash with the room it works in. It makes one signature; its hash is to be reset before the next. It is
-// not safe for concurrent use.
+// mac is one keyed hash with the room it works in. It makes one signature; its hash is to be reset before the next. It
+// is not safe for concurrent use.
 type mac struct {
 	hash hash.Hash
 	head [headSize]byte

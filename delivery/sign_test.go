@@ -71,14 +71,16 @@ func TestSignatureIsEmptyWithoutASecretAndRefusedWithABadOne(t *testing.T) {
 	if got, err := mustSigner(t, vectorSecret).signature(&m, vectorTimestamp); err != nil || got != vectorSignature {
 		t.Errorf("a message that had a secret, with the relay's: %q, %v", got, err)
 	}
-	for _, text := range []string{" ", "seven77", vectorSecret + " short", "whsec_AAAAAAAAAA==", "whsec_", "whsec_not base64!",
+	for _, text := range []string{" ", "seven77", vectorSecret + " short", "whsec_AAAAAAAAAA==", "whsec_",
+		"whsec_not base64!",
 		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS"} {
 		m.Secret = secret.New(text)
 		got, err := mustSigner(t, vectorSecret).signature(&m, vectorTimestamp)
 		if _, refused := errors.AsType[*Refusal](err); !refused || got != "" {
 			t.Errorf("secret %q: %q, %v; must not be sent", text, got, err)
 		}
-		if hidden := strings.TrimPrefix(text, "whsec_"); err != nil && len(hidden) > 1 && strings.Contains(err.Error(), hidden) {
+		if hidden := strings.TrimPrefix(text, "whsec_"); err != nil && len(hidden) > 1 &&
+			strings.Contains(err.Error(), hidden) {
 			t.Errorf("the error shows the secret: %v", err)
 		}
 	}

@@ -41,10 +41,14 @@ var signedRequests = []signedRequest{
 	{name: "the shared secret", shared: []string{vectorSecret}, secret: vectorSecret, verified: true},
 	{name: "another shared secret", shared: []string{otherSecret}, secret: vectorSecret},
 	{name: "rotating, the first secret", shared: []string{otherSecret, vectorSecret}, secret: otherSecret, verified: true},
-	{name: "rotating, the second secret", shared: []string{otherSecret, vectorSecret}, secret: vectorSecret, verified: true},
-	{name: "rotating, a plain text among them", shared: []string{plainSecret, vectorSecret}, secret: vectorSecret, verified: true},
-	{name: "the event's own secret", own: otherSecret, shared: []string{vectorSecret}, secret: otherSecret, verified: true},
-	{name: "a shared secret that an own one replaces", own: otherSecret, shared: []string{vectorSecret}, secret: vectorSecret},
+	{name: "rotating, the second secret", shared: []string{otherSecret, vectorSecret}, secret: vectorSecret,
+		verified: true},
+	{name: "rotating, a plain text among them", shared: []string{plainSecret, vectorSecret}, secret: vectorSecret,
+		verified: true},
+	{name: "the event's own secret", own: otherSecret, shared: []string{vectorSecret}, secret: otherSecret,
+		verified: true},
+	{name: "a shared secret that an own one replaces", own: otherSecret, shared: []string{vectorSecret},
+		secret: vectorSecret},
 	{name: "a plain text", own: plainSecret, secret: plainSecret, verified: true},
 	{name: "a shared plain text", shared: []string{plainSecret}, secret: plainSecret, verified: true},
 	{name: "a plain text that looks like base64", own: lookalikeSecret, secret: lookalikeSecret, verified: true},
@@ -64,7 +68,8 @@ var signedRequests = []signedRequest{
 		}},
 	{name: "a timestamp that is no number", shared: []string{vectorSecret}, secret: vectorSecret,
 		change: set("webhook-timestamp", "today")},
-	{name: "signed four minutes ago", shared: []string{vectorSecret}, secret: vectorSecret, age: 4 * time.Minute, verified: true},
+	{name: "signed four minutes ago", shared: []string{vectorSecret}, secret: vectorSecret, age: 4 * time.Minute,
+		verified: true},
 	{name: "signed six minutes ago", shared: []string{vectorSecret}, secret: vectorSecret, age: 6 * time.Minute},
 	{name: "signed six minutes ahead", shared: []string{vectorSecret}, secret: vectorSecret, age: -6 * time.Minute},
 	{name: "a signature of another kind before it", shared: []string{vectorSecret}, secret: vectorSecret, verified: true,
@@ -77,7 +82,8 @@ var signedRequests = []signedRequest{
 			h.Set("webhook-signature", h.Get("webhook-signature")[:20])
 			return body
 		}},
-	{name: "a signature of nothing", shared: []string{vectorSecret}, secret: vectorSecret, change: set("webhook-signature", "v1,")},
+	{name: "a signature of nothing", shared: []string{vectorSecret}, secret: vectorSecret,
+		change: set("webhook-signature", "v1,")},
 }
 
 func set(header, value string) func(http.Header, string) string {

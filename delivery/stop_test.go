@@ -50,7 +50,8 @@ func (s *stopping) Refresh(ctx context.Context, list []outbox.Message) ([]outbox
 	return s.memoryStore.Refresh(ctx, list)
 }
 
-// watched runs until the board shows a fault, lets go of what hangs, and returns the fault. It fails where the fault stays.
+// watched runs until the board shows a fault, lets go of what hangs, and returns the fault. It fails where the fault
+// stays.
 func watched(t *testing.T, r *running, over func()) fault.Fault {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -79,11 +80,14 @@ func TestNoCallOfDeliveryStopsSilently(t *testing.T) {
 		hang  bool
 		want  string
 	}{
-		"a claim hangs":         {func(s *stopping, call func() error) { s.claim = call }, false, true, "taking messages from the outbox"},
-		"claims fail":           {func(s *stopping, call func() error) { s.claim = call }, false, false, "nobody knows (SQLSTATE XX999)"},
-		"a settlement hangs":    {func(s *stopping, call func() error) { s.settle = call }, false, true, "recording the outcomes"},
-		"settlements fail":      {func(s *stopping, call func() error) { s.settle = call }, false, false, "nobody knows (SQLSTATE XX999)"},
-		"a look at a URL hangs": {func(s *stopping, call func() error) { s.refresh = call }, true, true, "asking for the URLs"},
+		"a claim hangs": {func(s *stopping, call func() error) { s.claim = call }, false, true,
+			"taking messages from the outbox"}, "claims fail": {func(s *stopping, call func() error) { s.claim = call },
+			false, false, "nobody knows (SQLSTATE XX999)"},
+		"a settlement hangs": {func(s *stopping, call func() error) { s.settle = call }, false, true,
+			"recording the outcomes"},
+		"settlements fail": {func(s *stopping, call func() error) { s.settle = call }, false, false,
+			"nobody knows (SQLSTATE XX999)"}, "a look at a URL hangs": {func(s *stopping, call func() error) { s.refresh = call },
+			true, true, "asking for the URLs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -134,8 +138,8 @@ func TestASenderThatHangsIsAFault(t *testing.T) {
 	})
 }
 
-// Without file descriptors nothing is attempted, nothing dies and no step is used up; one request at a time tries again, after
-// growing waits, and all go on when it opens a connection.
+// Without file descriptors nothing is attempted, nothing dies and no step is used up; one request at a time tries
+// again, after growing waits, and all go on when it opens a connection.
 func TestAShortageIsNobodysFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -212,14 +216,15 @@ func TestShortagesAreKnown(t *testing.T) {
 		end  ending
 		want bool
 	}{
-		"of the process":         {ending{err: socket(syscall.EMFILE)}, true},
-		"of the machine":         {ending{err: socket(syscall.ENFILE)}, true},
-		"of buffers":             {ending{err: socket(syscall.ENOBUFS)}, true},
-		"in a look-up":           {ending{err: &net.DNSError{Err: "dial udp 10.0.0.2:53: socket: too many open files"}, at: stepLookup}, true},
-		"no such host, no files": {ending{err: &net.DNSError{Err: "no such host", IsNotFound: true}, short: true}, true},
-		"no such host":           {ending{err: &net.DNSError{Err: "no such host", IsNotFound: true}}, false},
-		"refused":                {ending{err: socket(syscall.ECONNREFUSED)}, false},
-		"said by the receiver":   {ending{err: errors.New("too many open files"), at: stepAnswer}, false},
+		"of the process": {ending{err: socket(syscall.EMFILE)}, true},
+		"of the machine": {ending{err: socket(syscall.ENFILE)}, true},
+		"of buffers":     {ending{err: socket(syscall.ENOBUFS)}, true},
+		"in a look-up": {ending{err: &net.DNSError{Err: "dial udp 10.0.0.2:53: socket: too many open files"},
+			at: stepLookup}, true}, "no such host, no files": {ending{err: &net.DNSError{Err: "no such host", IsNotFound: true},
+			short: true}, true},
+		"no such host":         {ending{err: &net.DNSError{Err: "no such host", IsNotFound: true}}, false},
+		"refused":              {ending{err: socket(syscall.ECONNREFUSED)}, false},
+		"said by the receiver": {ending{err: errors.New("too many open files"), at: stepAnswer}, false},
 	} {
 		if _, _, fate := judge(c.end); (fate == postponed) != c.want {
 			t.Errorf("%s: %s", name, fate)

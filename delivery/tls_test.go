@@ -27,7 +27,9 @@ func TestHTTP2IsSpokenWhereOffered(t *testing.T) {
 	t.Parallel()
 	for name, offered := range map[string]bool{"HTTP/2.0": true, "HTTP/1.1": false} {
 		protocols := make(chan string, 1)
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { protocols <- r.Proto }))
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			protocols <- r.Proto
+		}))
 		server.EnableHTTP2 = offered
 		server.StartTLS()
 		t.Cleanup(server.Close)
@@ -59,10 +61,12 @@ func TestTLSFailuresAreNamed(t *testing.T) {
 		sender    *Sender
 		url, want string
 	}{
-		"an unknown authority": {newTestSender(t), server.URL, "tls: the certificate is self-signed; DELIVERY_CA_FILE can make the relay trust it"},
-		"another host's":       {trusting(t, server), "https://127.0.0.2", "tls: the certificate is for another host name"},
-		"no TLS":               {newTestSender(t), "https" + strings.TrimPrefix(plain.URL, "http"), "tls: the server does not speak TLS"},
-		"TLS 1.1":              {trusting(t, old), old.URL, "tls: the server offers no TLS 1.2 or newer"},
+		"an unknown authority": {newTestSender(t), server.URL,
+			"tls: the certificate is self-signed; DELIVERY_CA_FILE can make the relay trust it"},
+		"another host's": {trusting(t, server), "https://127.0.0.2", "tls: the certificate is for another host name"},
+		"no TLS": {newTestSender(t), "https" + strings.TrimPrefix(plain.URL, "http"),
+			"tls: the server does not speak TLS"},
+		"TLS 1.1": {trusting(t, old), old.URL, "tls: the server offers no TLS 1.2 or newer"},
 	} {
 		if strings.Contains(c.url, "127.0.0.2") {
 			// The same certificate at an address that it does not name.
@@ -70,7 +74,8 @@ func TestTLSFailuresAreNamed(t *testing.T) {
 			if err != nil {
 				continue // only Linux has the whole of 127/8
 			}
-			elsewhere := &http.Server{Handler: status(200), TLSConfig: &tls.Config{Certificates: server.TLS.Certificates}, ErrorLog: quiet()}
+			elsewhere := &http.Server{Handler: status(200), TLSConfig: &tls.Config{Certificates: server.TLS.Certificates},
+				ErrorLog: quiet()}
 			go func() { _ = elsewhere.ServeTLS(other, "", "") }()
 			t.Cleanup(func() { _ = elsewhere.Close() })
 			c.url = "https://" + other.Addr().String()
@@ -137,7 +142,8 @@ func TestOneAttemptIsOneHTTP2Request(t *testing.T) {
 			certificates := httptest.NewUnstartedServer(nil)
 			certificates.StartTLS()
 			t.Cleanup(certificates.Close)
-			listener, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: certificates.TLS.Certificates, NextProtos: []string{"h2"}})
+			listener, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: certificates.TLS.Certificates,
+				NextProtos: []string{"h2"}})
 			if err != nil {
 				t.Fatal(err)
 			}

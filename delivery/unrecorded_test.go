@@ -114,14 +114,16 @@ func TestWhatIsNotRecordedYetIsNotSentAgain(t *testing.T) {
 					store.add(messages(fmt.Sprintf("https://r%d.example/hook", i), 40)...)
 				}
 				var sent count
-				r := run(t, &slowStore{store, settling(time.Now())}, exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange {
-					sent.more(m.ID)
-					return answersAfter(100*time.Millisecond)(ctx, m)
-				}), small(1024, 8))
+				r := run(t, &slowStore{store, settling(time.Now())},
+					exchangeFunc(func(ctx context.Context, m outbox.Message) Exchange {
+						sent.more(m.ID)
+						return answersAfter(100*time.Millisecond)(ctx, m)
+					}), small(1024, 8))
 				time.Sleep(5 * time.Minute)
 				synctest.Wait()
 				if n := sent.moreThanOnce(); n != 0 || len(sent.times) != 8_000 || store.refused != 0 {
-					t.Errorf("of 8000 messages %d were sent, %d more than once; %d outcomes were refused", len(sent.times), n, store.refused)
+					t.Errorf("of 8000 messages %d were sent, %d more than once; %d outcomes were refused", len(sent.times), n,
+						store.refused)
 				}
 				r.stop()
 			})
@@ -129,7 +131,8 @@ func TestWhatIsNotRecordedYetIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// A claim takes a new lease while the outcome is on its way under the old one: if nothing was delivered, the new one is given back.
+// A claim takes a new lease while the outcome is on its way under the old one: if nothing was delivered, the new one is
+// given back.
 func TestALeaseTakenWhileItsOutcomeIsRecordedIsGivenBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -45,9 +45,9 @@ type ending struct {
 	short bool
 }
 
-// verdicts says what each ending means; the first that matches decides. Only a 2xx is success, only a 410 is meant for good;
-// everything else is retried, for organisers mend their receivers. The texts are ours: those of the libraries hold host names,
-// addresses, and bytes that the receiver chose.
+// verdicts says what each ending means; the first that matches decides. Only a 2xx is success, only a 410 is meant for
+// good; everything else is retried, for organisers mend their receivers. The texts are ours: those of the libraries
+// hold host names, addresses, and bytes that the receiver chose.
 var verdicts = []struct {
 	reason  Reason
 	meaning string

@@ -57,7 +57,8 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 	alert := func(text string) error { return &net.OpError{Op: "remote error", Err: errors.New("tls: " + text)} }
 	unknown := x509.UnknownAuthorityError{}
 	named := func(issuer, subject string) *x509.Certificate {
-		return &x509.Certificate{RawIssuer: []byte(issuer), RawSubject: []byte(subject), Raw: []byte(subject), NotBefore: time.Now().Add(time.Hour)}
+		return &x509.Certificate{RawIssuer: []byte(issuer), RawSubject: []byte(subject), Raw: []byte(subject),
+			NotBefore: time.Now().Add(time.Hour)}
 	}
 	leaf := named("intermediate", "leaf")
 	seen := map[string]bool{}
@@ -66,11 +67,13 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 		at   step
 		want string
 	}{
-		{dial(errNotPublic), stepConnect, "refused: no such host, or its address is not public and not in DELIVERY_ALLOW_NETWORKS, or it is in DELIVERY_DENY_NETWORKS"},
+		{dial(errNotPublic), stepConnect, "refused: no such host, or its address is not public and not in " +
+			"DELIVERY_ALLOW_NETWORKS, or it is in DELIVERY_DENY_NETWORKS"},
 		{errSecret, stepConnect, "refused: the signing secret is not whsec_ and base64"},
 		{errBlankSecret, stepConnect, "refused: the signing secret is blank; NULL means none"},
 		{errShortSecret, stepConnect, "refused: the signing secret has fewer than 8 bytes, decoded if it begins with whsec_"},
-		{errUnsigned, stepConnect, "refused: the row has no signing secret any more, and DELIVERY_SIGNING_SECRETS is not set"},
+		{errUnsigned, stepConnect,
+			"refused: the row has no signing secret any more, and DELIVERY_SIGNING_SECRETS is not set"},
 		{errErased, stepConnect, "refused: the body was erased"},
 		{errURLScheme, stepConnect, "refused: the URL must begin with https://"},
 		{errInterrupted, stepConnect, "interrupted: the relay was stopped before an answer came"},
@@ -83,25 +86,32 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 		{dial(&net.DNSError{Name: "x.example", IsNotFound: true}), stepConnect, errNotPublic.Error()},
 		{dial(&net.DNSError{Name: "x.example", IsTimeout: true}), stepConnect, "dns: the look-up took too long"},
 		{dial(&net.DNSError{Name: "x.example", Err: "server misbehaving"}), stepConnect, "dns: the look-up failed"},
-		{cert(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}), stepTLS, "tls: the certificate is for another host name"},
-		{cert(unknown, named("self", "self")), stepTLS, "tls: the certificate is self-signed; DELIVERY_CA_FILE can make the relay trust it"},
+		{cert(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}), stepTLS,
+			"tls: the certificate is for another host name"},
+		{cert(unknown, named("self", "self")), stepTLS,
+			"tls: the certificate is self-signed; DELIVERY_CA_FILE can make the relay trust it"},
 		{cert(unknown, leaf), stepTLS,
 			"tls: the server does not send its intermediate certificate, or its authority is unknown (DELIVERY_CA_FILE)"},
 		{cert(unknown, leaf, named("root", "another intermediate")), stepTLS,
 			"tls: the server does not send its intermediate certificate, or its authority is unknown (DELIVERY_CA_FILE)"},
 		{cert(unknown, leaf, named("self", "self"), named("root", "intermediate")), stepTLS,
-			"tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is missing"},
+			"tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is " +
+				"missing"},
 		{cert(unknown, named("a", "leaf"), named("b", "a"), named("a", "b")), stepTLS,
-			"tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is missing"},
+			"tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is " +
+				"missing"},
 		{cert(unknown), stepTLS,
-			"tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is missing"},
+			"tls: the certificate is signed by an unknown authority (DELIVERY_CA_FILE), or an intermediate certificate is " +
+				"missing"},
 		{cert(x509.SystemRootsError{}), stepTLS,
 			"tls: the relay knows no certificate authorities: install the system's or set DELIVERY_CA_FILE"},
 		{cert(x509.CertificateInvalidError{Reason: x509.Expired}), stepTLS, "tls: the certificate has expired"},
-		{cert(x509.CertificateInvalidError{Reason: x509.Expired, Cert: leaf}, leaf), stepTLS, "tls: the certificate is not valid yet"},
+		{cert(x509.CertificateInvalidError{Reason: x509.Expired, Cert: leaf}, leaf), stepTLS,
+			"tls: the certificate is not valid yet"},
 		{cert(x509.CertificateInvalidError{Reason: x509.Expired, Cert: &x509.Certificate{}}, leaf), stepTLS,
 			"tls: a certificate that the server's own depends on has expired"},
-		{cert(x509.CertificateInvalidError{Reason: x509.IncompatibleUsage}), stepTLS, "tls: the certificate is not one for servers"},
+		{cert(x509.CertificateInvalidError{Reason: x509.IncompatibleUsage}), stepTLS,
+			"tls: the certificate is not one for servers"},
 		{cert(x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}), stepTLS, "tls: the certificate is not valid"},
 		{tls.RecordHeaderError{Msg: "x"}, stepTLS, "tls: the server does not speak TLS"},
 		{alert("internal error"), stepTLS, "tls: the server refused the handshake"},
@@ -112,8 +122,10 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 		{alert("certificate required"), stepAnswer, "tls: the server asks for a client certificate, and the relay has none"},
 		{alert("bad certificate"), stepTLS, "tls: the server asks for a client certificate, and the relay has none"},
 		{io.EOF, stepTLS, "tls: the connection was closed during the handshake"},
-		{errors.New("tls: server selected unsupported protocol version 301"), stepTLS, "tls: the server offers no TLS 1.2 or newer"},
-		{errors.New("tls: server's certificate contains an RSA key larger than 8192 bits"), stepTLS, "tls: the handshake failed"},
+		{errors.New("tls: server selected unsupported protocol version 301"), stepTLS,
+			"tls: the server offers no TLS 1.2 or newer"},
+		{errors.New("tls: server's certificate contains an RSA key larger than 8192 bits"), stepTLS,
+			"tls: the handshake failed"},
 		{call(syscall.ECONNREFUSED), stepConnect, "connect: connection refused"},
 		{call(syscall.EHOSTUNREACH), stepConnect, "connect: the host cannot be reached"},
 		{call(syscall.ENETUNREACH), stepConnect, "connect: the host cannot be reached"},
@@ -122,10 +134,13 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 		{call(syscall.EMFILE), stepConnect, "short: the relay has no free file descriptor"},
 		{call(syscall.EPROTO), stepConnect, "connect: the connection could not be made"},
 		{io.ErrUnexpectedEOF, stepAnswer, "reset: the connection was closed before an answer came"},
-		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, stepAnswer, "reset: the connection was closed before an answer came"},
+		{&net.OpError{Op: "read", Err: syscall.ECONNRESET}, stepAnswer,
+			"reset: the connection was closed before an answer came"},
 		{&net.OpError{Op: "write", Err: syscall.EPIPE}, stepAnswer, "reset: the connection was closed before an answer came"},
-		{errors.New("http: server closed idle connection"), stepAnswer, "reset: the connection was closed before an answer came"},
-		{errors.New("net/http: server response headers exceeded 65536 bytes; aborted"), stepAnswer, "protocol: the header of the answer is too large"},
+		{errors.New("http: server closed idle connection"), stepAnswer,
+			"reset: the connection was closed before an answer came"},
+		{errors.New("net/http: server response headers exceeded 65536 bytes; aborted"), stepAnswer,
+			"protocol: the header of the answer is too large"},
 		{errors.New(`malformed HTTP response "\x00hello"`), stepAnswer, "protocol: the answer is not valid HTTP"},
 	} {
 		// Whatever a library wraps around it, the reason is the same and nothing of the wrapping is shown.
@@ -190,7 +205,8 @@ func TestExcerptIsPrintable(t *testing.T) {
 			t.Errorf("%q: %q, want %q", body, got, want)
 		}
 	}
-	if got := excerpt(strings.NewReader(strings.Repeat("€", 10_000)), nil); len(got) > maxExcerpt || strings.ContainsRune(got, 0xfffd) {
+	if got := excerpt(strings.NewReader(strings.Repeat("€", 10_000)), nil); len(got) > maxExcerpt ||
+		strings.ContainsRune(got, 0xfffd) {
 		t.Errorf("%d bytes kept", len(got))
 	}
 }

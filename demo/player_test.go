@@ -37,7 +37,8 @@ func TestLoadFillsEveryTable(t *testing.T) {
 	if !slices.Contains(prices, "0.00") || !slices.Contains(prices, "123.45") {
 		t.Errorf("prices: %q", prices)
 	}
-	db.Exec(t, "insert into attendees (event_id, name, surname) values (1, 'a', 'b')") // the numbers go on after the sample's
+	// the numbers go on after the sample's
+	db.Exec(t, "insert into attendees (event_id, name, surname) values (1, 'a', 'b')")
 }
 
 // step is what one step of a round leaves in the database.
@@ -76,7 +77,8 @@ func TestPlayerPlaysARound(t *testing.T) {
 			t.Fatal(err)
 		}
 		const count = `select count(*) filter (where status = 'Accepted' or not $1) from attendees where id > 1000`
-		got := step{len(accepting), pgtest.Value[int64](t, db, count, true), pgtest.Value[int64](t, db, count, false), want.says}
+		got := step{len(accepting), pgtest.Value[int64](t, db, count, true), pgtest.Value[int64](t, db, count, false),
+			want.says}
 		if got != want || len(said) != 1 || !strings.Contains(said[0], want.says) {
 			t.Errorf("step %d: got %+v, said %q, want %+v", i+1, got, said, want)
 		}

@@ -86,9 +86,9 @@ func TestReceiverRefusesWhatIsNoWebhook(t *testing.T) {
 		request *http.Request
 		status  int
 	}{
-		"a GET":                  {httptest.NewRequest(http.MethodGet, "/", nil), 405},
-		"a body beyond measure":  {httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strings.Repeat("x", 2<<20))), 413},
-		"a body that breaks off": {httptest.NewRequest(http.MethodPost, "/", brokenBody{}), 400},
+		"a GET": {httptest.NewRequest(http.MethodGet, "/", nil), 405},
+		"a body beyond measure": {httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strings.Repeat("x", 2<<20))),
+			413}, "a body that breaks off": {httptest.NewRequest(http.MethodPost, "/", brokenBody{}), 400},
 	} {
 		answer := httptest.NewRecorder()
 		receiver.ServeHTTP(answer, c.request)
@@ -108,7 +108,8 @@ func TestDescribeIsSafeToPrint(t *testing.T) {
 		`"fee":{"price":123.45,"currency":"EUR"},"event":{"name":"Fest\u0007"},"group":{"name":"A"},` +
 		`"form_fields":[{}],"additional_attendees":[{},{}]}`
 	got := demo.Received{ID: "msg_1\x1b", Verified: true, Body: []byte(body)}.Describe()
-	want := "attendee_accepted: Eve�[2J� ��👩‍🚀 + 2 more | Fest� | A | 123.45 EUR | 1 form fields | signature verified | msg_1�"
+	want := "attendee_accepted: Eve�[2J� ��👩‍🚀 + 2 more | Fest� | A | 123.45 EUR | 1 form fields | signature verified | " +
+		"msg_1�"
 	if got != want {
 		t.Errorf("Describe() = %q\nwant         %q", got, want)
 	}

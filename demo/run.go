@@ -81,8 +81,8 @@ func (s *stage) play(ctx context.Context, o Options) error {
 	return s.awaitLast(ctx)
 }
 
-// awaitLast waits until no webhook is missing, only shortly once the play is interrupted. Whether one is missing then is
-// judged with the total.
+// awaitLast waits until no webhook is missing, only shortly once the play is interrupted. Whether one is missing then
+// is judged with the total.
 func (s *stage) awaitLast(ctx context.Context) error {
 	patience := time.NewTimer(lastWait)
 	defer patience.Stop()

@@ -1,9 +1,9 @@
 // Package demo shows the relay at work on a machine that has nothing but Go.
 //
 // It turns a duration or a number of attendees into a play: a private Postgres with the reference schema and believable
-// registrations, a relay handed in by the caller, and a receiver that prints each webhook with the time since its commit.
-// Whatever way the play ends, nothing of it stays behind. cmd runs it; the tests take the reference schema from here, and
-// the listen command the Receiver.
+// registrations, a relay handed in by the caller, and a receiver that prints each webhook with the time since its
+// commit. Whatever way the play ends, nothing of it stays behind. cmd runs it; the tests take the reference schema from
+// here, and the listen command the Receiver.
 package demo
 
 import (
@@ -22,8 +22,8 @@ var Schema string
 //go:embed sample.sql
 var sample string
 
-// Load writes the schema and the sample data into an empty database. Webhooks go to paths below receiverURL, one for each
-// event; the secrets that sign them are returned.
+// Load writes the schema and the sample data into an empty database. Webhooks go to paths below receiverURL, one for
+// each event; the secrets that sign them are returned.
 func Load(ctx context.Context, databaseURL, receiverURL string) (secrets []string, err error) {
 	conn, err := pgx.Connect(ctx, databaseURL)
 	if err != nil {

@@ -35,7 +35,8 @@ type stage struct {
 }
 
 // open starts the parts, each before those that need it.
-func (s *stage) open(ctx context.Context, relay func(ctx context.Context, databaseURL, receiverURL string) error) error {
+func (s *stage) open(ctx context.Context,
+	relay func(ctx context.Context, databaseURL, receiverURL string) error) error {
 	s.out.line("Starting a private Postgres.")
 	var err error
 	if s.postgres, err = pgserver.Start(ctx, pgserver.Options{}); err != nil {
@@ -88,8 +89,8 @@ func (s *stage) openDatabase(ctx context.Context, databaseURL, receiverURL strin
 	return secrets, nil
 }
 
-// awaitRelay waits until Postgres has a replication slot that is ready: from then on no acceptance is missed, whereas one
-// committed earlier would belong to the baseline and not be announced.
+// awaitRelay waits until Postgres has a replication slot that is ready: from then on no acceptance is missed, whereas
+// one committed earlier would belong to the baseline and not be announced.
 func (s *stage) awaitRelay(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, relayTimeout, fmt.Errorf("no replication slot within %s", relayTimeout))
 	defer cancel()

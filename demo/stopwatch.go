@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// stopwatch pairs each acceptance with its webhook. The k-th new message about an attendee belongs to the k-th acceptance
-// of that attendee: the player leaves time between the two.
+// stopwatch pairs each acceptance with its webhook. The k-th new message about an attendee belongs to the k-th
+// acceptance of that attendee: the player leaves time between the two.
 type stopwatch struct {
 	mu         sync.Mutex
 	commits    map[string][]time.Time // by attendee id: the commits whose webhook has not come

@@ -80,7 +80,8 @@ func (l *laboratory) strike() {
 			o.detail = " " + o.detail
 		}
 		f := &fault{entry: l.journal.begin(k.name+o.detail, o.relay, began), until: time.Now().Add(o.lasts), heal: o.heal}
-		l.t.Logf("%s: %s%s of relay %d for %v", l.journal.at(began), k.name, o.detail, o.relay, o.lasts.Round(time.Millisecond))
+		l.t.Logf("%s: %s%s of relay %d for %v", l.journal.at(began), k.name, o.detail, o.relay,
+			o.lasts.Round(time.Millisecond))
 		if f.heal == nil {
 			f.heal = func() bool { return true }
 		}
@@ -124,7 +125,8 @@ func (l *laboratory) inspect() {
 		if r.struck {
 			continue
 		}
-		l.t.Errorf("relay %d ended by itself at %s with status %d", r.number, l.journal.at(time.Now()), r.Exit(l.t, time.Second))
+		l.t.Errorf("relay %d ended by itself at %s with status %d", r.number, l.journal.at(time.Now()),
+			r.Exit(l.t, time.Second))
 		r.retire(l.t)
 		r.start(l.t)
 	}

@@ -11,8 +11,8 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// connect opens the laboratory's own way to Postgres, which goes past the proxies. Whoever uses it expects Postgres to be
-// away at times.
+// connect opens the laboratory's own way to Postgres, which goes past the proxies. Whoever uses it expects Postgres to
+// be away at times.
 func (l *laboratory) connect() {
 	l.pool = l.db.OwnerPool(l.t, func(c *pgxpool.Config) {
 		c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
@@ -62,17 +62,19 @@ func (l *laboratory) awaitLeader(within time.Duration) {
 	})
 }
 
-// awaitDelivered waits until everything that was accepted is delivered, as far as the numbers tell; the verdict looks closer. What
-// came to nothing, or was withdrawn, counts as delivered here.
+// awaitDelivered waits until everything that was accepted is delivered, as far as the numbers tell; the verdict looks
+// closer. What came to nothing, or was withdrawn, counts as delivered here.
 func (l *laboratory) awaitDelivered(within time.Duration) {
 	l.t.Helper()
 	const state = `select (select count(*) from lab.truth join lab.hooks using (event))::text || ' accepted'
 		|| coalesce((select string_agg(format(', %s %s', count, state), '' order by state)
-		from (select state, count(*) from (select case when last_error like 'withdrawn:%' then 'delivered' else state end as state from attendee_relay.outbox union all
+		from (select state, count(*) from (select case when last_error like 'withdrawn:%' then 'delivered' else state end as
+			state from attendee_relay.outbox union all
 			select 'delivered' from attendee_relay.acceptance a join lab.hooks h
 				on h.event = (select t.event from lab.truth t where t.attendee = a.identity::bigint limit 1)
 			where a.state = 'empty') as settled group by state) as states), '')
-		|| coalesce((select format(', %s waiting', count(*)) from attendee_relay.acceptance where state = 'waiting' having count(*) > 0), '')`
+		|| coalesce((select format(', %s waiting', count(*)) from attendee_relay.acceptance where state = 'waiting' having
+			count(*) > 0), '')`
 	accepted := pgtest.Value[int](l.t, l.db, "select count(*)::int from lab.truth join lab.hooks using (event)")
 	want := fmt.Sprintf("%[1]d accepted, %[1]d delivered", accepted)
 	now := ""

@@ -60,8 +60,8 @@ func kill(l *laboratory) (outcome, bool) {
 	return outcome{relay: r.number, lasts: l.between(0, 2*time.Second), heal: l.again(r)}, true
 }
 
-// term asks a relay to end; it has SHUTDOWN_TIMEOUT and a little to do so. The signal ends a process that has said nothing
-// yet as it ends any other: the Go runtime may still be starting.
+// term asks a relay to end; it has SHUTDOWN_TIMEOUT and a little to do so. The signal ends a process that has said
+// nothing yet as it ends any other: the Go runtime may still be starting.
 func term(l *laboratory) (outcome, bool) {
 	r, ok := l.well()
 	if !ok {
@@ -111,7 +111,8 @@ func freeze(l *laboratory) (outcome, bool) {
 func disturb(l *laboratory) (outcome, bool) {
 	endpoint, how := l.random.IntN(endpoints), manners[l.random.IntN(len(manners))]
 	l.receiver.behave(endpoint, how)
-	return outcome{relay: everybody, detail: fmt.Sprintf("%d %s", endpoint, how), lasts: l.between(500*time.Millisecond, 6*time.Second),
+	return outcome{relay: everybody, detail: fmt.Sprintf("%d %s", endpoint, how),
+		lasts: l.between(500*time.Millisecond, 6*time.Second),
 		heal: func() bool {
 			l.receiver.behave(endpoint, well)
 			return true

@@ -40,8 +40,8 @@ func (j *journal) end(e *entry) {
 	e.ended = time.Now()
 }
 
-// touching returns the first fault of these kinds (none named: any kind) that reached into the time from..to and concerned
-// the relay, or nil. A fault of everybody concerns each relay; everybody as the relay asks for any.
+// touching returns the first fault of these kinds (none named: any kind) that reached into the time from..to and
+// concerned the relay, or nil. A fault of everybody concerns each relay; everybody as the relay asks for any.
 func (j *journal) touching(relay int, from, to time.Time, kinds ...string) *entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -6,9 +6,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Steps in which rows leave their ids: deleted, some of them to be inserted again later, or renumbered. A new id is always one that
-// no row had before. Two rows that exchange theirs are left out: when one's acceptance waits and the other's was sent already under
-// the id that the first one gets, no order of the two is right at that id. $4 is the status that may be concerned, % any.
+// Steps in which rows leave their ids: deleted, some of them to be inserted again later, or renumbered. A new id is
+// always one that no row had before. Two rows that exchange theirs are left out: when one's acceptance waits and the
+// other's was sent already under the id that the first one gets, no order of the two is right at that id. $4 is the
+// status that may be concerned, % any.
 const (
 	// What was accepted in the same transaction never was.
 	remove = `with gone as (delete from attendees where id in (select id from attendees
@@ -22,11 +23,13 @@ const (
 		order by id limit $2),
 		moved as (update attendees a set id = c.fresh from chosen c where a.id = c.id
 			returning c.id as was, a.id, a.event_id, a.surname, c.status),
-		retold as (update lab.truth t set attendee = moved.id from moved where t.attendee = was and t.xid = pg_current_xact_id())
+		retold as (update lab.truth t set attendee = moved.id from moved where t.attendee = was
+			and t.xid = pg_current_xact_id())
 		insert into lab.gone (attendee, event, surname, became, accepted)
 		select was, event_id, surname, id, status = 'Accepted' and not exists (
 			select from lab.truth t where t.attendee = was and t.xid = pg_current_xact_id()) from moved`
-	// Ids that were left by earlier transactions, last of all, are given to new rows; where another one had been as quick, not.
+	// Ids that were left by earlier transactions, last of all, are given to new rows; where another one had been as quick,
+	// not.
 	comeBack = `with back as (insert into attendees (id, event_id, name, surname, status)
 		select attendee, event, 'Again', surname, $3 from lab.gone
 		where surname = $1 and xid <> pg_current_xact_id() order by xid desc limit $2
@@ -34,9 +37,9 @@ const (
 		insert into lab.truth (attendee, event) select id, event_id from back where status = 'Accepted'`
 )
 
-// Whom a step may concern. While the slot is lost the only rows that leave their ids are those that were never accepted: an accepted
-// one that is deleted then may never have been seen by the relays, one that is renumbered then comes to them as a new one, and of
-// a cancelled one an acceptance may still wait that nobody can follow.
+// Whom a step may concern. While the slot is lost the only rows that leave their ids are those that were never
+// accepted: an accepted one that is deleted then may never have been seen by the relays, one that is renumbered then
+// comes to them as a new one, and of a cancelled one an acceptance may still wait that nobody can follow.
 const (
 	anybody       = "%"
 	neverAccepted = "Pending"
@@ -66,7 +69,8 @@ func (w *worker) leaving(few int, event int64, from float64, gentle bool) step {
 	case kind < 9: // under the new id
 		return w.all(renumbered, w.exec(accept, w.name, few, from))
 	case kind < 10: // before it got the new id
-		return w.all(w.exec(accept, w.name, few, from), w.exec(renumber, w.name, few, elsewhere, whom), w.exec(renumber, w.name, few, from, whom))
+		return w.all(w.exec(accept, w.name, few, from), w.exec(renumber, w.name, few, elsewhere, whom),
+			w.exec(renumber, w.name, few, from, whom))
 	case kind < 11:
 		return w.all(w.exec(register, w.name, few, event), w.exec(renumber, w.name, few, 1.0, whom), again, removed)
 	default:

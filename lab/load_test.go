@@ -110,7 +110,8 @@ func (ld *load) step(ctx context.Context, w *worker) error {
 	return err
 }
 
-// soften waits for the steps under way, and then lets nobody leave the accepted or be renumbered among them, or does again.
+// soften waits for the steps under way, and then lets nobody leave the accepted or be renumbered among them, or does
+// again.
 func (ld *load) soften(gentle bool) {
 	ld.calm.Lock()
 	defer ld.calm.Unlock()

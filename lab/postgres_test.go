@@ -74,7 +74,8 @@ func terminate(l *laboratory) (outcome, bool) {
 // fillTable makes every change of one of the relay's tables fail as on a full disk.
 func fillTable(l *laboratory) (outcome, bool) {
 	table, lasts := l.table(), l.between(200*time.Millisecond, 4*time.Second)
-	err := l.exec("insert into lab.full_tables values ($1, clock_timestamp() + $2 * interval '1 second')", table, lasts.Seconds())
+	err := l.exec("insert into lab.full_tables values ($1, clock_timestamp() + $2 * interval '1 second')", table,
+		lasts.Seconds())
 	return outcome{relay: everybody, detail: table, lasts: lasts}, err == nil
 }
 
@@ -94,10 +95,11 @@ func lockTable(l *laboratory) (outcome, bool) {
 		_ = tx.Rollback(ctx)
 		return outcome{}, false
 	}
-	return outcome{relay: everybody, detail: table, lasts: l.between(500*time.Millisecond, 5*time.Second), heal: func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_ = tx.Rollback(ctx) // a server that crashed meanwhile has released it
-		return true
-	}}, true
+	return outcome{relay: everybody, detail: table, lasts: l.between(500*time.Millisecond, 5*time.Second),
+		heal: func() bool {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			_ = tx.Rollback(ctx) // a server that crashed meanwhile has released it
+			return true
+		}}, true
 }

@@ -27,8 +27,9 @@ const (
 //go:embed payload.sql
 var payload string
 
-// relay is one of the processes that share the database, through all its restarts. It logs in to Postgres with a role of its own,
-// by which its sessions are told from the others', and works as the role that all share; it has a proxy of its own on the way there.
+// relay is one of the processes that share the database, through all its restarts. It logs in to Postgres with a role
+// of its own, by which its sessions are told from the others', and works as the role that all share; it has a proxy of
+// its own on the way there.
 type relay struct {
 	*relaytest.Relay
 	number  int
@@ -47,7 +48,8 @@ func (l *laboratory) newRelay(number int) *relay {
 		l.t.Fatal(err)
 	}
 	password, _ := address.User.Password()
-	l.db.Exec(l.t, fmt.Sprintf("create role %s replication login password '%s' in role %s, pg_signal_backend", r.role, password, pgtest.Role))
+	l.db.Exec(l.t, fmt.Sprintf("create role %s replication login password '%s' in role %s, pg_signal_backend", r.role,
+		password, pgtest.Role))
 	l.db.Exec(l.t, fmt.Sprintf("alter role %s set role = '%s'", r.role, pgtest.Role))
 	r.proxy = cutproxy.New(l.t, address.Host)
 	address.User, address.Host = url.UserPassword(r.role, password), r.proxy.Addr()

@@ -26,12 +26,14 @@ func (l *laboratory) compareRequests(f *figures) {
 	l.t.Helper()
 	messages, order := l.messages()
 	requests, wrong := l.receiver.all()
-	unsigned, foreign, bodies := violations{lab: l, what: "signature or address"}, violations{lab: l, what: "not in the outbox"},
+	unsigned, foreign, bodies := violations{lab: l, what: "signature or address"},
+		violations{lab: l, what: "not in the outbox"},
 		violations{lab: l, what: "another body than the stored one"}
 	for _, w := range wrong {
 		unsigned.add("%s", w)
 	}
-	j := &duplicates{lab: l, late: l.lateAnswers(), figures: f, unexplained: violations{lab: l, what: "an unexplained duplicate"}}
+	j := &duplicates{lab: l, late: l.lateAnswers(), figures: f,
+		unexplained: violations{lab: l, what: "an unexplained duplicate"}}
 	for i := range requests {
 		r := &requests[i]
 		m := messages[r.id]
@@ -60,12 +62,13 @@ func (l *laboratory) compareRequests(f *figures) {
 	l.compareOrder(order, requests)
 }
 
-// compareOrder: of an attendee's messages to one endpoint, none is sent before the one before it was answered with a 2xx. One that was
-// accepted under another id, and got the id of another row while it waited for its payload, may come after what was sent of
-// that row: nobody could know before that the two would be told of the same attendee.
+// compareOrder: of an attendee's messages to one endpoint, none is sent before the one before it was answered with a
+// 2xx. One that was accepted under another id, and got the id of another row while it waited for its payload, may come
+// after what was sent of that row: nobody could know before that the two would be told of the same attendee.
 func (l *laboratory) compareOrder(order []*message, requests []request) {
 	l.t.Helper()
-	early, missing := violations{lab: l, what: "sent before an earlier one was delivered"}, violations{lab: l, what: "never received"}
+	early, missing := violations{lab: l, what: "sent before an earlier one was delivered"},
+		violations{lab: l, what: "never received"}
 	succeeded := make(map[string]time.Time, len(order))
 	for i := range requests {
 		if r := &requests[i]; r.ok {
@@ -88,21 +91,25 @@ func (l *laboratory) compareOrder(order []*message, requests []request) {
 		}
 		lane := [2]string{m.attendee, m.url}
 		if before := last[lane]; before != nil && m.first.at.Before(succeeded[before.id]) {
-			early.add("%s of attendee %s at %s, %s was delivered at %s\n%s\n%s%s", m.id, m.attendee, l.journal.at(m.first.at), before.id,
+			early.add("%s of attendee %s at %s, %s was delivered at %s\n%s\n%s%s", m.id, m.attendee, l.journal.at(m.first.at),
+				before.id,
 				l.journal.at(succeeded[before.id]), l.story(before), l.story(m), l.around(m.first.at))
 		}
 		last[lane] = m
 	}
 }
 
-// story tells when a message was accepted and recorded, as which one of all, and what its attempts were, in seconds of the journal.
+// story tells when a message was accepted and recorded, as which one of all, and what its attempts were, in seconds of
+// the journal.
 func (l *laboratory) story(m *message) string {
 	l.t.Helper()
 	return pgtest.Value[string](l.t, l.db, `
 		with since as (select $2::timestamptz as start)
-		select format('%s: accepted as %s by %s at %s, recorded as number %s at %s with key %s; attempts at %s', m.message_id, m.identity, m.commit_lsn,
+		select format('%s: accepted as %s by %s at %s, recorded as number %s at %s with key %s; attempts at %s', m.message_id,
+			m.identity, m.commit_lsn,
 		       m.committed_at - start, m.id, m.created_at - start, m.source_key,
-		       (select string_agg(format('%s for %s ms: %s', a.started_at - start, a.duration_ms, coalesce(a.status::text, a.error)), ', ' order by a.number)
+		       (select string_agg(format('%s for %s ms: %s', a.started_at - start, a.duration_ms, coalesce(a.status::text,
+		       	a.error)), ', ' order by a.number)
 		          from attendee_relay.attempt a where a.message_id = m.message_id))
 		  from attendee_relay.message m, since
 		 where m.message_id = $1`, m.id, l.journal.start)
@@ -121,7 +128,8 @@ func (l *laboratory) messages() (map[string]*message, []*message) {
 	var m message
 	var body string
 	var open bool
-	_, err = pgx.ForEachRow(rows, []any{&m.id, &m.attendee, &m.url, &body, &open, &m.delivered, &m.renumbered, &m.withdrawn}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&m.id, &m.attendee, &m.url, &body, &open, &m.delivered, &m.renumbered,
+		&m.withdrawn}, func() error {
 		one := m
 		one.body = l.receiver.digest(body)
 		byID[m.id] = &one

@@ -15,8 +15,8 @@ type connection struct {
 	number      atomic.Int64
 }
 
-// newConnection asks for the connection's relay to be looked for. Nobody waits for that: a receiver that is slow to take
-// connections would itself be a fault.
+// newConnection asks for the connection's relay to be looked for. Nobody waits for that: a receiver that is slow to
+// take connections would itself be a fault.
 func newConnection(conn net.Conn, asked chan<- *connection) *connection {
 	c := &connection{there: hexPort(conn.RemoteAddr()), here: hexPort(conn.LocalAddr())}
 	c.number.Store(everybody)
@@ -27,7 +27,8 @@ func newConnection(conn net.Conn, asked chan<- *connection) *connection {
 	return c
 }
 
-// relay returns the number of the relay, or everybody while it is not known, as when it was gone before it could be found.
+// relay returns the number of the relay, or everybody while it is not known, as when it was gone before it could be
+// found.
 func (c *connection) relay() int { return int(c.number.Load()) }
 
 // attribute looks for the relays of connections, one after the other.
@@ -37,8 +38,8 @@ func (l *laboratory) attribute(asked <-chan *connection) {
 	}
 }
 
-// sender tells which relay holds the other end of a connection on this machine, by Linux's /proc: a process has the socket
-// among its files, by the number that the table of connections gives it. Elsewhere it is nobody's: everybody.
+// sender tells which relay holds the other end of a connection on this machine, by Linux's /proc: a process has the
+// socket among its files, by the number that the table of connections gives it. Elsewhere it is nobody's: everybody.
 func (l *laboratory) sender(c *connection) int {
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {

@@ -5,11 +5,13 @@ import (
 	"time"
 )
 
-// caughtUp is how long the relays may take to have recorded everything before the slot is dropped; else it is left alone.
+// caughtUp is how long the relays may take to have recorded everything before the slot is dropped; else it is left
+// alone.
 const caughtUp = 15 * time.Second
 
-// loseSlot drops the slot, and with it what was not streamed yet. What left the accepted and came back meanwhile is unknown to
-// everybody but the truth: so nobody leaves from before the loss until the relays have compared the ledger with the table.
+// loseSlot drops the slot, and with it what was not streamed yet. What left the accepted and came back meanwhile is
+// unknown to everybody but the truth: so nobody leaves from before the loss until the relays have compared the ledger
+// with the table.
 func loseSlot(l *laboratory) (outcome, bool) {
 	if !*slotLoss || l.down || l.load.gentle {
 		return outcome{}, false

@@ -38,11 +38,13 @@ func (l *laboratory) around(moment time.Time) string {
 	return "; the faults around:\n" + l.journal.between(moment.Add(-near), moment.Add(near))
 }
 
-// verdict compares the truth with the outbox, and the outbox with what was received; it fails the test for each violation.
+// verdict compares the truth with the outbox, and the outbox with what was received; it fails the test for each
+// violation.
 func (l *laboratory) verdict() figures {
 	l.t.Helper()
 	l.db.Exec(l.t, "analyze") // or the comparisons are planned for the tables as they were before the last crash
-	f := figures{Faults: l.journal.counts(), Explained: map[string]int{}, RSSMiB: l.watch.rss.Load() / 1024, SlowestRestartSeconds: l.slowestRestart.Seconds()}
+	f := figures{Faults: l.journal.counts(), Explained: map[string]int{}, RSSMiB: l.watch.rss.Load() / 1024,
+		SlowestRestartSeconds: l.slowestRestart.Seconds()}
 	f.Acceptances = pgtest.Value[int](l.t, l.db, "select count(*)::int from lab.truth")
 	l.compareWithTruth(&f)
 	l.compareRequests(&f)
@@ -98,15 +100,17 @@ func (l *laboratory) compareWithTruth(f *figures) {
 	}
 }
 
-// wronglyWithdrawn are messages that ended as withdrawn although their row has kept its id and its status since they were accepted: it
-// is accepted now, and neither left its id nor was accepted once more.
+// wronglyWithdrawn are messages that ended as withdrawn although their row has kept its id and its status since they
+// were accepted: it is accepted now, and neither left its id nor was accepted once more.
 const wronglyWithdrawn = `select format('%s of attendee %s, committed %s: %s', m.message_id, m.identity, m.committed_at, s.last_error)
 	from attendee_relay.settled s
 	join attendee_relay.message m using (id)
 	join attendees a on a.id = m.identity::bigint and a.status = 'Accepted'
 	where s.last_error like 'withdrawn:%'
-	and not exists (select from lab.gone g where g.attendee = a.id and pg_xact_commit_timestamp(g.xid::xid) >= coalesce(m.committed_at, m.created_at))
-	and not exists (select from lab.truth t where t.attendee = a.id and pg_xact_commit_timestamp(t.xid::xid) > coalesce(m.committed_at, m.created_at))
+	and not exists (select from lab.gone g where g.attendee = a.id and pg_xact_commit_timestamp(g.xid::xid) >=
+		coalesce(m.committed_at, m.created_at))
+	and not exists (select from lab.truth t where t.attendee = a.id and pg_xact_commit_timestamp(t.xid::xid) >
+		coalesce(m.committed_at, m.created_at))
 	limit 20`
 
 // difference is an acceptance that is only in the truth (lost) or only in the outbox (repeated).

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// oldest is how long a transaction of a relay's may be open that nobody has frozen: Postgres ends idle ones after 10 s.
+	// oldest is how long a transaction of a relay's may be open that nobody has frozen: Postgres ends idle ones after 10
+	// s.
 	oldest = 15 * time.Second
 	// recovery is how long after a fault a relay may have sessions that it does not know of any more.
 	recovery = 10 * time.Second

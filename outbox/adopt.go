@@ -64,13 +64,15 @@ type Adoption struct {
 // ErrNoBooks says that there is no bookkeeping in this database.
 var ErrNoBooks = errors.New("there is no bookkeeping in this database: nothing to adopt; run makes it")
 
-// PlanAdoption reads what an adoption would change, and changes nothing. It returns a *ConditionError when the choice's condition
-// cannot be used.
-func PlanAdoption(ctx context.Context, conn *pgx.Conn, c Config, settings Settings, deployment string, source *replication.Source,
+// PlanAdoption reads what an adoption would change, and changes nothing. It returns a *ConditionError when the choice's
+// condition cannot be used.
+func PlanAdoption(ctx context.Context, conn *pgx.Conn, c Config, settings Settings, deployment string,
+	source *replication.Source,
 	choice Choice) (*Adoption, error) {
 	a := &Adoption{Is: Owner{Deployment: deployment}, settings: settings}
 	var stored []byte
-	err := conn.QueryRow(ctx, adoptReadSQL).Scan(&a.Was.SystemID, &a.Was.Database, &a.Was.Deployment, &stored, &a.began, &a.Checkpoint,
+	err := conn.QueryRow(ctx, adoptReadSQL).Scan(&a.Was.SystemID, &a.Was.Database, &a.Was.Deployment, &stored, &a.began,
+		&a.Checkpoint,
 		&a.Is.SystemID, &a.Is.Database, &a.WAL, &a.Behind, &a.Pending, &a.Waiting)
 	if code := postgres.Code(err); errors.Is(err, pgx.ErrNoRows) || code == "42P01" || code == "3F000" {
 		return nil, ErrNoBooks
@@ -91,8 +93,9 @@ func PlanAdoption(ctx context.Context, conn *pgx.Conn, c Config, settings Settin
 	return a, nil
 }
 
-// divide decides which of the missing rows are announced. Under the same settings the ledger says what was announced, so that what it
-// lacks was forgotten. Under others it lacks what nobody was to be told of so far, unless the operator says otherwise.
+// divide decides which of the missing rows are announced. Under the same settings the ledger says what was announced,
+// so that what it lacks was forgotten. Under others it lacks what nobody was to be told of so far, unless the operator
+// says otherwise.
 func (a *Adoption) divide(missing []missingRow, choice Choice, baseline string) {
 	all := choice.Send || a.began && !a.SettingsChanged || baseline == "send"
 	for _, row := range missing {
@@ -108,8 +111,8 @@ func (a *Adoption) divide(missing []missingRow, choice Choice, baseline string) 
 	}
 }
 
-// Discard ends all pending messages and waiting acceptances, in small transactions. It comes before Adopt, while the relays
-// of a copy still send nothing.
+// Discard ends all pending messages and waiting acceptances, in small transactions. It comes before Adopt, while the
+// relays of a copy still send nothing.
 func (a *Adoption) Discard(ctx context.Context, conn *pgx.Conn) error {
 	for _, sql := range []string{adoptDiscardSQL, adoptDiscardWaitingSQL} {
 		for {
@@ -125,9 +128,10 @@ func (a *Adoption) Discard(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Adopt binds the bookkeeping to this database and deployment, and enters the rows to be marked in the ledger, in one transaction.
-// A relay that runs, or the next one, makes a new slot (phase own_slot) or takes the one that is there (given_slot), compares ledger and
-// table in its snapshot, and announces what the ledger lacks: the rows to be announced, and those accepted since they were counted.
+// Adopt binds the bookkeeping to this database and deployment, and enters the rows to be marked in the ledger, in one
+// transaction. A relay that runs, or the next one, makes a new slot (phase own_slot) or takes the one that is there
+// (given_slot), compares ledger and table in its snapshot, and announces what the ledger lacks: the rows to be
+// announced, and those accepted since they were counted.
 func (a *Adoption) Adopt(ctx context.Context, conn *pgx.Conn, phase replication.Phase) error {
 	if err := Migrate(ctx, conn); err != nil {
 		return err

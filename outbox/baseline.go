@@ -106,8 +106,10 @@ func (r *Recorder) compare(ctx context.Context, tx pgx.Tx, start pglogrepl.LSN, 
 	sql := fmt.Sprintf(baselineCompareSQL, s.From(), s.IdentitySQL(), s.KeySQL(), s.AcceptedSQL("$1"))
 	err = tx.QueryRow(ctx, sql, s.Accepted, c.announce, start.String()).Scan(&c.added, &c.removed)
 	if postgres.Code(err) == "42501" {
-		return nil, fault.New(fault.RowSecurity, "the role may not read all rows of %s: it lacks SELECT, or row level security hides some from it", s.Name()).
-			WithFix("GRANT SELECT ON " + s.Name() + " TO <the relay's role>; with row level security also ALTER ROLE <the relay's role> BYPASSRLS")
+		return nil, fault.New(fault.RowSecurity,
+			"the role may not read all rows of %s: it lacks SELECT, or row level security hides some from it", s.Name()).
+			WithFix("GRANT SELECT ON " + s.Name() +
+				" TO <the relay's role>; with row level security also ALTER ROLE <the relay's role> BYPASSRLS")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("comparing the ledger with the accepted rows for the baseline: %w", err)
@@ -132,10 +134,12 @@ func (r *Recorder) report(c *comparison, start pglogrepl.LSN) {
 		r.acceptances.Add(float64(c.added))
 	}
 	if c.gap == nil {
-		r.log.Info("baseline taken", zap.Int64("accepted_rows", c.added), zap.Bool("announced", c.announce), zap.Stringer("start", start))
+		r.log.Info("baseline taken", zap.Int64("accepted_rows", c.added), zap.Bool("announced", c.announce),
+			zap.Stringer("start", start))
 		return
 	}
 	r.log.Warn("a gap was closed: ledger and table were compared", zap.Int64("gap", *c.gap), zap.String("fault", c.reason),
-		zap.String("from_lsn", c.from), zap.Stringer("to_lsn", start), zap.Int64("added", c.added), zap.Int64("removed", c.removed),
+		zap.String("from_lsn", c.from), zap.Stringer("to_lsn", start), zap.Int64("added", c.added),
+		zap.Int64("removed", c.removed),
 		zap.Bool("announced", c.announce))
 }

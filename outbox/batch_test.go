@@ -9,14 +9,17 @@ import (
 	"attendee-relay/replication"
 )
 
-// Of two acceptances of one key the later one queues behind the earlier one, wherever their rows have been within the batch.
+// Of two acceptances of one key the later one queues behind the earlier one, wherever their rows have been within the
+// batch.
 func TestAcceptancesQueueBehindThoseOfTheirKey(t *testing.T) {
 	t.Parallel()
 	becomes := func(was, is string, status replication.Status) replication.Change {
-		return replication.Change{Op: replication.Update, Previous: was, Identity: is, Key: replication.TextValue(is), Status: status}
+		return replication.Change{Op: replication.Update, Previous: was, Identity: is, Key: replication.TextValue(is),
+			Status: status}
 	}
 	comes := func(id string) replication.Change {
-		return replication.Change{Op: replication.Insert, Identity: id, Key: replication.TextValue(id), Status: replication.Accepted}
+		return replication.Change{Op: replication.Insert, Identity: id, Key: replication.TextValue(id),
+			Status: replication.Accepted}
 	}
 	commits := func(changes ...replication.Change) (list []replication.Commit) {
 		for i, c := range changes {
@@ -31,7 +34,8 @@ func TestAcceptancesQueueBehindThoseOfTheirKey(t *testing.T) {
 		"of another key": {commits(comes("2")), nil, []pglogrepl.LSN{1}},
 		"of its key":     {commits(comes("1")), []pglogrepl.LSN{1}, nil},
 		"of the key that the waiting row has got": {
-			commits(becomes("1", "2", replication.NotAccepted), becomes("2", "2", replication.Accepted)), []pglogrepl.LSN{2}, nil},
+			commits(becomes("1", "2", replication.NotAccepted), becomes("2", "2", replication.Accepted)), []pglogrepl.LSN{2},
+			nil},
 		"of the key that the waiting row has left": {
 			commits(becomes("1", "2", replication.NotAccepted), comes("1")), nil, []pglogrepl.LSN{2}},
 		// Row 1 leaves, a second row takes its key over and is accepted, leaves it as well, and is accepted again.
@@ -46,7 +50,8 @@ func TestAcceptancesQueueBehindThoseOfTheirKey(t *testing.T) {
 			waiting := []*stored{{id: 1, place: &place{row: key, key: &key}}}
 			l := &ledger{loaded: map[string]entry{}, current: map[string]entry{}}
 			found, queued := queueBehind(waiting, decideAll(test.commits, l, waiting))
-			for what, list := range map[string][2][]pglogrepl.LSN{"found": {lsns(found), test.found}, "queued": {lsns(queued), test.queued}} {
+			for what, list := range map[string][2][]pglogrepl.LSN{"found": {lsns(found), test.found},
+				"queued": {lsns(queued), test.queued}} {
 				if !slices.Equal(list[0], list[1]) {
 					t.Errorf("%s are those of the commits %v, not %v", what, list[0], list[1])
 				}

@@ -7,8 +7,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// bodies are the bodies of a batch's messages, as one parameter. pgx's buffer grows by a quarter at a time: for half a megabyte it would
-// be given five times as much memory, all of it cleared and copied. These say first how much they need.
+// bodies are the bodies of a batch's messages, as one parameter. pgx's buffer grows by a quarter at a time: for half a
+// megabyte it would be given five times as much memory, all of it cleared and copied. These say first how much they
+// need.
 type bodies [][]byte
 
 // useBodies has the connection take bodies as a parameter.

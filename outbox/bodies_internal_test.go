@@ -24,7 +24,8 @@ func manyBodies() bodies {
 func TestBodiesAreEncodedAsAnArrayOfTexts(t *testing.T) {
 	t.Parallel()
 	for name, b := range map[string]bodies{"none": {}, "empty": {{}}, "many": manyBodies()} {
-		want, err := pgtype.NewMap().Encode(pgtype.TextArrayOID, pgtype.BinaryFormatCode, pgtype.FlatArray[[]byte](b), []byte("before"))
+		want, err := pgtype.NewMap().Encode(pgtype.TextArrayOID, pgtype.BinaryFormatCode, pgtype.FlatArray[[]byte](b),
+			[]byte("before"))
 		if err != nil {
 			t.Fatal(err)
 		}

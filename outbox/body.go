@@ -34,13 +34,14 @@ type payload struct {
 	err error
 }
 
-var errWords = errors.New("the payload query gave a row whose ids, webhook_url, secret and headers take more than 128 KiB")
+var errWords = errors.New(
+	"the payload query gave a row whose ids, webhook_url, secret and headers take more than 128 KiB")
 
 // blankSecret stands for a secret that is there and has nothing in it: it must not be taken for none.
 const blankSecret = " "
 
-// What is longer than maxStoredHeaders has more headers than may be sent, whatever its notation; longHeaders is stored in its place,
-// and is no object.
+// What is longer than maxStoredHeaders has more headers than may be sent, whatever its notation; longHeaders is stored
+// in its place, and is no object.
 const (
 	maxStoredHeaders = 64 << 10
 	longHeaders      = `"more than 64 KiB"`
@@ -82,7 +83,8 @@ func newColumns(fields []pgconn.FieldDescription) columns {
 		key: at("key"), attendeeID: at("attendee_id"), name: at("name"), surname: at("surname"), email: at("email"),
 		price: at("price"), currency: at("currency"), eventID: at("event_id"), eventName: at("event_name"),
 		url: at("webhook_url"), secret: at("secret"), headers: at("headers"), deliveryKey: at("delivery_key"),
-		groupID: at("group_id"), groupName: at("group_name"), formFields: at("form_fields"), additional: at("additional_attendees"),
+		groupID: at("group_id"), groupName: at("group_name"), formFields: at("form_fields"),
+		additional: at("additional_attendees"),
 	}
 	for _, field := range fields {
 		oid := field.DataTypeOID
@@ -100,7 +102,8 @@ func newColumns(fields []pgconn.FieldDescription) columns {
 
 // words is how many bytes the row's texts take besides the body.
 func (p *payload) words() int {
-	return len(p.key) + len(p.deliveryKey) + len(p.attendeeID) + len(p.eventID) + len(p.url) + len(p.secret) + len(p.headers)
+	return len(p.key) + len(p.deliveryKey) + len(p.attendeeID) + len(p.eventID) + len(p.url) + len(p.secret) +
+		len(p.headers)
 }
 
 // payload reads one result row, whose values are valid only during the call. maxBody is the most bytes of a body to

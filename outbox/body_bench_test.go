@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// referenceRow is the contract's example as the reference query returns it; the lists are as Postgres 14-18 print json_agg
-// over json_build_object.
+// referenceRow is the contract's example as the reference query returns it; the lists are as Postgres 14-18 print
+// json_agg over json_build_object.
 func referenceRow() ([]pgconn.FieldDescription, [][]byte) {
 	var fields []pgconn.FieldDescription
 	var values [][]byte

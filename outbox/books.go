@@ -47,7 +47,8 @@ func booksExist(ctx context.Context, conn *pgx.Conn) (bool, error) {
 
 // Open implements replication.Books. On a first start it touches nothing unless the payload query can be used; later an
 // unusable one stops rendering only.
-func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source *replication.Source) (replication.Position, error) {
+func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster,
+	source *replication.Source) (replication.Position, error) {
 	r.dropDead(ctx)
 	conn, release, err := r.writer.hold(ctx)
 	if err != nil {
@@ -84,8 +85,8 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster, source
 	return at, nil
 }
 
-// dropDead closes the connections on which the server does not answer any more. Otherwise each of them would be found dead
-// by a try of its own, and after a restart of the server every try waits longer than the one before.
+// dropDead closes the connections on which the server does not answer any more. Otherwise each of them would be found
+// dead by a try of its own, and after a restart of the server every try waits longer than the one before.
 func (r *Recorder) dropDead(ctx context.Context) {
 	r.writer.mu.Lock()
 	defer r.writer.mu.Unlock()
@@ -120,8 +121,8 @@ func (r *Recorder) checkQuery(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Began reports whether streaming has begun in this database: until then a start is a first one. What the role may not see has not
-// begun.
+// Began reports whether streaming has begun in this database: until then a start is a first one. What the role may not
+// see has not begun.
 func Began(ctx context.Context, conn *pgx.Conn) (began bool, err error) {
 	began, err = booksExist(ctx, conn)
 	if err == nil && began {
@@ -136,15 +137,17 @@ func Began(ctx context.Context, conn *pgx.Conn) (began bool, err error) {
 	return began, nil
 }
 
-// adoptFix is the way on where the bookkeeping came with a copy, a restore or pg_upgrade. What forgets the most stands last.
-const adoptFix = "after pg_upgrade or a restore: attendee-relay adopt --keep-pending --yes (what was not sent yet is sent); " +
-	"on a copy for something else, with a DEPLOYMENT of its own: attendee-relay adopt --discard-pending --yes (nothing of it is sent); " +
-	"only to forget what was sent and begin anew: DROP SCHEMA attendee_relay CASCADE"
+// adoptFix is the way on where the bookkeeping came with a copy, a restore or pg_upgrade. What forgets the most stands
+// last.
+const adoptFix = "after pg_upgrade or a restore: attendee-relay adopt --keep-pending --yes (what was not sent yet is " +
+	"sent); on a copy for something else, with a DEPLOYMENT of its own: attendee-relay adopt --discard-pending --yes " +
+	"(nothing of it is sent); only to forget what was sent and begin anew: DROP SCHEMA attendee_relay CASCADE"
 
 // checkOwner refuses bookkeeping that belongs to another deployment, database or cluster.
 func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) error {
 	var systemID, database, deployment string
-	err := conn.QueryRow(ctx, "SELECT system_id, database, deployment FROM attendee_relay.checkpoint").Scan(&systemID, &database, &deployment)
+	err := conn.QueryRow(ctx, "SELECT system_id, database, deployment FROM attendee_relay.checkpoint").Scan(&systemID,
+		&database, &deployment)
 	if errors.Is(err, pgx.ErrNoRows) || postgres.Code(err) == "42P01" {
 		return nil // nobody's yet
 	}
@@ -153,7 +156,8 @@ func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster repli
 	}
 	if systemID != cluster.SystemID || database != cluster.Database || deployment != r.deployment {
 		return fault.New(fault.ClusterChanged,
-			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q of cluster %s: "+
+			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q "+
+				"of cluster %s: "+
 				"this is a copy, the cluster was upgraded by pg_upgrade or restored, or DEPLOYMENT was changed",
 			deployment, database, systemID, r.deployment, cluster.Database, cluster.SystemID).
 			WithFix(adoptFix)
@@ -162,7 +166,8 @@ func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster repli
 }
 
 // readCheckpoint refuses bookkeeping that belongs to another database or that rests on other settings.
-func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) (replication.Position, error) {
+func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn,
+	cluster replication.Cluster) (replication.Position, error) {
 	if err := r.checkOwner(ctx, conn, cluster); err != nil {
 		return replication.Position{}, err
 	}
@@ -183,7 +188,8 @@ func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn, cluster r
 	}
 	if at.LSN > cluster.WAL && at.Phase == replication.PhaseStreaming {
 		return replication.Position{}, fault.New(fault.LSNBehind,
-			"the server's WAL ends at %s, before the checkpoint %s: this is an older copy of the database, or a restored backup", cluster.WAL, at.LSN).
+			"the server's WAL ends at %s, before the checkpoint %s: this is an older copy of the database, or a restored backup",
+			cluster.WAL, at.LSN).
 			WithFix(adoptFix)
 	}
 	return at, r.rememberSeen(seen, until)

@@ -32,8 +32,9 @@ type ClaimRequest struct {
 	// Lease is how long nobody else may take them.
 	Lease time.Duration
 	// PerEndpoint is the most messages of one endpoint that the claimer may hold; Busy counts those it holds already. The
-	// claim takes at most PerEndpoint minus Busy of an endpoint, and of one whose last attempt failed at most one minus Busy.
-	// Ahead is how many more it may hold of an endpoint that is well: they wait for their turn. Only endpoints in Busy are looked up in it.
+	// claim takes at most PerEndpoint minus Busy of an endpoint, and of one whose last attempt failed at most one minus
+	// Busy. Ahead is how many more it may hold of an endpoint that is well: they wait for their turn. Only endpoints in
+	// Busy are looked up in it.
 	PerEndpoint int
 	Busy, Ahead map[uuid.UUID]int
 	// Trial is the most messages of endpoints on trial to take, TrialMore the most while they hold more than one each.
@@ -55,8 +56,8 @@ const claimLock = 0x617474656e646566
 // turnPatience is how long a claim waits for its turn before it does without.
 const turnPatience = 250 * time.Millisecond
 
-// Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an earlier
-// acceptance is never sent after a later one. It takes none of endpoints that are paused or disabled.
+// Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an
+// earlier acceptance is never sent after a later one. It takes none of endpoints that are paused or disabled.
 func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, error) {
 	small := request.SmallBody
 	if small == 0 {
@@ -72,7 +73,8 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 			q.deployment, request.Trial, interval(RecoveryTime), request.TrialMore, ahead,
 			small, request.LargeBytes, request.Alone}}
 		if request.InTurn {
-			return []statement{{claimTurnSQL, []any{int64(claimLock), strconv.FormatInt(q.turnPatience.Milliseconds(), 10)}}, claim}
+			return []statement{{claimTurnSQL, []any{int64(claimLock), strconv.FormatInt(q.turnPatience.Milliseconds(), 10)}},
+				claim}
 		}
 		return []statement{claim}
 	})
@@ -96,7 +98,8 @@ func (q *Queue) Probe(ctx context.Context, limit int, lease time.Duration) ([]Me
 }
 
 // lease runs statements of which the last leases messages.
-func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration, taking func(token uuid.UUID) []statement) ([]Message, error) {
+func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration,
+	taking func(token uuid.UUID) []statement) ([]Message, error) {
 	ctx, cancel := q.bounded(ctx)
 	defer cancel()
 	token := uuid.New()
@@ -108,7 +111,8 @@ func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration, ta
 		var key, headers string
 		var committed *time.Time
 		var recovering, age float64
-		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.HadSecret, &headers, &m.Payload, &m.Attempts, &m.Step, &committed,
+		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.HadSecret, &headers, &m.Payload, &m.Attempts, &m.Step,
+			&committed,
 			&m.Retry, &m.Standing.Trial, &recovering, &m.Standing.Places, &m.Elders, &age)
 		m.ReadAt = asked.Add(-time.Duration(age * float64(time.Second)))
 		m.Secret, m.Headers = secret.New(key), secret.New(headers)

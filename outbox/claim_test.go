@@ -41,7 +41,8 @@ func TestBacklogOfOneEndpointHidesNoOther(t *testing.T) {
 	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url)
 		select 'm' || i, i, i, '0/1', i, '1', $1, 'x' from generate_series(1, 5000) as i`, slow.Endpoint)
 	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at)
-		select id, endpoint, id, now() - interval '1 h' from attendee_relay.message where message_id like 'm%' and length(message_id) < 6`)
+		select id, endpoint, id, now() - interval '1 h' from attendee_relay.message where message_id like 'm%'
+			and length(message_id) < 6`)
 	got := claim(t, q, 200, 8, time.Minute, map[uuid.UUID]int{slow.Endpoint: 7})
 	others := 0
 	for _, m := range got {
@@ -59,9 +60,11 @@ func TestWaitingAcceptanceFollowsItsKeyThroughALargeTransaction(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, "create table people (id int primary key, status text, code text, ready bool default false)")
 	rig.Source.Key = "code"
-	rig.Marker = "insert into people values (1000000000, 'marker', 'marker') on conflict (id) do update set status = 'marker'"
+	rig.Marker = "insert into people values (1000000000, 'marker', 'marker') on conflict (id) do update set status = " +
+		"'marker'"
 	rig.Outbox.Query = `select code as key, id as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency,
-		1 as event_id, 'e' as event_name, 'https://example.org/' as webhook_url from people where ready and code = any ($1::text[])`
+		1 as event_id, 'e' as event_name, 'https://example.org/' as webhook_url from people where ready
+			and code = any ($1::text[])`
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted', 'k1')")
@@ -109,7 +112,8 @@ func TestClaimsTakeTurns(t *testing.T) {
 	for range 10 {
 		for range processes {
 			go func() {
-				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Lease: time.Hour, PerEndpoint: 1000, Trial: limit, TrialMore: limit, InTurn: true})
+				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Lease: time.Hour, PerEndpoint: 1000,
+					Trial: limit, TrialMore: limit, InTurn: true})
 				if err != nil {
 					t.Error(err)
 				}
@@ -137,7 +141,8 @@ func TestATurnThatDoesNotEndIsNotWaitedFor(t *testing.T) {
 	if _, err := stuck.Exec(t.Context(), "select pg_advisory_xact_lock($1)", outbox.ClaimLock); err != nil {
 		t.Fatal(err)
 	}
-	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 1, Lease: time.Hour, PerEndpoint: 1, Trial: 1, TrialMore: 1, InTurn: true})
+	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 1, Lease: time.Hour, PerEndpoint: 1, Trial: 1,
+		TrialMore: 1, InTurn: true})
 	if err != nil || len(got) != 1 {
 		t.Errorf("claimed %d messages, %v", len(got), err)
 	}

@@ -28,7 +28,8 @@ type due struct {
 	id          int64
 	evaluations int
 	revision    int32
-	// accepted: the row is accepted now. late: OUTBOX_PATIENCE has passed. failed: its last evaluation ended with an error.
+	// accepted: the row is accepted now. late: OUTBOX_PATIENCE has passed. failed: its last evaluation ended with an
+	// error.
 	accepted, late, failed bool
 }
 
@@ -72,7 +73,8 @@ func scanDue(row pgx.CollectableRow) (*due, error) {
 	d := &due{acceptance: acceptance{place: &place{}}}
 	var lsn string
 	var at, stamp *time.Time
-	if err := row.Scan(&d.id, &d.identity, &d.row, &d.key, &lsn, &at, &stamp, &d.evaluations, &d.accepted, &d.late, &d.revision, &d.failed); err != nil {
+	if err := row.Scan(&d.id, &d.identity, &d.row, &d.key, &lsn, &at, &stamp, &d.evaluations, &d.accepted, &d.late,
+		&d.revision, &d.failed); err != nil {
 		return nil, err
 	}
 	if at != nil {

@@ -67,7 +67,9 @@ func (q *Queue) giveWay(ctx context.Context, messages []Message, yielding map[in
 	if len(yielding) == 0 {
 		return nil
 	}
-	ids, endpoints, leases := leasesOf(slices.DeleteFunc(slices.Clone(messages), func(m Message) bool { return !yielding[m.Row] }))
+	ids, endpoints, leases := leasesOf(slices.DeleteFunc(slices.Clone(messages), func(m Message) bool {
+		return !yielding[m.Row]
+	}))
 	_, err := collect(ctx, q.pool, pgx.RowTo[int], statement{leaseLockSQL, []any{ids, leases}},
 		statement{giveWaySQL, []any{ids, endpoints, leases}})
 	return postgres.Safe(err)

@@ -17,10 +17,12 @@ func TestEditingTheEmailsOfTheBaselineAnnouncesNothing(t *testing.T) {
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	rig.DB.Exec(t, "update attendees set email = 'new-' || email")
-	rig.DB.Exec(t, "insert into attendees (event_id, name, surname, email, status) values (1, 'Jane', 'Doe', 'jane@example.org', 'Accepted')")
+	rig.DB.Exec(t, "insert into attendees (event_id, name, surname, email, status) values (1, 'Jane', 'Doe', "+
+		"'jane@example.org', 'Accepted')")
 	awaitCount(t, rig, 1)
 	rig.Settled(t)
-	if got := pgtest.Values[string](t, rig.DB, "select payload::jsonb -> 'attendee' ->> 'name' from attendee_relay.outbox"); len(got) != 1 || got[0] != "Jane" {
+	if got := pgtest.Values[string](t, rig.DB,
+		"select payload::jsonb -> 'attendee' ->> 'name' from attendee_relay.outbox"); len(got) != 1 || got[0] != "Jane" {
 		t.Errorf("announced: %q, want Jane alone, who was accepted after the edits", got)
 	}
 }

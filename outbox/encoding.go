@@ -28,7 +28,8 @@ func encodingOf(conn *pgx.Conn) string { return conn.PgConn().ParameterStatus("s
 // converts reports whether the database's encoding is another than UTF-8.
 func converts(conn *pgx.Conn) bool { return encodingOf(conn) != "UTF8" }
 
-var errKeyNotUTF8 = errors.New("the row's key has characters that are others in Unicode: it cannot be asked for in UTF-8")
+var errKeyNotUTF8 = errors.New(
+	"the row's key has characters that are others in Unicode: it cannot be asked for in UTF-8")
 
 // utf8Keys returns the keys by what they are in UTF-8, and those that would not be found by it. A key that has no
 // UTF-8 is an error of Postgres's (22021, 22P05).

@@ -21,7 +21,8 @@ import (
 func encodings(t *testing.T) []string {
 	t.Helper()
 	const list = `select pg_encoding_to_char(n) from generate_series(0, 100) n
-		where pg_encoding_to_char(n) not in ('', 'MULE_INTERNAL', 'SJIS', 'BIG5', 'GBK', 'UHC', 'GB18030', 'JOHAB', 'SHIFT_JIS_2004')`
+		where pg_encoding_to_char(n) not in ('', 'MULE_INTERNAL', 'SJIS', 'BIG5', 'GBK', 'UHC', 'GB18030', 'JOHAB',
+			'SHIFT_JIS_2004')`
 	found := pgtest.Values[string](t, pgtest.New(t, pgtest.Empty()), list)
 	if len(found) < 34 {
 		t.Fatalf("the server knows %d encodings", len(found))
@@ -29,8 +30,8 @@ func encodings(t *testing.T) []string {
 	return found
 }
 
-// encoded is a rig on a database in some encoding. Table, status column and accepted value are named by native, a text of that
-// encoding beyond ASCII; odd is a text that the database may hold and that has no UTF-8, or "".
+// encoded is a rig on a database in some encoding. Table, status column and accepted value are named by native, a text
+// of that encoding beyond ASCII; odd is a text that the database may hold and that has no UTF-8, or "".
 type encoded struct {
 	*capturetest.Rig
 	native, odd string // hexadecimal, in the encoding
@@ -38,15 +39,18 @@ type encoded struct {
 	utf8Pool    *pgxpool.Pool
 }
 
-// probes has utf8_of, which is NULL for bytes that have no UTF-8, and held, which says whether a text of the database may be them.
+// probes has utf8_of, which is NULL for bytes that have no UTF-8, and held, which says whether a text of the database
+// may be them.
 const probes = `
 	create function utf8_of(b bytea) returns text language plpgsql as $$ begin
 		return encode(convert(b, getdatabaseencoding(), 'UTF8'), 'hex'); exception when others then return null; end $$;
 	create function held(b bytea) returns boolean language plpgsql as $$ begin
 		return convert_from(b, getdatabaseencoding()) is not null; exception when others then return false; end $$;
 	create function candidates() returns setof bytea language sql as $$
-		select set_byte('\x00', 0, n) from generate_series(161, 255) n union all select set_byte('\x00', 0, n) from generate_series(128, 160) n
-		 union all select set_byte(set_byte('\x0000', 0, n), 1, m) from generate_series(176, 254) n, generate_series(161, 254, 31) m
+		select set_byte('\x00', 0, n) from generate_series(161, 255) n union all select set_byte('\x00', 0, n)
+			from generate_series(128, 160) n
+		 union all select set_byte(set_byte('\x0000', 0, n), 1, m) from generate_series(176, 254) n, generate_series(161, 254,
+		 	31) m
 		 union all values ('\xc582'::bytea), ('\xf09f8e89'::bytea) $$;`
 
 // people are put into the table by their code, of which all arguments but the number are hexadecimal.
@@ -73,11 +77,14 @@ func newEncoded(t *testing.T, encoding, key string) *encoded {
 	db.Exec(t, fmt.Sprintf(`do $$ begin execute format('create table %%I (code text primary key, id int, %%I text, name text, note text)', own('%[1]s'), own('73%[1]s')); end $$;`, e.native)+
 		fmt.Sprintf(`do $$ begin execute format('create view own_rows as select code, %%I as status from %%I', own('73%[1]s'), own('%[1]s')); end $$;`, e.native)+
 		fmt.Sprintf(putPerson, e.native))
-	e.Source.Table, e.Source.Status, e.Source.Key, e.Source.Accepted = "public."+e.utf8, "s"+e.utf8, key, []string{"ok" + e.utf8}
+	e.Source.Table, e.Source.Status, e.Source.Key, e.Source.Accepted = "public."+e.utf8, "s"+e.utf8, key,
+		[]string{"ok" + e.utf8}
 	e.Unprepared = true // the table's name is not UTF-8 to the owner
 	e.publish(t)
 	e.Outbox.Query = fmt.Sprintf(`select %s as key, id as attendee_id, name, 's' as surname, null::text as email, null::numeric as price, null::text as currency,
-		1 as event_id, 'e' as event_name, 'https://example.org/' || name as webhook_url, '[{"v": "\u017c"}]'::json as form_fields from public."%s" where %[1]s = any ($1::%[3]s[])`, key, e.utf8, map[string]string{"code": "text", "id": "int"}[key])
+		1 as event_id, 'e' as event_name, 'https://example.org/' || name as webhook_url, '[{"v": "\u017c"}]'::json as
+			form_fields from public."%s" where %[1]s = any
+			($1::%[3]s[])`, key, e.utf8, map[string]string{"code": "text", "id": "int"}[key])
 	e.Marker = "select put('6d', -1, '', '', encode(convert_to(clock_timestamp()::text, 'SQL_ASCII'), 'hex'))"
 	e.Capture = func(c *replication.Capture) { c.PartSize = 4 }
 	e.utf8Pool = db.Pool(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["client_encoding"] = "UTF8" })
@@ -87,7 +94,8 @@ func newEncoded(t *testing.T, encoding, key string) *encoded {
 // publish makes the publication as the table's owner.
 func (e *encoded) publish(t *testing.T) {
 	t.Helper()
-	e.DB.Exec(t, fmt.Sprintf(`do $$ begin execute format('create publication %%I for table only %%I with (publish_via_partition_root = true)', '%s', own('%s')); end $$`,
+	e.DB.Exec(t, fmt.Sprintf(
+		`do $$ begin execute format('create publication %%I for table only %%I with (publish_via_partition_root = true)', '%s', own('%s')); end $$`,
 		e.Source.Publication, e.native))
 }
 
@@ -103,11 +111,13 @@ func (e *encoded) put(t *testing.T, code string, id int, accepted bool, name, no
 // inHex reads texts of the database as the bytes that it keeps.
 func (e *encoded) inHex(t *testing.T, column, from string) []string {
 	t.Helper()
-	return pgtest.Values[string](t, e.DB, fmt.Sprintf("select encode(convert_to(%s, getdatabaseencoding()), 'hex') from %s order by 1", column, from))
+	return pgtest.Values[string](t, e.DB,
+		fmt.Sprintf("select encode(convert_to(%s, getdatabaseencoding()), 'hex') from %s order by 1", column, from))
 }
 
-// Whatever the database's encoding is, and whatever stands in any column of any row: what is accepted is announced once, ledger and
-// table agree, a payload or a key without UTF-8 waits alone, and an answer in any characters is recorded.
+// Whatever the database's encoding is, and whatever stands in any column of any row: what is accepted is announced
+// once, ledger and table agree, a payload or a key without UTF-8 waits alone, and an answer in any characters is
+// recorded.
 func TestServerEncodings(t *testing.T) {
 	t.Parallel()
 	for _, encoding := range encodings(t) {
@@ -151,12 +161,14 @@ func (e *encoded) checkMessages(t *testing.T, want []string) {
 	t.Helper()
 	pgtest.WaitUntil(t, capturetest.Patience, "the messages are there", func() (bool, string) {
 		got := e.inHex(t, "source_key", "attendee_relay.message")
-		return len(got) >= len(want), fmt.Sprint(got, e.inHex(t, "source_key || coalesce(last_error, '')", "attendee_relay.acceptance"))
+		return len(got) >= len(want),
+			fmt.Sprint(got, e.inHex(t, "source_key || coalesce(last_error, '')", "attendee_relay.acceptance"))
 	})
 	if got := e.inHex(t, "source_key", "attendee_relay.message"); !slices.Equal(got, want) {
 		t.Errorf("messages of %q, want %q", got, want)
 	}
-	const bodies = "select count(*)::int from attendee_relay.outbox where payload = format($1::text, attendee_id) and webhook_url = 'https://example.org/' || $2"
+	const bodies = "select count(*)::int from attendee_relay.outbox where payload = format($1::text, attendee_id) and " +
+		"webhook_url = 'https://example.org/' || $2"
 	body := fmt.Sprintf(`{"type":"attendee_accepted","attendee":{"id":%%s,"name":"%s","surname":"s","email":null},"fee":null,"event":{"id":1,"name":"e"},"group":null,"form_fields":[{"v":"\u017c"}],"additional_attendees":[]}`, e.utf8)
 	var right int
 	if err := e.utf8Pool.QueryRow(t.Context(), bodies, body, e.utf8).Scan(&right); err != nil || right != len(want) {
@@ -180,12 +192,15 @@ func (e *encoded) checkBooks(t *testing.T) {
 	}
 	e.Stop(t)
 	pgtest.WaitUntil(t, capturetest.Patience, "the slot is free", func() (bool, string) {
-		return !pgtest.Value[bool](t, e.DB, "select active from pg_replication_slots where slot_name = $1", e.Source.Slot), "it is active"
+		return !pgtest.Value[bool](t, e.DB, "select active from pg_replication_slots where slot_name = $1", e.Source.Slot),
+			"it is active"
 	})
 	e.DB.Exec(t, "select pg_drop_replication_slot($1)", e.Source.Slot)
 	e.Start(t)
 	e.CaughtUp(t)
-	if got := pgtest.Values[string](t, e.DB, "select format('%s +%s -%s', reason, added, removed) from attendee_relay.gap"); !slices.Equal(got, []string{"slot_missing +0 -0"}) {
+	if got := pgtest.Values[string](t, e.DB,
+		"select format('%s +%s -%s', reason, added, removed) from attendee_relay.gap"); !slices.Equal(got,
+		[]string{"slot_missing +0 -0"}) {
 		t.Errorf("the gaps are %q", got)
 	}
 	for _, f := range e.Board.List() {
@@ -218,7 +233,8 @@ func (e *encoded) checkOutcomes(t *testing.T, encoding string, n int) {
 	for _, text := range said {
 		want := outbox.Storable(encoding, text)
 		var found int
-		if err := e.utf8Pool.QueryRow(t.Context(), "select count(*)::int from attendee_relay.attempt where response = $1", want).Scan(&found); err != nil || found == 0 {
+		if err := e.utf8Pool.QueryRow(t.Context(), "select count(*)::int from attendee_relay.attempt where response = $1",
+			want).Scan(&found); err != nil || found == 0 {
 			t.Errorf("the answer %.20q is not kept as %.20q: %v", text, want, err)
 		}
 	}
@@ -259,44 +275,57 @@ func TestKeyThatIsAnotherInUnicode(t *testing.T) {
 	other := pgtest.Value[string](t, e.DB, twice)
 	e.Start(t)
 	e.AwaitLeading(t)
-	first := pgtest.Value[string](t, e.DB, "select encode(convert(decode(utf8_of(decode($1, 'hex')), 'hex'), 'UTF8', 'EUC_JP'), 'hex')", other)
+	first := pgtest.Value[string](t, e.DB,
+		"select encode(convert(decode(utf8_of(decode($1, 'hex')), 'hex'), 'UTF8', 'EUC_JP'), 'hex')", other)
 	e.put(t, first, 1, true, e.native, "")
 	e.put(t, other, 2, true, e.native, "")
-	pgtest.WaitUntil(t, capturetest.Patience, "the one is announced and the other waits with its error", func() (bool, string) {
-		waiting := pgtest.Values[string](t, e.DB, "select last_error from attendee_relay.acceptance where last_error is not null")
-		announced := pgtest.Values[string](t, e.DB, "select attendee_id from attendee_relay.message")
-		return slices.Equal(announced, []string{"1"}) && len(waiting) == 1 && strings.Contains(waiting[0], "Unicode"), fmt.Sprint(announced, waiting)
-	})
+	pgtest.WaitUntil(t, capturetest.Patience, "the one is announced and the other waits with its error",
+		func() (bool, string) {
+			waiting := pgtest.Values[string](t, e.DB,
+				"select last_error from attendee_relay.acceptance where last_error is not null")
+			announced := pgtest.Values[string](t, e.DB, "select attendee_id from attendee_relay.message")
+			return slices.Equal(announced, []string{"1"}) && len(waiting) == 1 && strings.Contains(waiting[0], "Unicode"),
+				fmt.Sprint(announced, waiting)
+		})
 }
 
-// What the stream leaves out or does not carry is read by SQL, and must be the same bytes: a key stored apart from its row that
-// the statement did not touch, and a partition that comes with accepted rows.
+// What the stream leaves out or does not carry is read by SQL, and must be the same bytes: a key stored apart from its
+// row that the statement did not touch, and a partition that comes with accepted rows.
 func TestReadBySQLInOtherEncodings(t *testing.T) {
 	t.Parallel()
 	for _, encoding := range []string{"SQL_ASCII", "LATIN2", "EUC_TW"} {
 		t.Run(encoding, func(t *testing.T) {
 			t.Parallel()
 			e := newEncoded(t, encoding, "code")
-			table := fmt.Sprintf("create table %%s (identity text primary key, code text, %%s text, id int, name text) partition by list (identity)")
+			table := fmt.Sprintf("create table %%s (identity text primary key, code text, %%s text, id int, name text) " +
+				"partition by list (identity)")
 			e.DB.Exec(t, fmt.Sprintf(`do $$ begin drop view own_rows; execute format('drop publication %%I', '%[3]s'); execute format('drop table %%I', own('%[1]s'));
-				execute format(%[2]s, own('%[1]s'), own('73%[1]s')); execute format('create table rest partition of %%I default', own('%[1]s'));
-				create table late (like rest including all); alter table late add check (identity = own('66%[1]s') and identity is not null); alter table rest alter code set storage external; end $$`,
+				execute format(%[2]s, own('%[1]s'), own('73%[1]s')); execute format('create table rest partition of %%I default',
+					own('%[1]s'));
+				create table late (like rest including all); alter table late add check (identity = own('66%[1]s')
+					and identity is not null); alter table rest alter code set storage external; end $$`,
 				e.native, "'"+strings.ReplaceAll(table, "%s", "%I")+"'", e.Source.Publication))
 			e.publish(t)
 			e.Capture = func(c *replication.Capture) { c.WatchEvery = 200 * time.Millisecond }
-			e.Marker = "insert into rest values ('marker', 'x', clock_timestamp()::text) on conflict (identity) do update set code = clock_timestamp()::text"
+			e.Marker = "insert into rest values ('marker', 'x', clock_timestamp()::text) on conflict (identity) do update set " +
+				"code = clock_timestamp()::text"
 			e.Start(t)
 			e.AwaitLeading(t)
 			status := fmt.Sprintf("own('6f6b%s')", e.native)
-			e.DB.Exec(t, fmt.Sprintf("insert into rest select own('65%[1]s'), repeat(own('%[1]s'), 2000), 'new', 1, own('%[1]s')", e.native))
+			e.DB.Exec(t, fmt.Sprintf(
+				"insert into rest select own('65%[1]s'), repeat(own('%[1]s'), 2000), 'new', 1, own('%[1]s')", e.native))
 			e.CaughtUp(t)
-			e.DB.Exec(t, fmt.Sprintf(`do $$ begin execute format('update rest set %%I = %%L where id = 1', own('73%[1]s'), %[2]s); end $$`, e.native, status))
+			e.DB.Exec(t, fmt.Sprintf(
+				`do $$ begin execute format('update rest set %%I = %%L where id = 1', own('73%[1]s'), %[2]s); end $$`, e.native,
+				status))
 			e.Settled(t)
 			if got := e.inHex(t, "source_key", "attendee_relay.message"); !slices.Equal(got, []string{strings.Repeat(e.native, 2000)}) {
 				t.Errorf("%d messages, %.40q", len(got), got)
 			}
-			e.DB.Exec(t, fmt.Sprintf(`insert into late select own('66%[1]s'), own('67%[1]s'), %[2]s, 2, own('%[1]s')`, e.native, status))
-			e.DB.Exec(t, fmt.Sprintf(`do $$ begin execute format('alter table %%I attach partition late for values in (%%L)', own('%[1]s'), own('66%[1]s')); end $$`, e.native))
+			e.DB.Exec(t, fmt.Sprintf(`insert into late select own('66%[1]s'), own('67%[1]s'), %[2]s, 2, own('%[1]s')`, e.native,
+				status))
+			e.DB.Exec(t, fmt.Sprintf(
+				`do $$ begin execute format('alter table %%I attach partition late for values in (%%L)', own('%[1]s'), own('66%[1]s')); end $$`, e.native))
 			pgtest.WaitUntil(t, 20*time.Second, "the partition's row is announced", func() (bool, string) {
 				got := e.inHex(t, "source_key", "attendee_relay.message where attendee_id = '2'")
 				return slices.Equal(got, []string{"67" + e.native}), fmt.Sprint(got, e.Board.List())

@@ -32,8 +32,8 @@ type judgement struct {
 // judgements are those by endpoint, in the order in which their outcomes came.
 type judgements map[uuid.UUID]*judgement
 
-// judge sums up what settlements say of their endpoints. It leaves out those that are well and stay so: for them nothing
-// need be written, and almost all are.
+// judge sums up what settlements say of their endpoints. It leaves out those that are well and stay so: for them
+// nothing need be written, and almost all are.
 func (q *Queue) judge(settlements []Settlement) judgements {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -83,8 +83,8 @@ func (q *Queue) remember(judged judgements) {
 	}
 }
 
-// queue adds the statements that write the judgements down, none when there are none. changed takes the endpoints whose state they
-// change.
+// queue adds the statements that write the judgements down, none when there are none. changed takes the endpoints whose
+// state they change.
 func (all judgements) queue(b *pgx.Batch, breaker Breaker, changed func(EndpointChange)) {
 	if len(all) == 0 {
 		return
@@ -102,7 +102,8 @@ func (all judgements) queue(b *pgx.Batch, breaker Breaker, changed func(Endpoint
 		waits = append(waits, interval(j.wait))
 	}
 	b.Queue(endpointAddSQL, ids, urls)
-	b.Queue(endpointJudgeSQL, ids, answered, failures, gone, probed, reasons, breaker.Failures, interval(breaker.Probe), interval(RecoveryTime), waits).
+	b.Queue(endpointJudgeSQL, ids, answered, failures, gone, probed, reasons, breaker.Failures, interval(breaker.Probe),
+		interval(RecoveryTime), waits).
 		Query(func(rows pgx.Rows) error {
 			changes, err := pgx.CollectRows(rows, scanChange)
 			for _, c := range changes {

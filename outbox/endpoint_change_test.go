@@ -35,12 +35,14 @@ func logged(t *testing.T, logs *observer.ObservedLogs) (changes []string) {
 func TestChangesOfAnEndpointsStateAreLogged(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, people(40)...)
-	rig.DB.Exec(t, "update attendee_relay.endpoint set proven = false, webhook_url = 'https://user:hidden@example.org/1?token=hidden#hidden'")
+	rig.DB.Exec(t, "update attendee_relay.endpoint set proven = false, webhook_url = "+
+		"'https://user:hidden@example.org/1?token=hidden#hidden'")
 	core, logs := observer.New(zapcore.DebugLevel)
 	q.LogTo(zap.New(core))
 	deliver := func(n int) {
 		for range n {
-			settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0], Outcome: outbox.Delivered(attempt)})
+			settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0],
+				Outcome: outbox.Delivered(attempt)})
 		}
 	}
 	failure := attempt.Error
@@ -52,9 +54,13 @@ func TestChangesOfAnEndpointsStateAreLogged(t *testing.T) {
 		{"first answers", func() { deliver(3) }, []string{"unknown healthy it answered with a 2xx"}},
 		{"some failures", func() { fail(t, q, 3) }, []string{"healthy failing " + failure}},
 		{"a success", func() { deliver(2) }, []string{"failing healthy it answered with a 2xx"}},
-		{"too many failures", func() { fail(t, q, 10) }, []string{"healthy failing " + failure, "failing paused failures since the last 2xx: 10; the last: " + failure}},
+		{"too many failures", func() {
+			fail(t, q, 10)
+		}, []string{"healthy failing " + failure, "failing paused failures since the last 2xx: 10; the last: " + failure}},
 		{"a probe that fails", func() { settleProbe(t, rig, q, outbox.Waits(0, attempt)) }, nil},
-		{"one that succeeds", func() { settleProbe(t, rig, q, outbox.Delivered(attempt)) }, []string{"paused healthy it answered with a 2xx"}},
+		{"one that succeeds", func() {
+			settleProbe(t, rig, q, outbox.Delivered(attempt))
+		}, []string{"paused healthy it answered with a 2xx"}},
 		{"a 410", func() { gone(t, q) }, []string{"healthy disabled gone"}},
 	} {
 		step.do()
@@ -62,7 +68,8 @@ func TestChangesOfAnEndpointsStateAreLogged(t *testing.T) {
 			t.Errorf("%s: logged %q, want %q", step.what, got, step.want)
 		}
 	}
-	if e := onlyEndpoint(t, operatorConn(t, rig.DB)); e.State != outbox.EndpointDisabled || e.By != nil || strings.Contains(e.URL, "hidden") {
+	if e := onlyEndpoint(t, operatorConn(t, rig.DB)); e.State != outbox.EndpointDisabled || e.By != nil ||
+		strings.Contains(e.URL, "hidden") {
 		t.Errorf("%+v", e)
 	}
 }

@@ -15,7 +15,8 @@ import (
 // endpointRow is how the only endpoint stands: state, failures, and the wait before its next probe in seconds.
 func endpointRow(t *testing.T, rig *capturetest.Rig) string {
 	t.Helper()
-	return pgtest.Value[string](t, rig.DB, `select format('%s %s %s', state, failures, extract(epoch from probe_wait)::int) from attendee_relay.endpoint`)
+	return pgtest.Value[string](t, rig.DB,
+		`select format('%s %s %s', state, failures, extract(epoch from probe_wait)::int) from attendee_relay.endpoint`)
 }
 
 // fail claims and fails n messages, one after the other.
@@ -26,7 +27,8 @@ func fail(t *testing.T, q *outbox.Queue, n int) {
 		if len(got) != 1 {
 			t.Fatalf("%d messages are claimed", len(got))
 		}
-		settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: got[0], Outcome: outbox.RetryIn(time.Hour, attempt)})
+		settle(t, q, outbox.Settled{Applied: 1},
+			outbox.Settlement{Message: got[0], Outcome: outbox.RetryIn(time.Hour, attempt)})
 	}
 }
 
@@ -67,7 +69,8 @@ func TestFailuresInARowPauseAnEndpoint(t *testing.T) {
 	if got := claim(t, q, 100, 8, time.Minute, nil); len(got) != 1 || !got[0].Standing.Trial {
 		t.Fatalf("%d messages are claimed of an endpoint that fails: %+v", len(got), got)
 	} else {
-		settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: got[0], Outcome: outbox.RetryIn(time.Hour, attempt)})
+		settle(t, q, outbox.Settled{Applied: 1},
+			outbox.Settlement{Message: got[0], Outcome: outbox.RetryIn(time.Hour, attempt)})
 	}
 	if row := endpointRow(t, rig); row != "paused 10 60" {
 		t.Fatalf("after ten failures: %s", row)
@@ -75,7 +78,8 @@ func TestFailuresInARowPauseAnEndpoint(t *testing.T) {
 	if got := claim(t, q, 100, 8, time.Minute, nil); len(got) != 0 {
 		t.Errorf("%d messages of a paused endpoint are claimed", len(got))
 	}
-	if soon := pgtest.Value[bool](t, rig.DB, "select probe_at between now() + interval '40 s' and now() + interval '80 s' from attendee_relay.endpoint"); !soon {
+	if soon := pgtest.Value[bool](t, rig.DB,
+		"select probe_at between now() + interval '40 s' and now() + interval '80 s' from attendee_relay.endpoint"); !soon {
 		t.Error("the first probe is not due after a minute")
 	}
 	if got, err := q.Probe(t.Context(), 10, time.Minute); err != nil || len(got) != 0 {
@@ -88,8 +92,10 @@ func TestAPauseLastsAsLongAsItIsAskedFor(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, people(10)...)
 	fail(t, q, 9)
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0], Outcome: outbox.RetryIn(time.Hour, attempt).Asking(time.Hour)})
-	if left := pgtest.Value[bool](t, rig.DB, "select state = 'paused' and probe_at > now() + interval '50 minutes' from attendee_relay.endpoint"); !left {
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0],
+		Outcome: outbox.RetryIn(time.Hour, attempt).Asking(time.Hour)})
+	if left := pgtest.Value[bool](t, rig.DB,
+		"select state = 'paused' and probe_at > now() + interval '50 minutes' from attendee_relay.endpoint"); !left {
 		t.Error("it is probed before")
 	}
 }
@@ -99,8 +105,10 @@ func TestWaitingEndpointsDoNotCrowdOutOne(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, people(20)...)
 	rig.DB.Exec(t, `with made as (insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url)
-			select 'w' || i, i, i, '0/1', -i, '1', gen_random_uuid(), 'x' from generate_series(1, 100) as i returning id, endpoint)
-		insert into attendee_relay.pending (id, endpoint, lane, due_at, retry) select id, endpoint, id, now() + interval '2 hours', true from made`)
+			select 'w' || i, i, i, '0/1', -i, '1', gen_random_uuid(), 'x' from generate_series(1, 100) as i returning id,
+				endpoint)
+		insert into attendee_relay.pending (id, endpoint, lane, due_at, retry) select id, endpoint, id, now() + interval
+			'2 hours', true from made`)
 	if got := claim(t, q, 20, 8, time.Minute, nil); len(got) != 8 {
 		t.Errorf("%d are claimed beside a hundred endpoints that wait", len(got))
 	}
@@ -162,7 +170,8 @@ func TestProbes(t *testing.T) {
 			t.Errorf("after probe %d: %s", i+1, row)
 		}
 	}
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q), Outcome: outbox.Waits(5*time.Hour, attempt)})
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q),
+		Outcome: outbox.Waits(5*time.Hour, attempt)})
 	if asked := pgtest.Value[bool](t, rig.DB, "select probe_at > now() + interval '4 hours' from attendee_relay.endpoint"); !asked {
 		t.Error("a receiver that asks for more time is probed before")
 	}
@@ -189,7 +198,8 @@ func TestRecoveryIsSlowAndEndsWithTimeOrAFailure(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, people(30)...)
 	fail(t, q, 10)
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q), Outcome: outbox.Delivered(attempt)})
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q),
+		Outcome: outbox.Delivered(attempt)})
 	// A claimer that knows nothing of the endpoint gets one; one that holds back what it must gets more.
 	first := claim(t, q, 100, 8, time.Minute, nil)
 	if len(first) != 1 || !first[0].Standing.Recovering || first[0].Standing.Recovered > time.Minute {
@@ -204,14 +214,18 @@ func TestRecoveryIsSlowAndEndsWithTimeOrAFailure(t *testing.T) {
 	if row := endpointRow(t, rig); row != "paused 1 60" {
 		t.Errorf("a failure while it recovers: %s", row)
 	}
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q), Outcome: outbox.Delivered(attempt)})
-	rig.DB.Exec(t, "update attendee_relay.endpoint set since = now() - interval '61 s', probe_wait = interval '15 minutes'")
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q),
+		Outcome: outbox.Delivered(attempt)})
+	rig.DB.Exec(t, "update attendee_relay.endpoint set since = now() - interval '61 s', probe_wait = interval '15 "+
+		"minutes'")
 	// Over a minute later it counts as well; one failure does not pause it again.
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: more[1], Outcome: outbox.RetryIn(time.Hour, attempt)})
+	settle(t, q, outbox.Settled{Applied: 1},
+		outbox.Settlement{Message: more[1], Outcome: outbox.RetryIn(time.Hour, attempt)})
 	if row := endpointRow(t, rig); row != "active 1 " {
 		t.Errorf("a failure after a minute: %s", row)
 	}
-	rig.DB.Exec(t, "update attendee_relay.endpoint set state = 'recovering', failures = 0, since = now() - interval '61 s'")
+	rig.DB.Exec(t, "update attendee_relay.endpoint set state = 'recovering', failures = 0, since = now() - interval '61 "+
+		"s'")
 	if _, err := q.Probe(t.Context(), 1, time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +255,8 @@ func TestA410DisablesAnEndpoint(t *testing.T) {
 	if m := probe(t, rig, q); m != nil {
 		t.Error("a disabled endpoint is probed")
 	}
-	if row := pgtest.Value[string](t, rig.DB, "select format('%s %s', state, attempts) from attendee_relay.outbox order by created_at, message_id limit 1"); row == "dead 1" {
+	if row := pgtest.Value[string](t, rig.DB,
+		"select format('%s %s', state, attempts) from attendee_relay.outbox order by created_at, message_id limit 1"); row == "dead 1" {
 		t.Error("the message that was answered 410 is given up")
 	}
 }
@@ -269,7 +284,8 @@ func TestOfAnEndpointThatIsWellNothingIsWritten(t *testing.T) {
 func TestInterruptedAttemptsCountForNothing(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, 1)
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0], Outcome: outbox.Interrupted(0, attempt)})
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0],
+		Outcome: outbox.Interrupted(0, attempt)})
 	if row := endpointRow(t, rig); row != "active 0 " {
 		t.Errorf("the endpoint: %s", row)
 	}
@@ -301,10 +317,12 @@ func TestWhatComesAfterAWaitingMessageIsNotLookedAt(t *testing.T) {
 	// Three acceptances of one attendee.
 	rig, q := newQueue(t, 1, 7, 1007, 2007)
 	due := func() string {
-		return pgtest.Value[string](t, rig.DB, "select string_agg((due_at <= now())::text, ' ' order by id) from attendee_relay.pending")
+		return pgtest.Value[string](t, rig.DB,
+			"select string_agg((due_at <= now())::text, ' ' order by id) from attendee_relay.pending")
 	}
 	first := claim(t, q, 10, 8, time.Minute, nil)[0]
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: first, Outcome: outbox.RetryIn(time.Hour, attempt)})
+	settle(t, q, outbox.Settled{Applied: 1},
+		outbox.Settlement{Message: first, Outcome: outbox.RetryIn(time.Hour, attempt)})
 	if got := due(); got != "false false false" {
 		t.Errorf("due while the first waits: %s", got)
 	}
@@ -325,7 +343,8 @@ func TestWhatComesAfterAWaitingMessageIsNotLookedAt(t *testing.T) {
 	}
 }
 
-// Endpoints that have never answered share half of what a relay may have in flight, and have one place each in the most of it.
+// Endpoints that have never answered share half of what a relay may have in flight, and have one place each in the most
+// of it.
 func TestEndpointsOnTrialLeaveRoomForOthers(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 40, people(5)...)
@@ -359,7 +378,8 @@ func TestEndpointsOnTrialLeaveRoomForOthers(t *testing.T) {
 	}
 }
 
-// Where the oldest message has no row of the payload query, the next of its attendee comes after it, and the probe is somebody else's.
+// Where the oldest message has no row of the payload query, the next of its attendee comes after it, and the probe is
+// somebody else's.
 func TestAProbeGoesBeforeNoOlderMessageOfItsAttendee(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, 1, 1001, 2)

@@ -23,12 +23,14 @@ var (
 	endpointEnableSQL string
 )
 
-// endpointsTimeout is how long counting the messages that wait for endpoints may take where an operator asked for just that.
+// endpointsTimeout is how long counting the messages that wait for endpoints may take where an operator asked for just
+// that.
 const endpointsTimeout = time.Minute
 
 var (
-	errUnknownEndpoint = errors.New("no endpoint with this id or exact URL is known: endpoints list shows those that messages wait " +
-		"for or that get none; it leaves out a URL's password and query, so name one that has them by its id")
+	errUnknownEndpoint = errors.New(
+		"no endpoint with this id or exact URL is known: endpoints list shows those that messages wait " +
+			"for or that get none; it leaves out a URL's password and query, so name one that has them by its id")
 	errNoEndpoints = errors.New("there is no bookkeeping of endpoints in this database: run makes it")
 )
 
@@ -53,7 +55,8 @@ func (e *Endpoint) Stopped() bool {
 	return e.State == EndpointPaused || e.State == EndpointDisabled
 }
 
-// ReadEndpoints reads all endpoints that messages wait for, or that are not healthy. Where there is no outbox yet, there are none.
+// ReadEndpoints reads all endpoints that messages wait for, or that are not healthy. Where there is no outbox yet,
+// there are none.
 func ReadEndpoints(ctx context.Context, conn *pgx.Conn) ([]Endpoint, error) {
 	list := []Endpoint{}
 	err := within(ctx, conn, endpointsTimeout, func(tx pgx.Tx) (err error) {
@@ -98,10 +101,11 @@ func endpointIDs(name string) []uuid.UUID {
 	return []uuid.UUID{endpointID(name), endpointID(trimmed)}
 }
 
-// EnableEndpoint gives an endpoint that is paused or disabled its messages again, slowly at first. It reports false when the endpoint
-// was neither.
+// EnableEndpoint gives an endpoint that is paused or disabled its messages again, slowly at first. It reports false
+// when the endpoint was neither.
 func EnableEndpoint(ctx context.Context, conn *pgx.Conn, id uuid.UUID) (bool, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v", queueTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v",
+		queueTimeout))
 	defer cancel()
 	done, err := conn.Exec(ctx, endpointEnableSQL, id)
 	if err != nil {
@@ -135,7 +139,8 @@ func scanEndpoint(row pgx.CollectableRow) (Endpoint, error) {
 // counted says of an error what was being done.
 func counted(doing string, err error) error {
 	if postgres.Code(err) == "57014" {
-		return fmt.Errorf("%s: counting the messages that wait took longer than %v; try again when the database is less busy", doing, endpointsTimeout)
+		return fmt.Errorf("%s: counting the messages that wait took longer than %v; try again when the database is less busy",
+			doing, endpointsTimeout)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, postgres.Safe(err))

@@ -29,7 +29,8 @@ func gone(t *testing.T, q *outbox.Queue) {
 	t.Helper()
 	answer := attempt
 	answer.Status, answer.Error = 410, "gone"
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0], Outcome: outbox.Gone(answer)})
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0],
+		Outcome: outbox.Gone(answer)})
 }
 
 // onlyEndpoint is what an operator sees of the only one there is.
@@ -57,8 +58,8 @@ func enable(t *testing.T, rig *capturetest.Rig, conn *pgx.Conn, id uuid.UUID) {
 	}
 }
 
-// Whatever stopped it, and whether or not it has ever answered: an endpoint that is enabled gets all that is due, also from a
-// relay that knows nothing of it.
+// Whatever stopped it, and whether or not it has ever answered: an endpoint that is enabled gets all that is due, also
+// from a relay that knows nothing of it.
 func TestAnEnabledEndpointGetsItsMessages(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -78,7 +79,8 @@ func TestAnEnabledEndpointGetsItsMessages(t *testing.T) {
 			c.stop(t, q)
 			conn := operatorConn(t, rig.DB)
 			e := onlyEndpoint(t, conn)
-			if string(e.State) != c.state || !e.Stopped() || e.Pending != 20 || e.Failures == 0 || e.Since == nil || e.LastError == nil || e.URL != "https://example.org/1" {
+			if string(e.State) != c.state || !e.Stopped() || e.Pending != 20 || e.Failures == 0 || e.Since == nil ||
+				e.LastError == nil || e.URL != "https://example.org/1" {
 				t.Errorf("before: %+v", e)
 			}
 			enable(t, rig, conn, e.ID)
@@ -118,7 +120,8 @@ func TestAnEnabledEndpointThatStillFails(t *testing.T) {
 	if row := endpointRow(t, rig); row != "paused 1 60" {
 		t.Errorf("a failure: %s", row)
 	}
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q), Outcome: outbox.Delivered(attempt)})
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q),
+		Outcome: outbox.Delivered(attempt)})
 	if row := endpointRow(t, rig); row != "recovering 0 60" {
 		t.Errorf("an answered probe: %s", row)
 	}
@@ -131,7 +134,8 @@ func TestEndpointsAreFoundByIDAndByURL(t *testing.T) {
 	if list, err := outbox.ReadEndpoints(t.Context(), conn); err != nil || list == nil || len(list) != 0 {
 		t.Errorf("there is no outbox: %v, %v", list, err)
 	}
-	if _, err := outbox.FindEndpoint(t.Context(), conn, "https://example.org"); err == nil || !strings.Contains(err.Error(), "no bookkeeping") {
+	if _, err := outbox.FindEndpoint(t.Context(), conn, "https://example.org"); err == nil ||
+		!strings.Contains(err.Error(), "no bookkeeping") {
 		t.Errorf("there is no outbox: %v", err)
 	}
 	// The organiser's URL has a token, and its messages have not been tried yet: it has no row.
@@ -144,7 +148,8 @@ func TestEndpointsAreFoundByIDAndByURL(t *testing.T) {
 	awaitCount(t, rig, 1)
 	conn = operatorConn(t, rig.DB)
 	listed := onlyEndpoint(t, conn)
-	if listed.URL != "https://example.org/hook" || listed.State != "unknown" || listed.Since != nil || listed.Pending != 1 {
+	if listed.URL != "https://example.org/hook" || listed.State != "unknown" || listed.Since != nil ||
+		listed.Pending != 1 {
 		t.Errorf("listed: %+v", listed)
 	}
 	for _, name := range []string{url, " " + url + "\n", listed.ID.String(), strings.ToUpper(listed.ID.String())} {

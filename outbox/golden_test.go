@@ -17,11 +17,15 @@ const contractRows = `
 	insert into events (id, name, webhook_url, webhook_secret) values (234, 'Event name', 'https://example.org/hook', 's');
 	insert into groups (id, event_id, name) values (345, 234, 'Group name');
 	insert into fees (id, price, currency) values (1, 123.45, 'USD');
-	insert into form_fields (id, event_id, type, label) values (45, 234, 'text', 'Phone'), (46, 234, 'text_area', 'Bio'), (47, 234, 'select', 'Food type'),
-		(48, 234, 'select', 'Weather'), (49, 234, 'radio', 'T-shirt size'), (50, 234, 'check_box', 'Newsletter'), (51, 234, 'check_box', 'Marketing');
-	insert into attendees (id, event_id, group_id, fee_id, name, surname, email) values (123, 234, 345, 1, 'John', 'Doe', 'john@doe.com');
+	insert into form_fields (id, event_id, type, label) values (45, 234, 'text', 'Phone'), (46, 234, 'text_area', 'Bio'),
+		(47, 234, 'select', 'Food type'),
+		(48, 234, 'select', 'Weather'), (49, 234, 'radio', 'T-shirt size'), (50, 234, 'check_box', 'Newsletter'), (51, 234,
+			'check_box', 'Marketing');
+	insert into attendees (id, event_id, group_id, fee_id, name, surname, email) values (123, 234, 345, 1, 'John', 'Doe',
+		'john@doe.com');
 	insert into attendees (id, event_id, parent_id, name, surname) values (124, 234, 123, 'Jane', 'Doe');
-	insert into form_values values (123, 45, '123 456 789'), (123, 46, 'Text'), (123, 47, 'vegetarian'), (123, 49, 'L'), (123, 50, 'Yes');`
+	insert into form_values values (123, 45, '123 456 789'), (123, 46, 'Text'), (123, 47, 'vegetarian'), (123, 49, 'L'),
+		(123, 50, 'Yes');`
 
 func TestBodyOfTheContract(t *testing.T) {
 	t.Parallel()
@@ -35,7 +39,9 @@ func TestBodyOfTheContract(t *testing.T) {
 	if len(got) != 1 || got[0] != contractBody {
 		t.Errorf("bodies:\n%s\nwant:\n%s", strings.Join(got, "\n"), contractBody)
 	}
-	if row := pgtest.Value[string](t, rig.DB, "select format('%s %s %s %s %s %s', state, source_key, delivery_key, attendee_id, event_id, webhook_url) from attendee_relay.outbox"); row !=
+	if row := pgtest.Value[string](t, rig.DB,
+		"select format('%s %s %s %s %s %s', state, source_key, delivery_key, attendee_id, event_id, webhook_url) from "+
+			"attendee_relay.outbox"); row !=
 		"pending 123 123 123 234 https://example.org/hook" {
 		t.Errorf("the row is %s", row)
 	}
@@ -46,7 +52,8 @@ func TestBodies(t *testing.T) {
 	rig := capturetest.New(pgtest.New(t))
 	rig.Start(t)
 	rig.CaughtUp(t)
-	rig.DB.Exec(t, "insert into events (id, name, webhook_url) values (1, E'A & B <i>\"quoted\"</i> \\\\ \\n\\t\\u0001 é 🎉', 'https://example.org')")
+	rig.DB.Exec(t, "insert into events (id, name, webhook_url) values (1, E'A & B <i>\"quoted\"</i> \\\\ \\n\\t\\u0001 "+
+		"é 🎉', 'https://example.org')")
 	rig.DB.Exec(t, "insert into fees (id, price, currency) values (1, 100.00, 'EUR'), (2, 0.10, null), (3, 0, 'EUR')")
 	cases := []struct{ name, columns, values, want string }{
 		{"whole price", "fee_id", "1", `"fee":{"price":100,"currency":"EUR"}`},
@@ -57,16 +64,19 @@ func TestBodies(t *testing.T) {
 		{"no email", "email", "null", `"email":null}`},
 		{"unicode", "email", "'é🎉 名'", `"email":"é🎉 名"}`},
 		{"markup and quotes", "email", `'<b>&"\''s'`, `"email":"<b>&\"\\'s"}`},
-		{"control characters", "email", `E'\x01\x08\x0c\n\r\t\x1f\x7f'`, `"email":"\u0001\u0008\u000c\n\r\t\u001f` + "\x7f" + `"}`},
+		{"control characters", "email", `E'\x01\x08\x0c\n\r\t\x1f\x7f'`, `"email":"\u0001\u0008\u000c\n\r\t\u001f` + "\x7f" +
+			`"}`},
 		{"separators of JavaScript", "email", `E'\u2028'`, "\"email\":\"\u2028\"}"},
 	}
 	for i, c := range cases {
-		rig.DB.Exec(t, "insert into attendees (id, event_id, name, surname, status, "+c.columns+") overriding system value values ("+number(i+1)+", 1, 'n', 's', 'Accepted', "+c.values+")")
+		rig.DB.Exec(t, "insert into attendees (id, event_id, name, surname, status, "+c.columns+") overriding system value "+
+			"values ("+number(i+1)+", 1, 'n', 's', 'Accepted', "+c.values+")")
 	}
 	rig.CaughtUp(t)
 	for i, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			body := pgtest.Value[string](t, rig.DB, "select payload from attendee_relay.outbox where source_key = $1", number(i+1))
+			body := pgtest.Value[string](t, rig.DB, "select payload from attendee_relay.outbox where source_key = $1",
+				number(i+1))
 			if !strings.Contains(body, c.want) || !json.Valid([]byte(body)) {
 				t.Errorf("%s does not contain %s", body, c.want)
 			}
@@ -93,7 +103,8 @@ func TestMessageIDsOutliveTheBookkeeping(t *testing.T) {
 	rig.Stop(t)
 	// A second slot reads the same commits, for bookkeeping that is otherwise new: its baseline has seen nothing.
 	rig.DB.Exec(t, `truncate attendee_relay.message, attendee_relay.pending, attendee_relay.settled, attendee_relay.ledger, attendee_relay.acceptance;
-		update attendee_relay.checkpoint set lsn = (select confirmed_flush_lsn from pg_replication_slots where slot_name = '`+second+`')`)
+		update attendee_relay.checkpoint set lsn = (select confirmed_flush_lsn from pg_replication_slots
+			where slot_name = '`+second+`')`)
 	rig.Source.Slot = second
 	rig.Start(t)
 	rig.CaughtUp(t)

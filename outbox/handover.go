@@ -15,8 +15,8 @@ import (
 //go:embed sql/loops.sql
 var loopsSQL string
 
-// Senders send messages of this process as soon as they are recorded: these are leased as they are written, and neither claimed
-// nor looked for. It is safe for concurrent use.
+// Senders send messages of this process as soon as they are recorded: these are leased as they are written, and neither
+// claimed nor looked for. It is safe for concurrent use.
 type Senders interface {
 	// Reserve keeps a place for one message to each of the endpoints where it can. It never blocks.
 	Reserve(endpoints []uuid.UUID) Reservation
@@ -26,15 +26,15 @@ type Senders interface {
 type Reservation interface {
 	// Reserved returns which of the endpoints have a place, and how long a message may be leased for it.
 	Reserved() (reserved []bool, lease time.Duration)
-	// Send sends messages that have been leased for reserved places and gives all other places back. It does not block. Either Send
-	// or Drop is called, once.
+	// Send sends messages that have been leased for reserved places and gives all other places back. It does not block.
+	// Either Send or Drop is called, once.
 	Send(messages []Message)
 	// Drop gives all places back, and the messages that have been leased, if they exist.
 	Drop(messages []Message)
 }
 
-// handover is what becomes of the messages that one transaction writes: those that a sender of this process has a place for are
-// leased by the transaction and sent when it has committed; all others are to be claimed.
+// handover is what becomes of the messages that one transaction writes: those that a sender of this process has a place
+// for are leased by the transaction and sent when it has committed; all others are to be claimed.
 type handover struct {
 	senders    Senders
 	maxBody    bytesize.Size
@@ -57,12 +57,14 @@ type handover struct {
 }
 
 func (r *Recorder) handOver(m *messages) *handover {
-	return &handover{unsent: r.unsent, senders: r.senders, maxBody: r.config.MaxBody, log: r.log, deployment: r.deployment, messages: m, writer: r.writer,
+	return &handover{unsent: r.unsent, senders: r.senders, maxBody: r.config.MaxBody, log: r.log, deployment: r.deployment,
+		messages: m, writer: r.writer,
 		places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
 }
 
-// reserve keeps places for the messages. It is called when the transaction has begun, so that nothing is kept while the transaction
-// waits for its turn, and before the statement is sent: the lease, which counts from that, never ends earlier in the database than here.
+// reserve keeps places for the messages. It is called when the transaction has begun, so that nothing is kept while the
+// transaction waits for its turn, and before the statement is sent: the lease, which counts from that, never ends
+// earlier in the database than here.
 func (h *handover) reserve() {
 	var with []int
 	var endpoints []uuid.UUID
@@ -112,8 +114,8 @@ func (h *handover) queue(b *pgx.Batch, plain bool) {
 	})
 }
 
-// settle sends what the transaction leased, if it committed, and reports whether messages are left to be claimed. The transaction may
-// have committed although err says otherwise: then what it leased is given back.
+// settle sends what the transaction leased, if it committed, and reports whether messages are left to be claimed. The
+// transaction may have committed although err says otherwise: then what it leased is given back.
 func (h *handover) settle(err error) (left bool) {
 	if err == nil {
 		h.messages.oversize.report(h.unsent, h.log)

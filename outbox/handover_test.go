@@ -57,8 +57,8 @@ func (r *reservation) Drop(messages []outbox.Message) {
 	r.dropped = append(r.dropped, messages...)
 }
 
-// take returns what was sent since it was called last, and fails if a reservation does not end. That a commit is seen says only that it
-// began: what is sent, is sent after that.
+// take returns what was sent since it was called last, and fails if a reservation does not end. That a commit is seen
+// says only that it began: what is sent, is sent after that.
 func (s *senders) take(t *testing.T) (sent []outbox.Message) {
 	t.Helper()
 	pgtest.WaitUntil(t, capturetest.Patience, "every reservation has ended", func() (bool, string) {
@@ -74,8 +74,8 @@ func (s *senders) take(t *testing.T) (sent []outbox.Message) {
 	return sent
 }
 
-// handoverRig announces each of people to the endpoints 'a' and 'b', people of 1000 and more being the same attendee as those
-// below.
+// handoverRig announces each of people to the endpoints 'a' and 'b', people of 1000 and more being the same attendee as
+// those below.
 func handoverRig(t *testing.T) (*capturetest.Rig, *senders) {
 	t.Helper()
 	rig := peopleRig(t, peopleTable)
@@ -96,7 +96,8 @@ func accept(t *testing.T, rig *capturetest.Rig, to *senders, people ...int) []st
 	rig.CaughtUp(t)
 	var sent []string
 	for _, m := range to.take(t) {
-		attendee := pgtest.Value[string](t, rig.DB, "select source_key from attendee_relay.message where message_id = $1", m.ID)
+		attendee := pgtest.Value[string](t, rig.DB, "select source_key from attendee_relay.message where message_id = $1",
+			m.ID)
 		sent = append(sent, attendee+strings.TrimPrefix(m.URL, "https://example.org/"))
 	}
 	slices.Sort(sent)
@@ -133,7 +134,8 @@ func TestOnlyWhatAClaimWouldTakeIsHandedOver(t *testing.T) {
 	endpoint("b", "failures = 0")
 	expect("an attendee whose first message waits", accept(t, rig, to, 5))
 	sendAll()
-	for _, is := range []string{"state = 'paused', probe_at = now(), probe_wait = '1 min'", "state = 'disabled'", "state = 'recovering'", "state = 'active', proven = false"} {
+	for _, is := range []string{"state = 'paused', probe_at = now(), probe_wait = '1 min'", "state = 'disabled'",
+		"state = 'recovering'", "state = 'active', proven = false"} {
 		endpoint("a", is+", failures = 0")
 		endpoint("b", is+", failures = 0")
 		expect("endpoints with "+is, accept(t, rig, to, 100+len(is)))
@@ -150,7 +152,8 @@ func TestWhatIsHandedOverIsTheMessage(t *testing.T) {
 	rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
 	rig.CaughtUp(t)
 	sent := to.take(t)
-	leased := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.pending where lease_ends > now() + interval '50 s'")
+	leased := pgtest.Value[int](t, rig.DB,
+		"select count(*)::int from attendee_relay.pending where lease_ends > now() + interval '50 s'")
 	if len(sent) != 2 || leased != 2 {
 		t.Fatalf("%d messages are sent, %d leased", len(sent), leased)
 	}
@@ -165,7 +168,8 @@ func TestWhatIsHandedOverIsTheMessage(t *testing.T) {
 	settle(t, q, outbox.Settled{Applied: 2}, outcomes...)
 	proven(t, rig)
 	for i, m := range claim(t, q, 10, 8, time.Minute, nil) {
-		got := fmt.Sprint(sent[i].Row, sent[i].ID, sent[i].Endpoint, sent[i].URL, sent[i].Secret.Reveal(), string(sent[i].Payload), sent[i].CommittedAt.UTC())
+		got := fmt.Sprint(sent[i].Row, sent[i].ID, sent[i].Endpoint, sent[i].URL, sent[i].Secret.Reveal(),
+			string(sent[i].Payload), sent[i].CommittedAt.UTC())
 		want := fmt.Sprint(m.Row, m.ID, m.Endpoint, m.URL, m.Secret.Reveal(), string(m.Payload), m.CommittedAt.UTC())
 		if got != want || sent[i].Attempts != 0 || sent[i].Stale() || sent[i].Standing != (outbox.Standing{}) {
 			t.Errorf("handed over %s, %+v; claimed %s", got, sent[i].Standing, want)
@@ -182,7 +186,8 @@ func TestNothingIsHandedOverBeforeItsTransactionHasCommitted(t *testing.T) {
 	rig.DB.Exec(t, "delete from attendee_relay.pending")
 	// It fails at its commit, when all has been written.
 	rig.DB.Exec(t, `create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
-		create constraint trigger refuse after insert on attendee_relay.pending deferrable initially deferred for each row execute function refuse()`)
+		create constraint trigger refuse after insert on attendee_relay.pending deferrable initially deferred for each row
+			execute function refuse()`)
 	rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
 	pgtest.WaitUntil(t, capturetest.Patience, "a reservation ends with nothing to send", func() (bool, string) {
 		to.mu.Lock()

@@ -26,9 +26,10 @@ type Inspector struct {
 	Deployment string
 }
 
-// Books judges the relay's own schema: whether it may be made or is of this version, and whose it is. The Position is the zero
-// value where there is no bookkeeping that could be gone on with.
-func (i Inspector) Books(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) ([]fault.Finding, replication.Position, error) {
+// Books judges the relay's own schema: whether it may be made or is of this version, and whose it is. The Position is
+// the zero value where there is no bookkeeping that could be gone on with.
+func (i Inspector) Books(ctx context.Context, conn *pgx.Conn,
+	cluster replication.Cluster) ([]fault.Finding, replication.Position, error) {
 	var exists, mayCreate, mayUse, versioned bool
 	var foreign string
 	role := roleName(conn)
@@ -41,21 +42,26 @@ func (i Inspector) Books(ctx context.Context, conn *pgx.Conn, cluster replicatio
 	}
 	switch {
 	case !exists && !mayCreate:
-		return lacks("the role may not create the schema attendee_relay", "CREATE SCHEMA attendee_relay AUTHORIZATION "+role), replication.Position{}, nil
+		return lacks("the role may not create the schema attendee_relay", "CREATE SCHEMA attendee_relay AUTHORIZATION "+role),
+			replication.Position{}, nil
 	case !exists:
-		return []fault.Finding{fault.Passed(fault.Privilege, "the schema attendee_relay is made by run or setup")}, replication.Position{}, nil
+		return []fault.Finding{fault.Passed(fault.Privilege, "the schema attendee_relay is made by run or setup")},
+			replication.Position{}, nil
 	case !mayUse:
-		return lacks("the role may not use the schema attendee_relay", "GRANT USAGE, CREATE ON SCHEMA attendee_relay TO "+role), replication.Position{}, nil
+		return lacks("the role may not use the schema attendee_relay",
+			"GRANT USAGE, CREATE ON SCHEMA attendee_relay TO "+role), replication.Position{}, nil
 	case foreign != "":
 		return lacks("the role does not own what is in the schema attendee_relay", foreign), replication.Position{}, nil
 	case !versioned:
-		return []fault.Finding{fault.Passed(fault.Privilege, "the schema attendee_relay is empty and the role's to fill")}, replication.Position{}, nil
+		return []fault.Finding{fault.Passed(fault.Privilege, "the schema attendee_relay is empty and the role's to fill")},
+			replication.Position{}, nil
 	}
 	return i.version(ctx, conn, cluster)
 }
 
 // version judges the schema's version, and then the books in it.
-func (i Inspector) version(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) ([]fault.Finding, replication.Position, error) {
+func (i Inspector) version(ctx context.Context, conn *pgx.Conn,
+	cluster replication.Cluster) ([]fault.Finding, replication.Position, error) {
 	var version int
 	if err := conn.QueryRow(ctx, "SELECT version FROM "+versionTable).Scan(&version); err != nil {
 		return nil, replication.Position{}, fmt.Errorf("reading the version of the schema attendee_relay: %w", err)
@@ -67,10 +73,12 @@ func (i Inspector) version(ctx context.Context, conn *pgx.Conn, cluster replicat
 	books := &Recorder{settings: i.Settings, deployment: i.Deployment}
 	if version > len(files) {
 		return []fault.Finding{fault.Failed(fault.New(fault.SchemaNewer,
-			"the schema attendee_relay has version %d, and this relay knows up to %d: a newer relay has been here", version, len(files)).
+			"the schema attendee_relay has version %d, and this relay knows up to %d: a newer relay has been here", version,
+			len(files)).
 			WithFix("run the newer version of attendee-relay"))}, replication.Position{}, nil
 	}
-	findings := []fault.Finding{fault.Passed(fault.SchemaNewer, "the schema attendee_relay has version %d of %d", version, len(files))}
+	findings := []fault.Finding{fault.Passed(fault.SchemaNewer, "the schema attendee_relay has version %d of %d", version,
+		len(files))}
 	var at replication.Position
 	if version < len(files) {
 		// An older schema is migrated by run, once it is known to be this deployment's.
@@ -87,16 +95,19 @@ func (i Inspector) version(ctx context.Context, conn *pgx.Conn, cluster replicat
 	case err != nil:
 		return findings, at, err
 	}
-	findings = append(findings, fault.Passed(fault.ClusterChanged, "the bookkeeping is this deployment's on this database"))
+	findings = append(findings,
+		fault.Passed(fault.ClusterChanged, "the bookkeeping is this deployment's on this database"))
 	if at.Phase == "" {
 		return findings, at, nil
 	}
-	return append(findings, fault.Passed(fault.SourceChanged, "the SOURCE_ settings are those that the ledger was made with"),
+	return append(findings, fault.Passed(fault.SourceChanged,
+		"the SOURCE_ settings are those that the ledger was made with"),
 		fault.Passed(fault.LSNBehind, "the checkpoint %s is in the server's WAL", at.LSN)), at, nil
 }
 
 // checkpoint reads the checkpoint, and only then where the WAL ends: a relay that runs moves both on.
-func (i Inspector) checkpoint(ctx context.Context, conn *pgx.Conn, books *Recorder, cluster replication.Cluster) (replication.Position, error) {
+func (i Inspector) checkpoint(ctx context.Context, conn *pgx.Conn, books *Recorder,
+	cluster replication.Cluster) (replication.Position, error) {
 	cluster.WAL = math.MaxUint64
 	at, err := books.readCheckpoint(ctx, conn, cluster)
 	if err != nil {

@@ -33,7 +33,8 @@ var (
 // relation's alias.
 func (s scan) operands(conditions string) (list []operand) {
 	quoted := regexp.QuoteMeta(pgx.Identifier{s.alias}.Sanitize())
-	named := regexp.MustCompile(`(?:\b` + regexp.QuoteMeta(s.alias) + `|` + quoted + `)\.("(?:[^"]|"")+"|[\pL_][\pL\pN_$]*)`)
+	named := regexp.MustCompile(`(?:\b` + regexp.QuoteMeta(s.alias) + `|` + quoted +
+		`)\.("(?:[^"]|"")+"|[\pL_][\pL\pN_$]*)`)
 	for _, at := range named.FindAllStringSubmatchIndex(conditions, -1) {
 		name := conditions[at[2]:at[3]]
 		c := operand{column: strings.ReplaceAll(strings.Trim(name, `"`), `""`, `"`)}

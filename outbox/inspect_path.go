@@ -18,8 +18,8 @@ var inspectPathSQL string
 // currentSchemasSQL names the schemas in which the session looks names up.
 const currentSchemasSQL = "SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]"
 
-// lookAlikes warns where somebody else may put a function or an operator into a schema in which the operator's query looks names
-// up: it would run as the relay's role. The embedded query names its schemas.
+// lookAlikes warns where somebody else may put a function or an operator into a schema in which the operator's query
+// looks names up: it would run as the relay's role. The embedded query names its schemas.
 func (q *query) lookAlikes(ctx context.Context, conn *pgx.Conn) ([]fault.Finding, error) {
 	if q.path != operatorsPath {
 		return nil, nil
@@ -41,15 +41,18 @@ func (q *query) lookAlikes(ctx context.Context, conn *pgx.Conn) ([]fault.Finding
 	})
 	switch {
 	case postgres.Code(err) == "42501":
-		return []fault.Finding{fault.Failed(fault.New(fault.Privilege, "the role may not read who may create something in its search_path").
+		return []fault.Finding{fault.Failed(fault.New(fault.Privilege,
+			"the role may not read who may create something in its search_path").
 			WithFix(postgres.Grants(ctx, conn, inspectPathSQL, err)))}, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading who may create something in the role's search_path: %w", err)
 	case len(who) == 0:
-		return []fault.Finding{fault.Passed(fault.SearchPath, "nobody else may create functions where the payload query looks names up")}, nil
+		return []fault.Finding{fault.Passed(fault.SearchPath,
+			"nobody else may create functions where the payload query looks names up")}, nil
 	}
 	return []fault.Finding{fault.Warning(fault.SearchPath, strings.Join(fixes, "; "),
-		"others may create functions and operators where the payload query looks names up (%s): a look-alike would run as the relay's role",
+		"others may create functions and operators where the payload query looks names up (%s): a look-alike would run as "+
+			"the relay's role",
 		strings.Join(who, ", "))}, nil
 }
 

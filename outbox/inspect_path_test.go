@@ -8,8 +8,8 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// Whoever may create a function where the operator's query looks names up is named, with what takes it away; the embedded query names
-// its schemas itself.
+// Whoever may create a function where the operator's query looks names up is named, with what takes it away; the
+// embedded query names its schemas itself.
 func TestOthersMayCreateInTheRolesPath(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -19,7 +19,8 @@ func TestOthersMayCreateInTheRolesPath(t *testing.T) {
 	db.Exec(t, `create schema "My App"; grant usage on schema "My App" to public; grant create on schema "My App" to public, `+other+`;
 		revoke create on schema public from public`)
 	rig := capturetest.New(db)
-	const columns = "a.id as key, a.id as attendee_id, a.name, a.surname, a.email, 1 as price, 'EUR' as currency, a.event_id, 'E' as event_name"
+	const columns = "a.id as key, a.id as attendee_id, a.name, a.surname, a.email, 1 as price, 'EUR' as currency, " +
+		"a.event_id, 'E' as event_name"
 	own := "select " + columns + " from attendees a where a.id = any ($1::bigint[])"
 	for _, c := range []struct{ name, query, path, want string }{
 		{"the embedded query", "", `"My App", public`, ""},

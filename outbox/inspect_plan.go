@@ -20,8 +20,8 @@ type planNode struct {
 	Plans    []planNode `json:"Plans"`
 }
 
-// plan asks how Postgres would run the query where every way is worse than an index: what then still reads a whole table has
-// none to use. The plan is the one for any keys, as it serves small batches, so none has to be known.
+// plan asks how Postgres would run the query where every way is worse than an index: what then still reads a whole
+// table has none to use. The plan is the one for any keys, as it serves small batches, so none has to be known.
 func (q *query) plan(ctx context.Context, conn *pgx.Conn) (*planNode, error) {
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
 	if err != nil {
@@ -37,7 +37,8 @@ func (q *query) plan(ctx context.Context, conn *pgx.Conn) (*planNode, error) {
 		return nil, err
 	}
 	var text []byte
-	err = tx.QueryRow(ctx, "EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE "+statementName+" ('{}')", pgx.QueryExecModeSimpleProtocol).Scan(&text)
+	err = tx.QueryRow(ctx, "EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE "+statementName+" ('{}')",
+		pgx.QueryExecModeSimpleProtocol).Scan(&text)
 	if err != nil {
 		return nil, err
 	}

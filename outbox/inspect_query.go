@@ -21,8 +21,8 @@ var (
 	inspectMentionedSQL string
 )
 
-// Query judges the payload query without running it: its columns, what the role may not read of what it reads, and whether
-// it must read a large table whole. source is the watched table; nil: it cannot be watched yet.
+// Query judges the payload query without running it: its columns, what the role may not read of what it reads, and
+// whether it must read a large table whole. source is the watched table; nil: it cannot be watched yet.
 func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replication.Source) ([]fault.Finding, error) {
 	q, err := newQuery(i.Config)
 	if err != nil {
@@ -83,9 +83,11 @@ func (q *query) mentioned(ctx context.Context, conn *pgx.Conn, cause error) ([]f
 func unreadable(grants []string, role string, cause error) fault.Finding {
 	const lacks = "the role may not read all that the payload query reads: "
 	if len(grants) == 0 {
-		return fault.Failed(fault.New(fault.Privilege, "%s", lacks+safeMessage(cause)).WithFix("grant " + role + " the right to what Postgres names"))
+		return fault.Failed(fault.New(fault.Privilege, "%s", lacks+safeMessage(cause)).WithFix("grant " + role +
+			" the right to what Postgres names"))
 	}
-	return fault.Failed(fault.New(fault.Privilege, "%s", lacks+"it needs "+strings.Join(grants, "; ")).WithFix(strings.Join(grants, "; ")))
+	return fault.Failed(fault.New(fault.Privilege, "%s", lacks+"it needs "+strings.Join(grants, "; ")).WithFix(
+		strings.Join(grants, "; ")))
 }
 
 // unreadable names the grants for a query that the role may not run, for which Postgres gave the cause.
@@ -95,7 +97,8 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn, cause error) (fi
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	// Parsing locks every table that is named, until the transaction ends. With row_security off it fails where a policy holds.
+	// Parsing locks every table that is named, until the transaction ends. With row_security off it fails where a policy
+	// holds.
 	if _, err := tx.Exec(ctx, "SET LOCAL row_security = on"); err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
@@ -127,18 +130,23 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn, cause error) (fi
 	if err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
-	if lacking := postgres.Grants(ctx, conn, "", cause); len(grants) == 0 && len(hidden) == 0 && strings.HasPrefix(lacking, "GRANT ") {
-		return []fault.Finding{fault.Failed(fault.New(fault.Privilege, "the role may not use all that the payload query uses").WithFix(lacking))}, nil
+	if lacking := postgres.Grants(ctx, conn, "", cause); len(grants) == 0 && len(hidden) == 0 &&
+		strings.HasPrefix(lacking, "GRANT ") {
+		return []fault.Finding{fault.Failed(fault.New(fault.Privilege,
+			"the role may not use all that the payload query uses").WithFix(lacking))}, nil
 	}
 	if len(grants) == 0 && len(hidden) == 0 {
-		return []fault.Finding{fault.Failed(invalid("the role may read all that it names, and it needs more (it must only read): %s", safeMessage(cause)))}, nil
+		return []fault.Finding{fault.Failed(
+			invalid("the role may read all that it names, and it needs more (it must only read): %s", safeMessage(cause)))}, nil
 	}
 	if len(grants) > 0 {
 		findings = append(findings, unreadable(grants, role, cause))
 	}
 	if len(hidden) > 0 {
-		findings = append(findings, fault.Failed(fault.New(fault.RowSecurity, "row level security hides rows from the payload query, in %s", strings.Join(hidden, ", ")).
-			WithFix("ALTER ROLE "+role+" BYPASSRLS")))
+		findings = append(findings,
+			fault.Failed(fault.New(fault.RowSecurity, "row level security hides rows from the payload query, in %s",
+				strings.Join(hidden, ", ")).
+				WithFix("ALTER ROLE "+role+" BYPASSRLS")))
 	}
 	return findings, nil
 }

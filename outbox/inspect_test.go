@@ -100,23 +100,30 @@ func TestQueryThatCannotUseAnIndex(t *testing.T) {
 	t.Parallel()
 	const columns = `'a' as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency, 1 as event_id, 'E' as event_name `
 	const people = `create schema "My App"; grant usage on schema "My App" to attendee_relay;
-		alter default privileges in schema "My App" grant select on tables to attendee_relay; create table "My App"."People" (id int primary key, "Order" text, "group" int, status text);`
+		alter default privileges in schema "My App" grant select on tables to attendee_relay;
+			create table "My App"."People" (id int primary key, "Order" text, "group" int, status text);`
 	cases := []struct {
 		name, ddl, query, want, mended string
 		// sql: the fix is SQL; else it is words, and the mended query passes.
 		sql bool
 	}{
-		{"a cast around the key", people, `select id as key, ` + columns + `from "My App"."People" where id::text = any ($1::text[])`, "warn query_scan",
+		{"a cast around the key", people, `select id as key, ` + columns +
+			`from "My App"."People" where id::text = any ($1::text[])`, "warn query_scan",
 			`select id as key, ` + columns + `from "My App"."People" where "id" = ANY ($1::integer[])`, false},
-		{"a key without an index", people, `select "Order" as key, ` + columns + `from "My App"."People" p where p."Order" = any ($1::text[])`, "warn query_scan", "", true},
+		{"a key without an index", people, `select "Order" as key, ` + columns +
+			`from "My App"."People" p where p."Order" = any ($1::text[])`, "warn query_scan", "", true},
 		{"one without an index in a partitioned table", `create schema "My App"; grant usage on schema "My App" to attendee_relay;
 			alter default privileges in schema "My App" grant select on tables to attendee_relay;
 			create table "My App"."People" (id int primary key, "Order" text, status text) partition by range (id);
 			create table rest partition of "My App"."People" default;`, `select "Order" as key, ` + columns + `from "My App"."People" where "Order" = any ($1::text[])`, "warn query_scan", "", true},
-		{"a large companion without an index", people + `create table answers (person int, answer text); insert into answers select i, 'x' from generate_series(1, 20000) i; analyze`,
-			`select p.id as key, a.answer, ` + columns + `from "My App"."People" p left join answers a on a.person = p.id where p.id = any ($1::int[])`, "warn query_scan", "", true},
+		{"a large companion without an index", people +
+			`create table answers (person int, answer text); insert into answers select i, 'x' from generate_series(1, 20000) i; analyze`,
+			`select p.id as key, a.answer, ` + columns +
+				`from "My App"."People" p left join answers a on a.person = p.id where p.id = any ($1::int[])`, "warn query_scan",
+			"", true},
 		{"a small companion without an index", people + `create table answers (person int, answer text)`,
-			`select p.id as key, a.answer, ` + columns + `from "My App"."People" p left join answers a on a.person = p.id where p.id = any ($1::int[])`, "", "", true},
+			`select p.id as key, a.answer, ` + columns +
+				`from "My App"."People" p left join answers a on a.person = p.id where p.id = any ($1::int[])`, "", "", true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -151,11 +158,11 @@ func TestInspectedQueriesThatCannotBeUsed(t *testing.T) {
 	const columns = `1 as key, 2 as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency, 1 as event_id, 'E' as event_name`
 	rig := capturetest.New(pgtest.New(t))
 	for name, query := range map[string]string{
-		"not SQL":              "selekt 1",
-		"columns missing":      "select 1 as key where 1 = any ($1::int[])",
-		"no parameter":         "select " + columns,
-		"it changes rows":      "with gone as (delete from fees where id = any ($1::bigint[]) returning id) select " + columns + " from gone",
-		"it cannot be planned": "select " + columns + ", 1 / 0 as broken where 1 = any ($1::int[])",
+		"not SQL":         "selekt 1",
+		"columns missing": "select 1 as key where 1 = any ($1::int[])",
+		"no parameter":    "select " + columns,
+		"it changes rows": "with gone as (delete from fees where id = any ($1::bigint[]) returning id) select " +
+			columns + " from gone", "it cannot be planned": "select " + columns + ", 1 / 0 as broken where 1 = any ($1::int[])",
 	} {
 		rig.Outbox.Query = query
 		if list, _ := unmet(inspectQuery(t, rig, rig.DB.URL())); !slices.Equal(list, []string{"fail query_invalid"}) {
@@ -188,7 +195,8 @@ func TestGrantsForThePayloadQuery(t *testing.T) {
 			rig.DB.Exec(t, "create role "+role+" login password 'x'; alter table fees enable row level security")
 			t.Cleanup(func() { rig.DB.Exec(t, "drop owned by "+role+" cascade; drop role "+role) })
 			if query != "" {
-				rig.DB.Exec(t, "create schema app; do $$ declare r regclass; begin for r in select oid from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace loop "+
+				rig.DB.Exec(t, "create schema app; do $$ declare r regclass; begin for r in select oid from pg_class where "+
+					"relkind = 'r' and relnamespace = 'public'::regnamespace loop "+
 					"execute format('alter table %s set schema app', r); end loop; end $$")
 				rig.Source.Table = "app.attendees"
 			}
@@ -212,15 +220,18 @@ func TestGrantsForThePayloadQuery(t *testing.T) {
 	}
 }
 
-func inspectBooks(t *testing.T, rig *capturetest.Rig, address, deployment string) ([]fault.Finding, replication.Position) {
+func inspectBooks(t *testing.T, rig *capturetest.Rig, address,
+	deployment string) ([]fault.Finding, replication.Position) {
 	t.Helper()
 	conn := direct(t, address)
 	cluster, err := replication.Identify(t.Context(), conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := outbox.Settings{Table: rig.Source.Table, Key: rig.Source.Key, Status: rig.Source.Status, Accepted: rig.Source.Accepted, Repeat: "every"}
-	found, at, err := outbox.Inspector{Config: rig.Outbox, Settings: settings, Deployment: deployment}.Books(t.Context(), conn, cluster)
+	settings := outbox.Settings{Table: rig.Source.Table, Key: rig.Source.Key, Status: rig.Source.Status,
+		Accepted: rig.Source.Accepted, Repeat: "every"}
+	found, at, err := outbox.Inspector{Config: rig.Outbox, Settings: settings, Deployment: deployment}.Books(t.Context(),
+		conn, cluster)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,11 +266,15 @@ func TestInspectBooks(t *testing.T) {
 	}
 	cases := []struct{ name, spoil, want, mend, deployment string }{
 		{"another deployment's", "select", "fail cluster_changed", "select", "staging"},
-		{"another database's", "update attendee_relay.checkpoint set database = 'other'", "fail cluster_changed", "update attendee_relay.checkpoint set database = current_database()", "test"},
-		{"of WAL that is not there", "update attendee_relay.checkpoint set epoch = lsn - '0/0', lsn = 'FFFFFFFF/0'", "fail lsn_behind", "update attendee_relay.checkpoint set lsn = '0/0'::pg_lsn + epoch", "test"},
-		{"of other settings", `update attendee_relay.checkpoint set source = jsonb_set(source, '{status}', '"state"')`, "fail source_changed",
+		{"another database's", "update attendee_relay.checkpoint set database = 'other'", "fail cluster_changed",
+			"update attendee_relay.checkpoint set database = current_database()", "test"},
+		{"of WAL that is not there", "update attendee_relay.checkpoint set epoch = lsn - '0/0', lsn = 'FFFFFFFF/0'",
+			"fail lsn_behind", "update attendee_relay.checkpoint set lsn = '0/0'::pg_lsn + epoch", "test"},
+		{"of other settings", `update attendee_relay.checkpoint set source = jsonb_set(source, '{status}', '"state"')`,
+			"fail source_changed",
 			`update attendee_relay.checkpoint set source = jsonb_set(source, '{status}', '"status"')`, "test"},
-		{"newer", "update attendee_relay.schema_version set version = version + 1", "fail schema_newer", "update attendee_relay.schema_version set version = version - 1", "test"},
+		{"newer", "update attendee_relay.schema_version set version = version + 1", "fail schema_newer",
+			"update attendee_relay.schema_version set version = version - 1", "test"},
 	}
 	for _, c := range cases {
 		rig.DB.Exec(t, c.spoil)
@@ -302,7 +317,8 @@ func TestRightsOnTheSchema(t *testing.T) {
 	step("no schema")
 	rig.DB.Exec(t, "drop schema attendee_relay; create schema attendee_relay")
 	step("somebody else's schema")
-	rig.DB.Exec(t, "drop schema attendee_relay; create schema attendee_relay authorization attendee_relay; grant select on all tables in schema public to attendee_relay")
+	rig.DB.Exec(t, "drop schema attendee_relay; create schema attendee_relay authorization attendee_relay; grant select "+
+		"on all tables in schema public to attendee_relay")
 	rig.Start(t)
 	rig.CaughtUp(t)
 	rig.Stop(t)

@@ -14,18 +14,19 @@ import (
 func awaitQueryFault(t *testing.T, rig *capturetest.Rig, partial bool, says ...string) {
 	const code = fault.QueryFailing
 	t.Helper()
-	pgtest.WaitUntil(t, capturetest.Patience, fmt.Sprintf("%s (partial: %t) says %q", code, partial, says), func() (bool, string) {
-		list := rig.Board.List()
-		if len(list) != 1 || list[0].Code != code || list[0].Partial != partial {
-			return false, fmt.Sprintf("%+v", list)
-		}
-		for _, text := range says {
-			if !strings.Contains(list[0].Error(), text) {
-				return false, list[0].Error()
+	pgtest.WaitUntil(t, capturetest.Patience, fmt.Sprintf("%s (partial: %t) says %q", code, partial, says),
+		func() (bool, string) {
+			list := rig.Board.List()
+			if len(list) != 1 || list[0].Code != code || list[0].Partial != partial {
+				return false, fmt.Sprintf("%+v", list)
 			}
-		}
-		return true, ""
-	})
+			for _, text := range says {
+				if !strings.Contains(list[0].Error(), text) {
+					return false, list[0].Error()
+				}
+			}
+			return true, ""
+		})
 }
 
 // While any key waits for an error the fault says how many and the first error, without a value; the stage as a whole
@@ -68,7 +69,8 @@ func TestARowsErrorIsShown(t *testing.T) {
 	awaitQueryFault(t, rig, true, "error of the payload query: 2;", "price")
 }
 
-// Where it fails for keys that it worked for before, too, rendering as a whole has stopped; what waits is evaluated when it works again.
+// Where it fails for keys that it worked for before, too, rendering as a whole has stopped; what waits is evaluated
+// when it works again.
 func TestAQueryThatFailsForEveryKeyStopsRendering(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, peopleTable+"; create table rates (rate int); insert into rates values (1)")
@@ -89,11 +91,13 @@ func TestAQueryThatFailsForEveryKeyStopsRendering(t *testing.T) {
 func TestAQueryThatFailsForEveryKeyOfAnotherEncoding(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Encoding("LATIN1"))
-	db.Exec(t, "create table people (code text primary key, id int, status text); create table rates (rate int); insert into rates values (1)")
+	db.Exec(t, "create table people (code text primary key, id int, status text); create table rates (rate int); insert "+
+		"into rates values (1)")
 	rig := capturetest.New(db)
 	rig.Source.Table, rig.Source.Key = "public.people", "code"
 	rig.Outbox.Query = `select code as key, id as attendee_id, 'Ada' as name, '' as surname, '' as email, 1 / rate as price, 'EUR' as currency,
-		1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url from people cross join rates where code = any ($1::text[])`
+		1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url from people cross join rates
+			where code = any ($1::text[])`
 	rig.Marker = "insert into people values ('marker', 0, 'marker') on conflict (code) do update set status = 'marker'"
 	rig.Start(t)
 	rig.AwaitLeading(t)

@@ -93,13 +93,14 @@ func TestOneKeyWithALargeAnswer(t *testing.T) {
 	}
 }
 
-// To write such an answer may take as long as its query may: longer than another transaction of the bookkeeping, and than a stage that
-// finishes no step. What is recorded after it waits, which is no fault.
+// To write such an answer may take as long as its query may: longer than another transaction of the bookkeeping, and
+// than a stage that finishes no step. What is recorded after it waits, which is no fault.
 func TestOneKeyWithALargeAnswerThatTakesLong(t *testing.T) {
 	t.Parallel()
 	rig := sizedRig(t)
 	rig.Limit = 3 * time.Second
-	rig.Outbox.Query = strings.Replace(sizedQuery, "repeat('x', p.size)", "case when p.id > 1 or pg_sleep(0.3) is not null then n || repeat('x', p.size) end", 1)
+	rig.Outbox.Query = strings.Replace(sizedQuery, "repeat('x', p.size)",
+		"case when p.id > 1 or pg_sleep(0.3) is not null then n || repeat('x', p.size) end", 1)
 	rig.Outbox.QueryTimeout = 30 * time.Second
 	rig.Recorder = func(r *outbox.Recorder) { r.SetWriteTimeout(3 * time.Second) }
 	rig.Start(t)
@@ -124,7 +125,8 @@ func TestOneKeyWithALargeAnswerWithoutURLs(t *testing.T) {
 	t.Parallel()
 	rig := sizedRig(t)
 	query := strings.Replace(sizedQuery, "repeat('x', p.size)", "n || repeat('x', p.size)", 1)
-	rig.Outbox.Query = strings.Replace(query, "'https://example.org/' || n", "case when n % 2 = 0 then 'https://example.org/' || n end", 1)
+	rig.Outbox.Query = strings.Replace(query, "'https://example.org/' || n",
+		"case when n % 2 = 0 then 'https://example.org/' || n end", 1)
 	registry := prometheus.NewRegistry()
 	rig.Recorder = func(r *outbox.Recorder) { r.Report(outbox.NewUnsent(registry, zap.NewNop())) }
 	rig.Start(t)

@@ -115,7 +115,8 @@ func TestCrashesInALargeTransaction(t *testing.T) {
 			rig.CaughtUp(t)
 			rig.DB.Exec(t, `begin; insert into people select i, 'Accepted' from generate_series(1, 5000) as i;
 				update people set id = id + 100000 where id between 5001 and 6000; commit`)
-			const applying = "select spool_step || ' ' || spool_cursor from attendee_relay.checkpoint where spool_step is not null"
+			const applying = "select spool_step || ' ' || spool_cursor from attendee_relay.checkpoint where spool_step is not " +
+				"null"
 			for seen, times := "", 0; times < 4; times++ {
 				var now string
 				pgtest.WaitUntil(t, capturetest.Patience, "the spool is applied", func() (bool, string) {

@@ -38,7 +38,8 @@ type acceptance struct {
 	// identity is the row's in that commit; it is part of the message id.
 	identity string
 	lsn      pglogrepl.LSN
-	// time is when it was committed, stamp what the commit record says of that, on which the message id rests; zero: not known.
+	// time is when it was committed, stamp what the commit record says of that, on which the message id rests; zero: not
+	// known.
 	time, stamp time.Time
 	*place
 }
@@ -211,7 +212,8 @@ func (d departures) take(key string, arrived *row) *row {
 	return r
 }
 
-// write stores the difference between what was read and what the commits left; plain: nothing else has become of its rows meanwhile.
+// write stores the difference between what was read and what the commits left; plain: nothing else has become of its
+// rows meanwhile.
 func (l *ledger) write(batch *pgx.Batch, plain bool) {
 	var removed []string
 	for identity := range l.loaded {

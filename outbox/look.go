@@ -20,8 +20,8 @@ var (
 // lookBatch is how many messages of an endpoint that gets nothing are looked at in one turn.
 const lookBatch = 100
 
-// Look asks the payload query for some messages of an endpoint that is paused or disabled, and moves or ends them as Refresh does. It
-// does so for one endpoint whose turn it is, and reports whether there was one.
+// Look asks the payload query for some messages of an endpoint that is paused or disabled, and moves or ends them as
+// Refresh does. It does so for one endpoint whose turn it is, and reports whether there was one.
 func (q *Queue) Look(ctx context.Context) (bool, error) {
 	if q.lookup == nil {
 		return false, nil

@@ -6,8 +6,8 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-// Lookup asks the payload query for the rows of these keys, as they are now. A key for which there is no row has an empty answer; one whose
-// query fails has none. An error says why some are missing and is for the log.
+// Lookup asks the payload query for the rows of these keys, as they are now. A key for which there is no row has an
+// empty answer; one whose query fails has none. An error says why some are missing and is for the log.
 type Lookup func(ctx context.Context, keys []string) (map[string][]payload, error)
 
 // noBodies: where a message goes is asked, and its body is there.
@@ -38,7 +38,8 @@ func (v *Resolver) lookupInto(ctx context.Context, keys []string, found map[stri
 			found[key] = rows[key]
 		}
 	}
-	if err == nil || len(keys) == 1 || ctx.Err() != nil || postgres.Unreachable(err) || failsForAll(err) || postgres.Code(err) == "57014" {
+	if err == nil || len(keys) == 1 || ctx.Err() != nil || postgres.Unreachable(err) || failsForAll(err) ||
+		postgres.Code(err) == "57014" {
 		return err
 	}
 	half := len(keys) / 2

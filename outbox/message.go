@@ -8,8 +8,8 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// State is where a message stands. A state is this constant, a CHECK in the schema, an arrow in docs/ARCHITECTURE.md and
-// a constructor of Outcome; all four change together.
+// State is where a message stands. A state is this constant, a CHECK in the schema, an arrow in docs/ARCHITECTURE.md
+// and a constructor of Outcome; all four change together.
 type State string
 
 const (
@@ -32,8 +32,8 @@ type Message struct {
 	// Endpoint identifies the exact URL; it is safe to log, the URL is not.
 	Endpoint uuid.UUID
 	URL      string
-	// Secret signs this message, as the row gave it: several, separated by white space, or a blank, which cannot sign. Empty: the
-	// relay's own signing secrets do.
+	// Secret signs this message, as the row gave it: several, separated by white space, or a blank, which cannot sign.
+	// Empty: the relay's own signing secrets do.
 	Secret secret.String
 	// HadSecret: its row has a secret or had one before, so it is never sent unsigned.
 	HadSecret bool
@@ -46,8 +46,8 @@ type Message struct {
 	CommittedAt time.Time
 	// Token is the lease's; Settle is guarded by it.
 	Token uuid.UUID
-	// LeaseEnds is when the lease ends, by this process's monotonic clock, read before the claim was sent, or the statement that wrote it: it never
-	// ends later than the database says.
+	// LeaseEnds is when the lease ends, by this process's monotonic clock, read before the claim was sent, or the
+	// statement that wrote it: it never ends later than the database says.
 	LeaseEnds time.Time
 	// Retry: it was tried in vain or moved from another URL.
 	Retry bool
@@ -59,8 +59,9 @@ type Message struct {
 	Standing Standing
 }
 
-// Stale reports whether to ask for URL, secret and headers of now before it is sent: it was tried before or has waited for long, or its
-// endpoint was paused, or an older message of the attendee may have to go first to where this one goes.
+// Stale reports whether to ask for URL, secret and headers of now before it is sent: it was tried before or has waited
+// for long, or its endpoint was paused, or an older message of the attendee may have to go first to where this one
+// goes.
 func (m *Message) Stale() bool {
 	return m.mayHaveMoved() || m.Elders
 }
@@ -69,11 +70,12 @@ func (m *Message) mayHaveMoved() bool {
 	return m.Attempts > 0 || m.Retry || m.Standing.Probe || m.Standing.Recovering || m.old(time.Now())
 }
 
-// knownFor is how long what was read of a message is good enough to send it: a little less than the minute that is promised, for
-// sending takes time.
+// knownFor is how long what was read of a message is good enough to send it: a little less than the minute that is
+// promised, for sending takes time.
 const knownFor = 50 * time.Second
 
-// old reports whether the payload was read long ago, by the wall clock as well: the monotonic one stands still in a suspended machine.
+// old reports whether the payload was read long ago, by the wall clock as well: the monotonic one stands still in a
+// suspended machine.
 func (m *Message) old(now time.Time) bool {
 	return !m.ReadAt.IsZero() && max(now.Sub(m.ReadAt), now.Round(0).Sub(m.ReadAt.Round(0))) > knownFor
 }
@@ -106,8 +108,8 @@ type Attempt struct {
 	Response string
 }
 
-// Outcome is what becomes of a message after an attempt, and what the attempt says of the endpoint. It is made by one of
-// its constructors, so that a state and its details always fit together.
+// Outcome is what becomes of a message after an attempt, and what the attempt says of the endpoint. It is made by one
+// of its constructors, so that a state and its details always fit together.
 type Outcome struct {
 	state   State
 	attempt Attempt
@@ -134,7 +136,8 @@ func Delivered(a Attempt) Outcome {
 	return Outcome{state: StateDelivered, attempt: a, effect: effectAnswered}
 }
 
-// RetryIn keeps a message pending; the next attempt, the schedule's next step, is due after wait, by the database's clock.
+// RetryIn keeps a message pending; the next attempt, the schedule's next step, is due after wait, by the database's
+// clock.
 func RetryIn(wait time.Duration, a Attempt) Outcome {
 	return Outcome{state: StatePending, attempt: a, wait: wait, stepped: true, effect: effectFailed}
 }
@@ -142,8 +145,8 @@ func RetryIn(wait time.Duration, a Attempt) Outcome {
 // Dead gives a message up.
 func Dead(a Attempt) Outcome { return Outcome{state: StateDead, attempt: a, effect: effectFailed} }
 
-// Waits keeps a message pending without using up a step of the schedule: its endpoint is paused, and the attempt was a probe. The
-// next probe is not before wait is over.
+// Waits keeps a message pending without using up a step of the schedule: its endpoint is paused, and the attempt was a
+// probe. The next probe is not before wait is over.
 func Waits(wait time.Duration, a Attempt) Outcome {
 	return Outcome{state: StatePending, attempt: a, wait: wait, asked: wait, effect: effectFailed}
 }

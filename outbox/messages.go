@@ -93,9 +93,10 @@ func (m *messages) append(systemID string, a acceptance, p *payload) {
 	m.secrets, m.headers = append(m.secrets, secret), append(m.headers, headers)
 }
 
-// queue adds the statement that writes the messages, with those that are there already or plainly, and leases some of them. It returns
-// the message ids and numbers of those.
-func (m *messages) queue(q *pgx.Batch, plain bool, leased []string, token uuid.UUID, lease time.Duration, deployment string) *pgx.QueuedQuery {
+// queue adds the statement that writes the messages, with those that are there already or plainly, and leases some of
+// them. It returns the message ids and numbers of those.
+func (m *messages) queue(q *pgx.Batch, plain bool, leased []string, token uuid.UUID, lease time.Duration,
+	deployment string) *pgx.QueuedQuery {
 	add := messagesAddSQL
 	if plain {
 		add = messagesAddPlainSQL

@@ -43,8 +43,9 @@ const (
 	statsEndpoints = 10_000
 )
 
-// Stats shows the outbox's size as metrics. Whatever the tables hold, the work is bounded: figures are read when somebody
-// scrapes, at most once in 30 s, by one caller at a time whose result others share, and counts above statsRows are estimates.
+// Stats shows the outbox's size as metrics. Whatever the tables hold, the work is bounded: figures are read when
+// somebody scrapes, at most once in 30 s, by one caller at a time whose result others share, and counts above statsRows
+// are estimates.
 type Stats struct {
 	pool Pool
 	log  *zap.Logger
@@ -61,9 +62,12 @@ type Stats struct {
 }
 
 var (
-	messagesMetric  = prometheus.NewDesc("attendee_relay_outbox_messages", "Messages in the outbox; above 50,000 an estimate.", []string{"state"}, nil)
-	oldestMetric    = prometheus.NewDesc("attendee_relay_oldest_pending_seconds", "Age of the oldest pending message.", nil, nil)
-	endpointsMetric = prometheus.NewDesc("attendee_relay_endpoints", "Endpoints that messages were sent to.", []string{"state"}, nil)
+	messagesMetric = prometheus.NewDesc("attendee_relay_outbox_messages",
+		"Messages in the outbox; above 50,000 an estimate.", []string{"state"}, nil)
+	oldestMetric = prometheus.NewDesc("attendee_relay_oldest_pending_seconds", "Age of the oldest pending message.",
+		nil, nil)
+	endpointsMetric = prometheus.NewDesc("attendee_relay_endpoints", "Endpoints that messages were sent to.",
+		[]string{"state"}, nil)
 )
 
 // NewStats makes a collector that counts over pool.
@@ -118,14 +122,16 @@ func (s *Stats) count(ctx context.Context) error {
 	var standing []byte
 	err := s.ask(ctx, func(b *pgx.Batch) {
 		b.Queue(statsSQL, statsRows, statsEndpoints).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&f.pending, &f.dead, &f.skipped, &f.settled, &f.oldest, &standing, &f.pendingPages, &f.pendingDensity, &f.settledPages, &f.settledDensity)
+			return row.Scan(&f.pending, &f.dead, &f.skipped, &f.settled, &f.oldest, &standing, &f.pendingPages,
+				&f.pendingDensity, &f.settledPages, &f.settledDensity)
 		})
 	})
 	if err != nil {
 		return err
 	}
 	endpoints := map[string]float64{}
-	for _, state := range []EndpointState{EndpointUnknown, EndpointHealthy, EndpointFailing, EndpointPaused, EndpointDisabled} {
+	for _, state := range []EndpointState{EndpointUnknown, EndpointHealthy, EndpointFailing, EndpointPaused,
+		EndpointDisabled} {
 		endpoints[string(state)] = 0
 	}
 	if err := json.Unmarshal(standing, &endpoints); err != nil {
@@ -134,22 +140,24 @@ func (s *Stats) count(ctx context.Context) error {
 	if err := s.estimate(ctx, &f); err != nil {
 		return err
 	}
-	s.states = map[string]float64{string(StatePending): f.pending, string(StateDead): f.dead, string(StateSkipped): f.skipped,
+	s.states = map[string]float64{string(StatePending): f.pending, string(StateDead): f.dead,
+		string(StateSkipped):   f.skipped,
 		string(StateDelivered): max(f.settled-f.dead-f.skipped, 0)}
 	s.endpoints, s.oldest = endpoints, f.oldest
 	return nil
 }
 
-// figures are counts of rows, none above statsRows unless it is an estimate; and the sizes of the tables, in pages, with the
-// rows on a page by the planner's statistics (nil: there are none yet).
+// figures are counts of rows, none above statsRows unless it is an estimate; and the sizes of the tables, in pages,
+// with the rows on a page by the planner's statistics (nil: there are none yet).
 type figures struct {
 	pending, dead, skipped, settled, oldest float64
 	pendingPages, settledPages              float64
 	pendingDensity, settledDensity          *float64
 }
 
-// estimate replaces the counts that came to statsRows. A table is as large as its pages now and the planner's rows a page say,
-// which age well; before it was first analysed, as a sample of its pages says. The sample is of the same pages each time.
+// estimate replaces the counts that came to statsRows. A table is as large as its pages now and the planner's rows a
+// page say, which age well; before it was first analysed, as a sample of its pages says. The sample is of the same
+// pages each time.
 func (s *Stats) estimate(ctx context.Context, f *figures) error {
 	if max(f.pending, f.settled) < statsRows {
 		return nil
@@ -157,7 +165,9 @@ func (s *Stats) estimate(ctx context.Context, f *figures) error {
 	pending, settled, dead, skipped := f.pending, f.settled, f.dead, f.skipped
 	err := s.ask(ctx, func(b *pgx.Batch) {
 		b.Queue(statsPendingSQL, share(f.pendingPages)).QueryRow(func(row pgx.Row) error { return row.Scan(&pending) })
-		b.Queue(statsSettledSQL, share(f.settledPages)).QueryRow(func(row pgx.Row) error { return row.Scan(&settled, &dead, &skipped) })
+		b.Queue(statsSettledSQL, share(f.settledPages)).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&settled, &dead, &skipped)
+		})
 	})
 	if err != nil {
 		return err

@@ -12,8 +12,8 @@ import (
 	"attendee-relay/outbox"
 )
 
-// A scrape does not look at each of millions of rows. What is rare is exact all the same, what is estimated is near, also
-// before the tables were ever analysed.
+// A scrape does not look at each of millions of rows. What is rare is exact all the same, what is estimated is near,
+// also before the tables were ever analysed.
 func TestMetricsBesideMillionsOfRows(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, peopleTable)
@@ -26,7 +26,8 @@ func TestMetricsBesideMillionsOfRows(t *testing.T) {
 		select n, case when n % 200000 = 0 then 'dead' when n % 100 = 1 then 'skipped' else 'delivered' end, now(), 1
 		  from generate_series(1, 2000000) n`)
 	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at)
-		select 3000000 + n, ('00000000-0000-0000-0000-' || lpad((n % 1000)::text, 12, '0'))::uuid, n, now() from generate_series(1, 300000) n`)
+		select 3000000 + n, ('00000000-0000-0000-0000-' || lpad((n % 1000)::text, 12, '0'))::uuid, n, now()
+			from generate_series(1, 300000) n`)
 
 	check(t, rig, .2)
 	rig.DB.Exec(t, "analyze attendee_relay.settled, attendee_relay.pending")
@@ -57,7 +58,8 @@ func check(t *testing.T, rig *capturetest.Rig, within float64) {
 		}
 	}
 	t.Logf("a scrape took %v: %v", took, got)
-	for state, want := range map[string]float64{"delivered": 1_979_990, "pending": 300_000, "skipped": 20_000, "dead": 10} {
+	for state, want := range map[string]float64{"delivered": 1_979_990, "pending": 300_000, "skipped": 20_000,
+		"dead": 10} {
 		off := 0.0
 		if want > 50_000 {
 			off = within * want

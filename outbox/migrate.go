@@ -39,8 +39,8 @@ func schemaExists(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return exists, nil
 }
 
-// Migrate brings the relay's own schema to this version, over a direct connection: tern's lock is the session's. It leaves the session
-// with the settings for writing the bookkeeping.
+// Migrate brings the relay's own schema to this version, over a direct connection: tern's lock is the session's. It
+// leaves the session with the settings for writing the bookkeeping.
 func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	exists, err := schemaExists(ctx, conn)
 	if err != nil {
@@ -72,7 +72,8 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 		return lacking(err, "reading the version of the schema attendee_relay")
 	}
 	if known := int32(len(migrator.Migrations)); version > known { //nolint:gosec // a handful
-		return fault.New(fault.SchemaNewer, "the schema attendee_relay has version %d, and this relay knows up to %d: a newer relay has been here", version, known).
+		return fault.New(fault.SchemaNewer, "the schema attendee_relay has version %d, and this relay knows up to %d: a "+
+			"newer relay has been here", version, known).
 			WithFix("run the newer version of attendee-relay")
 	}
 	// tern resets the session after each migration, and with it the search_path.
@@ -90,7 +91,8 @@ func lacking(err error, doing string) error {
 		var f *fault.Fault
 		if !errors.As(err, &f) {
 			return fault.New(fault.Privilege, "the role lacks a right for %s", doing).
-				WithFix("GRANT CREATE ON DATABASE <the database> TO <the relay's role>, or CREATE SCHEMA attendee_relay AUTHORIZATION <the relay's role>")
+				WithFix("GRANT CREATE ON DATABASE <the database> TO <the relay's role>, or CREATE SCHEMA attendee_relay " +
+					"AUTHORIZATION <the relay's role>")
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)

@@ -18,9 +18,11 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 	rig, _ := newQueue(t, 1, 7, 8)
 	rig.DB.Exec(t, `
 		update attendee_relay.message set attendee_id = 'ID-8' where attendee_id = '8';
-		update attendee_relay.pending p set lane = hashtextextended(m.attendee_id, 0) from attendee_relay.message m where m.id = p.id;
+		update attendee_relay.pending p set lane = hashtextextended(m.attendee_id, 0) from attendee_relay.message m
+			where m.id = p.id;
 		drop function attendee_relay.lane; drop index attendee_relay.acceptance_failing;
-		alter table attendee_relay.message drop column headers, drop column had_secret, drop column recorded, drop column attempts_elsewhere;
+		alter table attendee_relay.message drop column headers, drop column had_secret, drop column recorded,
+			drop column attempts_elsewhere;
 		alter table attendee_relay.pending drop column unanswered;
 		update attendee_relay.schema_version set version = 7`)
 
@@ -43,18 +45,21 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 		"": false, "-1": false, "1.0": false, "1234567890123456789": false, "９": false, "7\n": false,
 		"018f6f0e-0000-7000-8000-000000000001": false,
 	} {
-		const isNumber = "select attendee_relay.lane($1) = case when $2 then $1::text::numeric else hashtextextended($1, 0) end"
+		const isNumber = "select attendee_relay.lane($1) = case when $2 then $1::text::numeric else hashtextextended($1, " +
+			"0) end"
 		if !pgtest.Value[bool](t, rig.DB, isNumber, attendee, number) {
 			t.Errorf("lane of %q: %d", attendee, pgtest.Value[int64](t, rig.DB, "select attendee_relay.lane($1)", attendee))
 		}
 	}
 }
 
-// Each migration, and not only the first, looks nothing up in the role's search_path: adopt migrates on a session that has one.
+// Each migration, and not only the first, looks nothing up in the role's search_path: adopt migrates on a session that
+// has one.
 func TestMigrationsLookNothingUpInTheRolesPath(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	db.Exec(t, "create domain public.timestamptz as pg_catalog.timestamptz; create domain public.uuid as pg_catalog.uuid; create domain public.text as pg_catalog.text")
+	db.Exec(t, "create domain public.timestamptz as pg_catalog.timestamptz; create domain public.uuid as "+
+		"pg_catalog.uuid; create domain public.text as pg_catalog.text")
 	conn, err := postgres.DirectForQuery(t.Context(), secret.New(db.URL()+"&search_path=public,pg_catalog"), "test")
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +84,8 @@ func TestTheBooksAreDurableAfterAMigration(t *testing.T) {
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	rig.DB.Exec(t, `create table commits (how text); grant insert on commits to attendee_relay;
-		create function attendee_relay.noted() returns trigger language plpgsql as $$ begin insert into public.commits values (current_setting('synchronous_commit')); return null; end $$;
+		create function attendee_relay.noted() returns trigger language plpgsql as $$ begin insert into public.commits
+			values (current_setting('synchronous_commit')); return null; end $$;
 		create trigger noted after insert on attendee_relay.ledger for each row execute function attendee_relay.noted()`)
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
 	rig.CaughtUp(t)

@@ -20,7 +20,9 @@ func awaitMessages(t *testing.T, rig *capturetest.Rig, want ...string) {
 	slices.Sort(want)
 	pgtest.WaitUntil(t, capturetest.Patience, fmt.Sprintf("the messages are %q", want), func() (bool, string) {
 		got := pgtest.Values[string](t, rig.DB, "select attendee_id from attendee_relay.outbox order by attendee_id")
-		waiting := pgtest.Values[string](t, rig.DB, "select format('%s: %s, %s evaluations, %s', source_key, state, evaluations, last_error) from attendee_relay.acceptance")
+		waiting := pgtest.Values[string](t, rig.DB,
+			"select format('%s: %s, %s evaluations, %s', source_key, state, evaluations, last_error) from "+
+				"attendee_relay.acceptance")
 		slices.Sort(got)
 		return slices.Equal(got, want), fmt.Sprintf("messages %q, acceptances %q, faults %v", got, waiting, rig.Board.List())
 	})
@@ -29,10 +31,13 @@ func awaitMessages(t *testing.T, rig *capturetest.Rig, want ...string) {
 // awaitAcceptance waits until the acceptance of a key is in this state, with this in its error.
 func awaitAcceptance(t *testing.T, rig *capturetest.Rig, key, state, reason string) {
 	t.Helper()
-	pgtest.WaitUntil(t, capturetest.Patience, "the acceptance of "+key+" is "+state+" with "+reason, func() (bool, string) {
-		got := pgtest.Values[string](t, rig.DB, "select state || ' ' || coalesce(last_error, '') from attendee_relay.acceptance where source_key = $1", key)
-		return len(got) == 1 && strings.HasPrefix(got[0], state+" ") && strings.Contains(got[0], reason), fmt.Sprintf("%q", got)
-	})
+	pgtest.WaitUntil(t, capturetest.Patience, "the acceptance of "+key+" is "+state+" with "+reason,
+		func() (bool, string) {
+			got := pgtest.Values[string](t, rig.DB,
+				"select state || ' ' || coalesce(last_error, '') from attendee_relay.acceptance where source_key = $1", key)
+			return len(got) == 1 && strings.HasPrefix(got[0], state+" ") && strings.Contains(got[0], reason),
+				fmt.Sprintf("%q", got)
+		})
 }
 
 // awaitNoFault waits until the board is empty.
@@ -77,7 +82,8 @@ func TestQueryThatFailsForAll(t *testing.T) {
 	}
 	pgtest.WaitUntil(t, capturetest.Patience, "the fault is shown", func() (bool, string) {
 		list := rig.Board.List()
-		return len(list) == 1 && (list[0].Code == fault.QueryFailing || list[0].Code == fault.QueryInvalid) && rig.Leading(), fmt.Sprint(list)
+		return len(list) == 1 && (list[0].Code == fault.QueryFailing || list[0].Code == fault.QueryInvalid) && rig.Leading(),
+			fmt.Sprint(list)
 	})
 	awaitAcceptance(t, rig, "5", "waiting", "names")
 	rig.DB.Exec(t, "alter table others rename to names")
@@ -106,7 +112,8 @@ func TestQueryThatIsNotReady(t *testing.T) {
 	awaitAcceptance(t, rig, "3", "empty", "")
 	rig.DB.Exec(t, "delete from people where id = 4")
 	awaitAcceptance(t, rig, "4", "empty", "")
-	rig.DB.Exec(t, "insert into people values (3, 'Accepted', 'ready') on conflict (id) do update set status = 'Accepted', note = 'ready'")
+	rig.DB.Exec(t, "insert into people values (3, 'Accepted', 'ready') on conflict (id) do update set status = "+
+		"'Accepted', note = 'ready'")
 	awaitMessages(t, rig, "1", "22", "3")
 }
 
@@ -127,26 +134,33 @@ func TestPatienceEnds(t *testing.T) {
 func TestRowsOfOneKey(t *testing.T) {
 	t.Parallel()
 	hooks := func(rows string) string {
-		return strings.Replace(peopleQuery, "'https://example.org/hook' as webhook_url\n\tfrom people", "hook.url as webhook_url, hook.name as delivery_key from people cross join (values "+rows+") as hook (url, name)", 1)
+		return strings.Replace(peopleQuery, "'https://example.org/hook' as webhook_url\n\tfrom people",
+			"hook.url as webhook_url, hook.name as delivery_key from people cross join (values "+rows+") as hook (url, name)", 1)
 	}
 	cases := []struct {
 		name, query, defaultURL string
 		want                    []string
 		failed                  string
 	}{
-		{"several webhooks", hooks("('https://a', null), ('https://b', null)"), "", []string{"1 https://a pending", "1 https://b pending"}, ""},
-		{"several deliveries to one webhook", hooks("('https://a', 'x'), ('https://a', 'y')"), "", []string{"x https://a pending", "y https://a pending"}, ""},
-		{"two the same", hooks("('https://a', 'x'), ('https://a', 'x')"), "", nil, "two rows with the same delivery_key and webhook_url"},
+		{"several webhooks", hooks("('https://a', null), ('https://b', null)"), "",
+			[]string{"1 https://a pending", "1 https://b pending"}, ""},
+		{"several deliveries to one webhook", hooks("('https://a', 'x'), ('https://a', 'y')"), "",
+			[]string{"x https://a pending", "y https://a pending"}, ""},
+		{"two the same", hooks("('https://a', 'x'), ('https://a', 'x')"), "", nil,
+			"two rows with the same delivery_key and webhook_url"},
 		{"no webhook", hooks("(null, null)"), "", []string{"1  skipped"}, ""},
 		{"blank webhook", hooks("(' ', null)"), "", []string{"1  skipped"}, ""},
 		{"a webhook of invisible characters", hooks("(E'\\uFEFF\\u200B\\u00A0', null)"), "", []string{"1  skipped"}, ""},
 		{"a webhook as the query gives it", hooks("(E'\\uFEFFhttps://a/b c ', null), ('https://a/b c', null)"), "",
 			[]string{"1 https://a/b c pending", "1 \ufeffhttps://a/b c  pending"}, ""},
 		{"no webhook and a default", hooks("(null, null)"), "https://default", []string{"1 https://default pending"}, ""},
-		{"the default twice", hooks("('', null), ('https://default', null)"), "https://default", nil, "two rows with the same delivery_key and webhook_url"},
-		{"attendee_id missing", strings.Replace(peopleQuery, "id as attendee_id", "null::int as attendee_id", 1), "", nil, "attendee_id is NULL"},
+		{"the default twice", hooks("('', null), ('https://default', null)"), "https://default", nil,
+			"two rows with the same delivery_key and webhook_url"},
+		{"attendee_id missing", strings.Replace(peopleQuery, "id as attendee_id", "null::int as attendee_id", 1), "", nil,
+			"attendee_id is NULL"},
 		{"a price that is none", strings.Replace(peopleQuery, "12.50", "'NaN'::numeric", 1), "", nil, "price"},
-		{"an array that is none", strings.Replace(peopleQuery, "12.50", "json_build_object() as form_fields, 12.50", 1), "", nil, "form_fields"},
+		{"an array that is none", strings.Replace(peopleQuery, "12.50", "json_build_object() as form_fields, 12.50", 1), "",
+			nil, "form_fields"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -161,7 +175,8 @@ func TestRowsOfOneKey(t *testing.T) {
 				return
 			}
 			pgtest.WaitUntil(t, capturetest.Patience, "the messages are there", func() (bool, string) {
-				got := pgtest.Values[string](t, rig.DB, "select format('%s %s %s', delivery_key, webhook_url, state) from attendee_relay.outbox order by 1")
+				got := pgtest.Values[string](t, rig.DB,
+					"select format('%s %s %s', delivery_key, webhook_url, state) from attendee_relay.outbox order by 1")
 				return slices.Equal(got, c.want), fmt.Sprintf("%q", got)
 			})
 		})
@@ -191,7 +206,8 @@ func TestQueriesThatCannotBeUsed(t *testing.T) {
 			if f := rig.AwaitFault(t, fault.QueryInvalid); !strings.Contains(f.Message, c.says) {
 				t.Errorf("the fault says %q and not %q", f.Message, c.says)
 			}
-			if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_class where relnamespace = 'attendee_relay'::regnamespace"); n > 0 {
+			if n := pgtest.Value[int](t, rig.DB,
+				"select count(*)::int from pg_class where relnamespace = 'attendee_relay'::regnamespace"); n > 0 {
 				t.Error("the schema was made although the query cannot be used")
 			}
 		})
@@ -204,10 +220,13 @@ func TestQueriesThatCanBeUsed(t *testing.T) {
 	cases := []struct{ name, ddl, query, id, key, want string }{
 		{"a semicolon and a comment", peopleTable, peopleQuery + " ; -- the end", "1", "", `"id":1,`},
 		{"a comment before", peopleTable, "/* before */ -- and after $2\n" + peopleQuery + "\n;\n", "1", "", `"id":1,`},
-		{"text keys", strings.Replace(peopleTable, "id int", "id text", 1), strings.Replace(peopleQuery, "int[]", "text[]", 1), `a "b"\{},'ü`, "", `"id":"a \"b\"\\{},'ü",`},
-		{"uuid keys", strings.Replace(peopleTable, "id int", "id uuid", 1), strings.Replace(peopleQuery, "int[]", "uuid[]", 1), uuid + "1", "", `"id":"` + uuid + `1",`},
+		{"text keys", strings.Replace(peopleTable, "id int", "id text", 1), strings.Replace(peopleQuery, "int[]", "text[]",
+			1), `a "b"\{},'ü`, "", `"id":"a \"b\"\\{},'ü",`},
+		{"uuid keys", strings.Replace(peopleTable, "id int", "id uuid", 1), strings.Replace(peopleQuery, "int[]", "uuid[]",
+			1), uuid + "1", "", `"id":"` + uuid + `1",`},
 		{"a common table expression", peopleTable, "with p as (" + peopleQuery + ") select * from p", "1", "", `"id":1,`},
-		{"unused columns", peopleTable, strings.Replace(peopleQuery, "12.50", "now() as whatever, now() as whatever, 12.50", 1), "1", "", `"id":1,`},
+		{"unused columns", peopleTable, strings.Replace(peopleQuery, "12.50", "now() as whatever, now() as whatever, 12.50",
+			1), "1", "", `"id":1,`},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -215,11 +234,13 @@ func TestQueriesThatCanBeUsed(t *testing.T) {
 			rig := peopleRig(t, c.ddl)
 			rig.Outbox.Query = c.query
 			if strings.Contains(c.ddl, "uuid") {
-				rig.Marker = "insert into people (id, status) values ('" + uuid + "9', 'marker') on conflict (id) do update set status = 'marker'"
+				rig.Marker = "insert into people (id, status) values ('" + uuid +
+					"9', 'marker') on conflict (id) do update set status = 'marker'"
 			}
 			rig.Start(t)
 			rig.CaughtUp(t)
-			rig.DB.Exec(t, "insert into people (id, status) select x.id, 'Accepted' from json_populate_record(null::people, json_build_object('id', $1::text)) as x", c.id)
+			rig.DB.Exec(t, "insert into people (id, status) select x.id, 'Accepted' from json_populate_record(null::people, "+
+				"json_build_object('id', $1::text)) as x", c.id)
 			awaitMessages(t, rig, c.id)
 			if body := pgtest.Value[string](t, rig.DB, "select payload from attendee_relay.outbox"); !strings.Contains(body, c.want) {
 				t.Errorf("the body %s does not contain %s", body, c.want)
@@ -250,10 +271,12 @@ func TestSlowQueryStopsOnlyRendering(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, peopleTable)
 	rig.Outbox.QueryTimeout = 200 * time.Millisecond
-	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", "(select 1 from pg_sleep(case when note = 'slow' then 5 else 0 end))", 1)
+	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50",
+		"(select 1 from pg_sleep(case when note = 'slow' then 5 else 0 end))", 1)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	rig.DB.Exec(t, "insert into people select i, 'Accepted', case when i < 6 then 'slow' end from generate_series(1, 7) as i")
+	rig.DB.Exec(t, "insert into people select i, 'Accepted', case when i < 6 then 'slow' end from generate_series(1, 7) "+
+		"as i")
 	rig.CaughtUp(t)
 	awaitMessages(t, rig, "6", "7")
 	awaitAcceptance(t, rig, "1", "waiting", "statement timeout")

@@ -19,10 +19,13 @@ func TestALedgerRowThatIsThereAlreadyStopsNothing(t *testing.T) {
 	// The recorder's transaction passes the fence first.
 	rig.DB.Exec(t, `create function faster() returns trigger language plpgsql set search_path = public as $$ begin
 		insert into attendee_relay.ledger (identity) select id::text from people on conflict do nothing; return new; end $$`)
-	rig.DB.Exec(t, "create trigger faster before update on attendee_relay.checkpoint for each row execute function faster()")
+	rig.DB.Exec(t, "create trigger faster before update on attendee_relay.checkpoint for each row execute function "+
+		"faster()")
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted'), (2, 'Accepted')")
 	rig.CaughtUp(t)
-	if rows := pgtest.Values[string](t, rig.DB, "select identity from attendee_relay.ledger where commit_lsn is not null order by identity"); !slices.Equal(rows, []string{"1", "2"}) {
+	if rows := pgtest.Values[string](t, rig.DB,
+		"select identity from attendee_relay.ledger where commit_lsn is not null order by identity"); !slices.Equal(rows,
+		[]string{"1", "2"}) {
 		t.Errorf("recorded: %q", rows)
 	}
 	if n := pgtest.Value[int](t, rig.DB, "select count(*) from attendee_relay.message"); n != 2 {
@@ -65,13 +68,17 @@ func TestWhatHasEndedAlreadyIsSettledOnce(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, 1, 2)
 	claimed := claim(t, q, 2, 8, time.Minute, nil)
-	rig.DB.Exec(t, "insert into attendee_relay.settled (id, state, settled_at, attempts) values ($1, 'dead', now(), 7)", claimed[0].Row)
-	rig.DB.Exec(t, "insert into attendee_relay.exchange (message, number, started_at, duration_ms) values ($1, 1, now(), 1)", claimed[1].Row)
+	rig.DB.Exec(t, "insert into attendee_relay.settled (id, state, settled_at, attempts) values ($1, 'dead', now(), 7)",
+		claimed[0].Row)
+	rig.DB.Exec(t, "insert into attendee_relay.exchange (message, number, started_at, duration_ms) values ($1, 1, "+
+		"now(), 1)", claimed[1].Row)
 	well := attempt
 	well.Status, well.Error = 200, ""
 	settle(t, q, outbox.Settled{Applied: 2}, outbox.Settlement{Message: claimed[0], Outcome: outbox.Delivered(well)},
 		outbox.Settlement{Message: claimed[1], Outcome: outbox.Delivered(well)})
-	if rows := pgtest.Values[string](t, rig.DB, "select format('%s %s', state, attempts) from attendee_relay.outbox order by state"); !slices.Equal(rows, []string{"dead 7", "delivered 1"}) {
+	if rows := pgtest.Values[string](t, rig.DB,
+		"select format('%s %s', state, attempts) from attendee_relay.outbox order by state"); !slices.Equal(rows,
+		[]string{"dead 7", "delivered 1"}) {
 		t.Errorf("ended: %q", rows)
 	}
 	if left := pgtest.Value[int](t, rig.DB, "select count(*) from attendee_relay.pending"); left != 0 {

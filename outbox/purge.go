@@ -58,10 +58,12 @@ func PlanPurge(ctx context.Context, conn *pgx.Conn) (*Purge, error) {
 func (p *Purge) Check(deployment string) error {
 	switch {
 	case p.Deployment != "" && p.Deployment != deployment:
-		return fault.New(fault.ClusterChanged, "the schema attendee_relay holds the bookkeeping of deployment %q, and DEPLOYMENT is %q", p.Deployment, deployment).
+		return fault.New(fault.ClusterChanged,
+			"the schema attendee_relay holds the bookkeeping of deployment %q, and DEPLOYMENT is %q", p.Deployment, deployment).
 			WithFix("set DEPLOYMENT to " + p.Deployment + ", if it is meant to go")
 	case len(p.Dependents) > 0:
-		return fmt.Errorf("others' objects rest on the schema attendee_relay and would go with it: %s; drop them first", strings.Join(p.Dependents, ", "))
+		return fmt.Errorf("others' objects rest on the schema attendee_relay and would go with it: %s; drop them first",
+			strings.Join(p.Dependents, ", "))
 	}
 	return nil
 }

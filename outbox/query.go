@@ -25,8 +25,9 @@ const statementName = "attendee_relay_payload"
 
 // requiredColumns and optionalColumns are what the payload query may give, by name; others are ignored.
 var (
-	requiredColumns = []string{"key", "attendee_id", "name", "surname", "email", "price", "currency", "event_id", "event_name"}
-	arrayColumns    = []string{"form_fields", "additional_attendees"}
+	requiredColumns = []string{"key", "attendee_id", "name", "surname", "email", "price", "currency", "event_id",
+		"event_name"}
+	arrayColumns = []string{"form_fields", "additional_attendees"}
 )
 
 // query is the payload query: the one place that knows the operator's schema.
@@ -36,8 +37,8 @@ type query struct {
 	path string
 }
 
-// The search_path of a payload query, set for the transaction under way. An operator's query has that of the role, the database or
-// the connection string, as in psql: DEFAULT is what the session began with. The embedded one is ours.
+// The search_path of a payload query, set for the transaction under way. An operator's query has that of the role, the
+// database or the connection string, as in psql: DEFAULT is what the session began with. The embedded one is ours.
 const (
 	operatorsPath = "SET LOCAL search_path TO DEFAULT"
 	ourPath       = "SET LOCAL search_path TO " + postgres.OwnPath
@@ -59,8 +60,8 @@ func newQuery(c Config) (*query, error) {
 	}
 }
 
-// prepare has Postgres parse the query under its own search_path, in the transaction under way or in one of its own. The session's
-// search_path is ours again afterwards.
+// prepare has Postgres parse the query under its own search_path, in the transaction under way or in one of its own.
+// The session's search_path is ours again afterwards.
 func (q *query) prepare(ctx context.Context, conn *pgx.Conn, name string) (*pgconn.StatementDescription, error) {
 	inside := conn.PgConn().TxStatus() != 'I'
 	enter, leave := q.path, ourPath
@@ -105,7 +106,8 @@ func (q *query) checkShape(ctx context.Context, conn *pgx.Conn, described *pgcon
 		return invalid("it has %d parameters and must have one, $1, the array of keys", len(described.ParamOIDs))
 	}
 	var category string
-	err := conn.QueryRow(ctx, "SELECT typcategory::text FROM pg_catalog.pg_type WHERE oid = $1", described.ParamOIDs[0]).Scan(&category)
+	err := conn.QueryRow(ctx, "SELECT typcategory::text FROM pg_catalog.pg_type WHERE oid = $1",
+		described.ParamOIDs[0]).Scan(&category)
 	if err != nil {
 		return fmt.Errorf("reading the type of the payload query's parameter: %w", err)
 	}
@@ -149,9 +151,10 @@ func invalid(format string, args ...any) *fault.Fault {
 		WithFix("correct SOURCE_QUERY_FILE or SOURCE_QUERY")
 }
 
-// run executes the query for these keys inside conn's open transaction, under these settings, and rolls that back: all in one round
-// trip. After an error the transaction is still to be rolled back. Everything comes back as text, so that no value passes through
-// another form on its way. What is larger than the bounds is a answerError, and the connection is closed.
+// run executes the query for these keys inside conn's open transaction, under these settings, and rolls that back: all
+// in one round trip. After an error the transaction is still to be rolled back. Everything comes back as text, so that
+// no value passes through another form on its way. What is larger than the bounds is a answerError, and the connection
+// is closed.
 func (q *query) run(ctx context.Context, conn *pgx.Conn, settings [][]byte, keys []string, within bounds,
 ) (found *answer, err error) {
 	found = &answer{bounds: within}
@@ -207,8 +210,8 @@ func arrayLiteral(keys []string) []byte {
 	return append(literal, '}')
 }
 
-// safeMessage is what Postgres said, as far as it is about the query and not about data: messages of the classes 22 and 23
-// quote the value (in the quotation marks of the server's language), and what a function raises may hold anything.
+// safeMessage is what Postgres said, as far as it is about the query and not about data: messages of the classes 22 and
+// 23 quote the value (in the quotation marks of the server's language), and what a function raises may hold anything.
 func safeMessage(err error) string {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {

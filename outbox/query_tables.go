@@ -9,12 +9,14 @@ import (
 var (
 	sqlComment = regexp.MustCompile(`(?s)--[^\n]*|/\*.*?\*/`)
 	// A name after FROM or JOIN, and not a function's; a name that WITH gives.
-	namedTable = regexp.MustCompile(`(?i)\b(?:from|join)\s+(?:only\s+|lateral\s+)?((?:"[^"]+"|[\pL_][\pL\pN_$]*)(?:\.(?:"[^"]+"|[\pL_][\pL\pN_$]*))?)\s*(\(?)`)
-	namedByUs  = regexp.MustCompile(`(?i)("[^"]+"|[\pL_][\pL\pN_$]*)\s*(?:\([^()]*\)\s*)?as\s+(?:not\s+)?(?:materialized\s+)?\(`)
+	namedTable = regexp.MustCompile(
+		`(?i)\b(?:from|join)\s+(?:only\s+|lateral\s+)?((?:"[^"]+"|[\pL_][\pL\pN_$]*)(?:\.(?:"[^"]+"|[\pL_][\pL\pN_$]*))?)\s*(\(?)`)
+	namedByUs = regexp.MustCompile(
+		`(?i)("[^"]+"|[\pL_][\pL\pN_$]*)\s*(?:\([^()]*\)\s*)?as\s+(?:not\s+)?(?:materialized\s+)?\(`)
 )
 
-// QueryTables lists the tables that the payload query names, as it writes them, found in its text without a database: enough
-// to write grants down, which somebody reads before running them. check asks Postgres instead.
+// QueryTables lists the tables that the payload query names, as it writes them, found in its text without a database:
+// enough to write grants down, which somebody reads before running them. check asks Postgres instead.
 func QueryTables(c Config) ([]string, error) {
 	q, err := newQuery(c)
 	if err != nil {

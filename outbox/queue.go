@@ -64,17 +64,18 @@ type Breaker struct {
 // RecoveryTime is how long an endpoint that comes back after a pause gets messages at a slower, growing pace.
 const RecoveryTime = time.Minute
 
-// NewQueue makes a Queue on a pool. It gives out nothing where the bookkeeping belongs to another deployment, database or
-// cluster: a copy of the database must not send what the original sends.
+// NewQueue makes a Queue on a pool. It gives out nothing where the bookkeeping belongs to another deployment, database
+// or cluster: a copy of the database must not send what the original sends.
 func NewQueue(pool Pool, deployment string, breaker Breaker, lookup Lookup) *Queue {
-	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, log: zap.NewNop(), schedule: []string{interval(unansweredWait)}, turnPatience: turnPatience, ailing: map[uuid.UUID]bool{}}
+	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, log: zap.NewNop(),
+		schedule: []string{interval(unansweredWait)}, turnPatience: turnPatience, ailing: map[uuid.UUID]bool{}}
 }
 
 // unansweredWait is the only wait of a Queue that was given no schedule.
 const unansweredWait = time.Minute
 
-// AskBy has the payload query asked again by this schedule for a message that it gives no row for; at its end the message ends. It is
-// called before the Queue is used, as is Report.
+// AskBy has the payload query asked again by this schedule for a message that it gives no row for; at its end the
+// message ends. It is called before the Queue is used, as is Report.
 func (q *Queue) AskBy(schedule []time.Duration) {
 	q.schedule = nil
 	for _, wait := range schedule {
@@ -100,7 +101,8 @@ func (q *Queue) bounded(ctx context.Context) (context.Context, context.CancelFun
 }
 
 // collect runs statements as transact does, and collects the rows of the last one.
-func collect[T any](ctx context.Context, pool Pool, row pgx.RowToFunc[T], statements ...statement) (list []T, err error) {
+func collect[T any](ctx context.Context, pool Pool, row pgx.RowToFunc[T],
+	statements ...statement) (list []T, err error) {
 	err = transact(ctx, pool, func(b *pgx.Batch) {
 		last := len(statements) - 1
 		for _, s := range statements[:last] {
@@ -138,8 +140,8 @@ func transact(ctx context.Context, pool Pool, fill func(*pgx.Batch)) (err error)
 // prepared marks sessions that have the settings of the queue's transactions.
 const prepared = "attendee_relay_queue"
 
-// PrepareSession gives a pool's new session the settings that each transaction would need otherwise. It is for sessions that belong to
-// this process: not through a transaction pooler.
+// PrepareSession gives a pool's new session the settings that each transaction would need otherwise. It is for sessions
+// that belong to this process: not through a transaction pooler.
 func PrepareSession(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, queueSettingsSQL, false); err != nil {
 		return fmt.Errorf("preparing a session for deliveries: %w", postgres.Safe(err))
@@ -148,8 +150,8 @@ func PrepareSession(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// suspect gives up all connections when one could not be talked on: the others lead to the same server, and each that is
-// dead would cost a timeout of its own.
+// suspect gives up all connections when one could not be talked on: the others lead to the same server, and each that
+// is dead would cost a timeout of its own.
 func (q *Queue) suspect(err error) {
 	if postgres.Unreachable(err) {
 		q.pool.Reset()
@@ -162,8 +164,8 @@ func noOutbox(err error) bool {
 	return code == "42P01" || code == "3F000"
 }
 
-// interval writes a duration for Postgres, which does not read all that Duration's String writes (250µs). It counts seconds,
-// for Postgres 14 takes no number beyond 32 bits (DecodeInterval): 36 minutes would be too many microseconds.
+// interval writes a duration for Postgres, which does not read all that Duration's String writes (250µs). It counts
+// seconds, for Postgres 14 takes no number beyond 32 bits (DecodeInterval): 36 minutes would be too many microseconds.
 func interval(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', 6, 64) + " seconds"
 }

@@ -19,7 +19,8 @@ func newQueue(t *testing.T, endpoints int, attendees ...int) (*capturetest.Rig, 
 	t.Helper()
 	rig := peopleRig(t, peopleTable)
 	rig.Outbox.Query = fmt.Sprintf(`select id as key, id %% 1000 as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency,
-		1 as event_id, 'e' as event_name, 'https://example.org/' || hook as webhook_url from people cross join generate_series(1, %d) as hook where id = any ($1::int[])`, endpoints)
+		1 as event_id, 'e' as event_name, 'https://example.org/' || hook as webhook_url from people cross
+			join generate_series(1, %d) as hook where id = any ($1::int[])`, endpoints)
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	for _, id := range attendees {
@@ -35,12 +36,15 @@ func newQueue(t *testing.T, endpoints int, attendees ...int) (*capturetest.Rig, 
 func proven(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
 	rig.DB.Exec(t, `insert into attendee_relay.endpoint (id, webhook_url, proven) select distinct endpoint, webhook_url, true
-		from attendee_relay.message where endpoint is not null on conflict (id) do update set proven = true, failures = 0, state = 'active'`)
+		from attendee_relay.message where endpoint is not null on conflict (id) do update set proven = true, failures = 0,
+			state = 'active'`)
 }
 
-func claim(t *testing.T, q *outbox.Queue, limit, perEndpoint int, lease time.Duration, busy map[uuid.UUID]int) []outbox.Message {
+func claim(t *testing.T, q *outbox.Queue, limit, perEndpoint int, lease time.Duration,
+	busy map[uuid.UUID]int) []outbox.Message {
 	t.Helper()
-	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Lease: lease, PerEndpoint: perEndpoint, Busy: busy, Trial: limit, TrialMore: limit})
+	got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: limit, Lease: lease, PerEndpoint: perEndpoint, Busy: busy,
+		Trial: limit, TrialMore: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +60,8 @@ func settle(t *testing.T, q *outbox.Queue, want outbox.Settled, settlements ...o
 	}
 }
 
-var attempt = outbox.Attempt{StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Duration: 25 * time.Millisecond, Status: 503, Error: "not now", Response: "busy"}
+var attempt = outbox.Attempt{StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Duration: 25 * time.Millisecond,
+	Status: 503, Error: "not now", Response: "busy"}
 
 func TestLeases(t *testing.T) {
 	t.Parallel()
@@ -68,9 +73,11 @@ func TestLeases(t *testing.T) {
 	rig.DB.Exec(t, "update attendee_relay.pending set lease_ends = now() - interval '1 s'") // the lease ends
 	second := claim(t, q, 10, 8, time.Minute, nil)[0]
 	settle(t, q, outbox.Settled{Refused: 1}, outbox.Settlement{Message: message, Outcome: outbox.Dead(attempt)})
-	settle(t, q, outbox.Settled{Refused: 1}, outbox.Settlement{Message: message, Outcome: outbox.RetryIn(time.Hour, attempt)})
+	settle(t, q, outbox.Settled{Refused: 1},
+		outbox.Settlement{Message: message, Outcome: outbox.RetryIn(time.Hour, attempt)})
 	// The shortest wait that the clock knows must not spoil the batch.
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: second, Outcome: outbox.RetryIn(250*time.Microsecond, attempt)})
+	settle(t, q, outbox.Settled{Applied: 1},
+		outbox.Settlement{Message: second, Outcome: outbox.RetryIn(250*time.Microsecond, attempt)})
 	var third outbox.Message
 	pgtest.WaitUntil(t, capturetest.Patience, "the message is due again", func() (bool, string) {
 		got := claim(t, q, 10, 8, time.Minute, nil)
@@ -82,7 +89,8 @@ func TestLeases(t *testing.T) {
 	if third.Attempts != 1 {
 		t.Errorf("%d attempts", third.Attempts)
 	}
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: third, Outcome: outbox.RetryIn(time.Hour, attempt)})
+	settle(t, q, outbox.Settled{Applied: 1},
+		outbox.Settlement{Message: third, Outcome: outbox.RetryIn(time.Hour, attempt)})
 	if got := claim(t, q, 10, 8, time.Minute, nil); len(got) != 0 {
 		t.Error("claimed before its wait was over")
 	}
@@ -91,10 +99,13 @@ func TestLeases(t *testing.T) {
 	late.Status, late.Error = 200, ""
 	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: message, Outcome: outbox.Delivered(late)})
 	settle(t, q, outbox.Settled{Refused: 1}, outbox.Settlement{Message: message, Outcome: outbox.Delivered(late)})
-	if row := pgtest.Value[string](t, rig.DB, "select format('%s %s %s', state, attempts, last_status) from attendee_relay.outbox"); row != "delivered 3 200" {
+	if row := pgtest.Value[string](t, rig.DB,
+		"select format('%s %s %s', state, attempts, last_status) from attendee_relay.outbox"); row != "delivered 3 200" {
 		t.Errorf("the row is %s", row)
 	}
-	if rows := pgtest.Values[string](t, rig.DB, "select format('%s %s %s %s %s', number, duration_ms, status, error, response) from attendee_relay.attempt order by number"); !slices.Equal(rows,
+	if rows := pgtest.Values[string](t, rig.DB,
+		"select format('%s %s %s %s %s', number, duration_ms, status, error, response) from attendee_relay.attempt order "+
+			"by number"); !slices.Equal(rows,
 		[]string{"1 25 503 not now busy", "2 25 503 not now busy", "3 25 200  busy"}) {
 		t.Errorf("attempts: %q", rows)
 	}
@@ -140,7 +151,8 @@ func TestReleasedMessagesAreDueAtOnce(t *testing.T) {
 func TestAReleasedProbeIsDueSoon(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, 1)
-	rig.DB.Exec(t, "update attendee_relay.endpoint set state = 'paused', failures = 10, probe_at = now(), probe_wait = '1 min'")
+	rig.DB.Exec(t, "update attendee_relay.endpoint set state = 'paused', failures = 10, probe_at = now(), probe_wait = "+
+		"'1 min'")
 	m := probe(t, rig, q)
 	if m == nil {
 		t.Fatal("there is no probe")
@@ -194,7 +206,8 @@ func TestClaimersNeverShare(t *testing.T) {
 	for range 8 {
 		claimers.Go(func() {
 			for {
-				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 20, Lease: time.Hour, PerEndpoint: 2000, Trial: 20, TrialMore: 20})
+				got, err := q.Claim(t.Context(), outbox.ClaimRequest{Limit: 20, Lease: time.Hour, PerEndpoint: 2000, Trial: 20,
+					TrialMore: 20})
 				if err != nil {
 					t.Error(err)
 				}
@@ -233,17 +246,20 @@ func awaitCount(t *testing.T, rig *capturetest.Rig, n int) {
 	})
 }
 
-// Two messages of an attendee can be in flight to one endpoint where one followed a URL that was changed. What one failure does to
-// those behind it must not undo what is told of the other.
+// Two messages of an attendee can be in flight to one endpoint where one followed a URL that was changed. What one
+// failure does to those behind it must not undo what is told of the other.
 func TestTwoOfALaneAreSettledTogether(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 2, 1)
 	both := claim(t, q, 10, 8, time.Minute, nil)
 	rig.DB.Exec(t, "update attendee_relay.pending set endpoint = $1; ", both[0].Endpoint)
 	rig.DB.Exec(t, "update attendee_relay.message set endpoint = $1", both[0].Endpoint)
-	settle(t, q, outbox.Settled{Applied: 2}, outbox.Settlement{Message: both[0], Outcome: outbox.RetryIn(time.Hour, attempt)},
+	settle(t, q, outbox.Settled{Applied: 2},
+		outbox.Settlement{Message: both[0], Outcome: outbox.RetryIn(time.Hour, attempt)},
 		outbox.Settlement{Message: both[1], Outcome: outbox.RetryIn(time.Minute, attempt)})
-	if rows := pgtest.Values[string](t, rig.DB, "select format('%s %s %s', attempts, lease is null, round(extract(epoch from due_at - now()) / 60)) from attendee_relay.pending order by id"); !slices.Equal(rows,
+	if rows := pgtest.Values[string](t, rig.DB,
+		"select format('%s %s %s', attempts, lease is null, round(extract(epoch from due_at - now()) / 60)) from "+
+			"attendee_relay.pending order by id"); !slices.Equal(rows,
 		[]string{"1 t 60", "1 t 1"}) {
 		t.Errorf("%q", rows)
 	}

@@ -23,7 +23,8 @@ import (
 
 var (
 	seedFlag         = flag.Uint64("seed", 0, "seed of the random transactions; 0: another one each time")
-	transactionsFlag = flag.Int("transactions", 0, "random transactions of each kind of table; 0: 25, or 12 with -short and under the race detector")
+	transactionsFlag = flag.Int("transactions", 0,
+		"random transactions of each kind of table; 0: 25, or 12 with -short and under the race detector")
 )
 
 // shape is a kind of watched table.
@@ -93,18 +94,25 @@ var shapes = []shape{
 	{
 		name: "partitioned, rows move between partitions",
 		ddl: `create table people (id int, part int, k int, status char(10), note text, primary key (id, part)) partition by list (part);
-			create table people_0 partition of people for values in (0); create table people_1 (note text, status char(10), k int, dropped int, part int not null, id int not null);
-			alter table people_1 drop column dropped; alter table people attach partition people_1 for values in (1); create table people_rest partition of people default`,
-		columns: []string{"id", "part"}, ids: 12, id: placed, key: "id", cast: "int[]", partition: func(id int) int { return id / 4 },
+			create table people_0 partition of people for values in (0); create table people_1 (note text, status char(10),
+				k int, dropped int, part int not null, id int not null);
+			alter table people_1 drop column dropped; alter table people attach partition people_1 for values in (1);
+				create table people_rest partition of people default`,
+		columns: []string{"id", "part"}, ids: 12, id: placed, key: "id", cast: "int[]", partition: func(id int) int {
+			return id / 4
+		},
 		accepted: []string{"Accepted"}, others: []string{"Pending", ""},
 	},
 	{
 		name: "partitioned, replica identity full, key is another column",
 		ddl: `create table people (id int, part int, k int, status text, note text, primary key (id, part)) partition by list (part);
-			create table people_0 partition of people for values in (0); create table people_1 partition of people for values in (1); create table people_rest partition of people default;
-			alter table people replica identity full; alter table people_0 replica identity full; alter table people_1 replica identity full; alter table people_rest replica identity full`,
-		columns: []string{"id", "part"}, ids: 12, id: placed, key: "k", keyed: number, cast: "int[]", partition: func(id int) int { return id / 4 },
-		accepted: []string{"Accepted"}, others: []string{"Pending", ""},
+			create table people_0 partition of people for values in (0); create table people_1 partition of people for
+				values in (1); create table people_rest partition of people default;
+			alter table people replica identity full; alter table people_0 replica identity full;
+				alter table people_1 replica identity full; alter table people_rest replica identity full`,
+		columns: []string{"id", "part"}, ids: 12, id: placed, key: "k", keyed: number, cast: "int[]",
+		partition: func(id int) int { return id / 4 },
+		accepted:  []string{"Accepted"}, others: []string{"Pending", ""},
 	},
 	{
 		name:    "status so long that it is kept apart",
@@ -178,7 +186,8 @@ func newWalk(t *testing.T, s *shape, partSize int, random *rand.Rand) *walk {
 	db.Exec(t, s.ddl)
 	// Rows that differ in nothing else give one payload a key.
 	query := fmt.Sprintf(`select distinct on (%[1]s) %[1]s as key, 1 as attendee_id, 'n' as name, 's' as surname, 'e' as email,
-		null::numeric as price, null as currency, 1 as event_id, 'e' as event_name from people where %[1]s = any ($1::%[2]s);`, s.key, s.cast)
+		null::numeric as price, null as currency, 1 as event_id, 'e' as event_name from people
+			where %[1]s = any ($1::%[2]s);`, s.key, s.cast)
 	rig := capturetest.New(db)
 	rig.Source.Table, rig.Source.Key, rig.Source.Accepted = "public.people", s.key, s.accepted
 	if s.configured != nil {
@@ -201,7 +210,8 @@ func newWalk(t *testing.T, s *shape, partSize int, random *rand.Rand) *walk {
 	} else if len(s.columns) == 2 {
 		marker = []string{"9", "9"}
 	}
-	rig.Marker = fmt.Sprintf("insert into people (%[1]s) values (%[2]s) on conflict (%[1]s) do update set note = now()::text",
+	rig.Marker = fmt.Sprintf(
+		"insert into people (%[1]s) values (%[2]s) on conflict (%[1]s) do update set note = now()::text",
 		strings.Join(s.columns, ", "), literals(marker...))
 	return w
 }
@@ -532,7 +542,8 @@ func (w *walk) upsert(t *testing.T, ids []int) {
 	id, k := ids[w.random.IntN(len(ids))], w.drawKey()
 	status, accepted := w.status()
 	columns := strings.Join(w.columns, ", ")
-	w.exec(t, fmt.Sprintf("insert into people (%[1]s, k, status) values (%[2]s, %[3]s, %[4]s) on conflict (%[1]s) do update set status = excluded.status",
+	w.exec(t, fmt.Sprintf("insert into people (%[1]s, k, status) values (%[2]s, %[3]s, %[4]s) on conflict (%[1]s) do "+
+		"update set status = excluded.status",
 		columns, literals(w.id(id)...), literal(w.keyText(k)), statusLiteral(status)))
 	if p := w.model.rows[id]; p != nil {
 		p.accepted = accepted
@@ -605,7 +616,8 @@ func (w *walk) compare(t *testing.T) {
 		}
 		slices.Sort(gotKeys)
 		if !slices.Equal(gotKeys, want) {
-			t.Errorf("transaction %d: %s\nannounced %q with the keys %q\nwant the keys %q\nbefore it: %s", i, story, got, gotKeys, want, strings.Join(w.stories[max(0, i-3):i], "\n  then "))
+			t.Errorf("transaction %d: %s\nannounced %q with the keys %q\nwant the keys %q\nbefore it: %s", i, story, got,
+				gotKeys, want, strings.Join(w.stories[max(0, i-3):i], "\n  then "))
 			return
 		}
 	}

@@ -24,9 +24,9 @@ var (
 	payloadSettingsSQL string
 )
 
-// genericKeys is how many keys a plan made once serves well: for an array that it does not know, Postgres plans with ten
-// elements (estimate_array_length, PostgreSQL 14-18), and joins hundreds of rows in nested loops. Few keys are spared the
-// planning, which costs more than they do.
+// genericKeys is how many keys a plan made once serves well: for an array that it does not know, Postgres plans with
+// ten elements (estimate_array_length, PostgreSQL 14-18), and joins hundreds of rows in nested loops. Few keys are
+// spared the planning, which costs more than they do.
 const genericKeys = 10
 
 const genericPlan = "force_generic_plan"
@@ -63,8 +63,8 @@ func (r *reader) close(ctx context.Context) {
 	}
 }
 
-// in takes one read-only snapshot, asks the questions that ask queues in the same round trip, and calls read inside it. ask may be nil.
-// Texts are in the database's encoding.
+// in takes one read-only snapshot, asks the questions that ask queues in the same round trip, and calls read inside it.
+// ask may be nil. Texts are in the database's encoding.
 func (r *reader) in(ctx context.Context, ask func(*pgx.Batch), read func(snapshot) error) error {
 	if err := r.connect(ctx); err != nil {
 		return err
@@ -125,9 +125,10 @@ func (r *reader) ownPayloads(
 	return rows, held, nil
 }
 
-// payloads runs the payload query for keys, which are UTF-8, for timeout at most, in the snapshot that is open and returns the
-// rows by key. It is the last question in that snapshot, which ends with it. Two rows of a key for the same delivery_key and
-// URL are an error for that key. Bodies above maxBody are left out. held is what the rows take, in bytes.
+// payloads runs the payload query for keys, which are UTF-8, for timeout at most, in the snapshot that is open and
+// returns the rows by key. It is the last question in that snapshot, which ends with it. Two rows of a key for the same
+// delivery_key and URL are an error for that key. Bodies above maxBody are left out. held is what the rows take, in
+// bytes.
 func (r *reader) payloads(ctx context.Context, keys []string, timeout time.Duration, defaultURL string, maxBody int,
 ) (byKey map[string][]payload, held int, err error) {
 	if len(keys) == 0 {
@@ -208,13 +209,15 @@ func (r *reader) forget(ctx context.Context) {
 	_ = r.conn.PgConn().Deallocate(ctx, statementName)
 }
 
-// check reports as a fault why the query cannot be run for any key: it is invalid, or the role lacks a right. It does not run it.
+// check reports as a fault why the query cannot be run for any key: it is invalid, or the role lacks a right. It does
+// not run it.
 func (r *reader) check(ctx context.Context, timeout time.Duration) error {
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
 	err := r.plan(ctx, timeout)
-	if code := postgres.Code(err); code == "0A000" || code == "26000" { // a table that it uses was altered since it was prepared
+	// a table that it uses was altered since it was prepared
+	if code := postgres.Code(err); code == "0A000" || code == "26000" {
 		r.forget(ctx)
 		err = r.plan(ctx, timeout)
 	}

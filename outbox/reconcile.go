@@ -20,9 +20,10 @@ var (
 	gapAddSQL string
 )
 
-// look is one comparison of ledger and table. A row that no commit recorded since the look began names has not changed in
-// the ledger since, and what the look saw of it in the table is what the recorded commits left, or a change that the stream
-// does not carry. Therefore the look's differences, less the rows named since, can be recorded like a commit of that time.
+// look is one comparison of ledger and table. A row that no commit recorded since the look began names has not changed
+// in the ledger since, and what the look saw of it in the table is what the recorded commits left, or a change that the
+// stream does not carry. Therefore the look's differences, less the rows named since, can be recorded like a commit of
+// that time.
 type look struct {
 	number int64
 	at     pglogrepl.LSN
@@ -121,8 +122,8 @@ func (r *Recorder) endLook(number int64) *look {
 	return l
 }
 
-// Reconcile implements replication.Reconciler. A row of the table that is not in the ledger is an acceptance: it came with a
-// partition.
+// Reconcile implements replication.Reconciler. A row of the table that is not in the ledger is an acceptance: it came
+// with a partition.
 func (r *Recorder) Reconcile(ctx context.Context, number int64) (done bool, err error) {
 	l := r.endLook(number)
 	if l == nil {
@@ -158,7 +159,8 @@ func (r *Recorder) Reconcile(ctx context.Context, number int64) (done bool, err 
 	r.name(append(gone, came.identities...), false)
 	r.acceptances.Add(float64(len(waiting)))
 	r.signal(false, len(waiting) > 0)
-	r.log.Warn("ledger and table differed without a word in the stream (a partition was truncated, attached or detached): mended",
+	r.log.Warn("ledger and table differed without a word in the stream (a partition was truncated, attached or "+
+		"detached): mended",
 		zap.Int("added", len(waiting)), zap.Int("removed", len(gone)))
 	return done, nil
 }

@@ -33,7 +33,9 @@ func TestWhatOneLookFoundIsNotRecordedByTheNext(t *testing.T) {
 	rig.AwaitLeading(t)
 	pgtest.WaitUntil(t, capturetest.Patience, "the first look is over", func() (bool, string) {
 		return metric(t, registry, "attendee_relay_slot_retained_wal_bytes") > 0 &&
-			pgtest.Value[bool](t, rig.DB, "select not exists (select from pg_stat_activity where datname = current_database() and application_name like '%watch')"), ""
+			pgtest.Value[bool](t, rig.DB,
+				"select not exists (select from pg_stat_activity where datname = current_database() and application_name like "+
+					"'%watch')"), ""
 	})
 	rig.DB.Exec(t, "alter table people attach partition mid for values from (1000) to (2000)")
 	conn, err := postgres.Direct(t.Context(), secret.New(rig.DB.URL()), "test")
@@ -59,7 +61,8 @@ func TestWhatOneLookFoundIsNotRecordedByTheNext(t *testing.T) {
 		recorded <- err
 	}()
 	pgtest.WaitUntil(t, capturetest.Patience, "the first look's differences are being recorded", func() (bool, string) {
-		return pgtest.Value[bool](t, rig.DB, "select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep')"), ""
+		return pgtest.Value[bool](t, rig.DB,
+			"select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep')"), ""
 	})
 	second := look()
 	rig.DB.Exec(t, "insert into go_on default values")

@@ -134,7 +134,8 @@ func (r *Recorder) store(ctx context.Context, b *batch) error {
 // limit (SQLSTATE classes 22, 23 and 54).
 func unstorable(err error) bool { return badData(err) || strings.HasPrefix(postgres.Code(err), "54") }
 
-// write stores a batch, and sends of its messages what can be sent at once. plain: the bookkeeping has none of its rows yet.
+// write stores a batch, and sends of its messages what can be sent at once. plain: the bookkeeping has none of its rows
+// yet.
 func (r *Recorder) write(ctx context.Context, b *batch, plain bool) (left bool, err error) {
 	sending := r.handOver(&b.messages)
 	err = r.writer.write(ctx, b.end, func(q *pgx.Batch) {
@@ -153,9 +154,11 @@ func (r *Recorder) signal(messages, waiting bool) {
 	}
 }
 
-// whenVisible calls read in a snapshot that shows all of the commits, and in which ask has asked. The stream runs ahead of what other sessions see,
-// for as long as a synchronous standby lags: until then nothing is recorded and nothing is confirmed.
-func (r *Recorder) whenVisible(ctx context.Context, commits []replication.Commit, ask func(*pgx.Batch), read func() error) error {
+// whenVisible calls read in a snapshot that shows all of the commits, and in which ask has asked. The stream runs ahead
+// of what other sessions see, for as long as a synchronous standby lags: until then nothing is recorded and nothing is
+// confirmed.
+func (r *Recorder) whenVisible(ctx context.Context, commits []replication.Commit, ask func(*pgx.Batch),
+	read func() error) error {
 	wait, started := time.Millisecond, time.Now()
 	for {
 		visible := false
@@ -172,7 +175,8 @@ func (r *Recorder) whenVisible(ctx context.Context, commits []replication.Commit
 			return err
 		}
 		if time.Since(started) > time.Second && wait < 100*time.Millisecond {
-			r.log.Warn("the stream is ahead of what other sessions see: waiting", zap.Stringer("commit_lsn", commits[0].CommitLSN))
+			r.log.Warn("the stream is ahead of what other sessions see: waiting",
+				zap.Stringer("commit_lsn", commits[0].CommitLSN))
 		}
 		r.board.Progress(fault.CaptureFailing) // a standby is waited for, which is no fault
 		select {

@@ -45,8 +45,8 @@ type Recorder struct {
 	spooling *spooling
 	// renderLate: the payload query failed last, so acceptances wait for the Resolver until it succeeds there.
 	renderLate atomic.Bool
-	// broken: the query failed for a reason that is not about a key, and has not worked since. workedAt is when it worked last, in
-	// nanoseconds since 1970.
+	// broken: the query failed for a reason that is not about a key, and has not worked since. workedAt is when it worked
+	// last, in nanoseconds since 1970.
 	broken   atomic.Bool
 	workedAt atomic.Int64
 	// portion is how many keys are rendered at once.
@@ -72,7 +72,8 @@ type Signals struct {
 }
 
 // NewRecorder makes a Recorder whose connections go to url, which must not be a pooler's. It does not connect yet.
-func NewRecorder(c Config, settings Settings, url secret.String, deployment string, board *fault.Board, signals Signals, log *zap.Logger) (*Recorder, error) {
+func NewRecorder(c Config, settings Settings, url secret.String, deployment string, board *fault.Board, signals Signals,
+	log *zap.Logger) (*Recorder, error) {
 	q, err := newQuery(c)
 	if err != nil {
 		return nil, err
@@ -91,8 +92,8 @@ func NewRecorder(c Config, settings Settings, url secret.String, deployment stri
 	}, nil
 }
 
-// HandOver has new messages sent by s where it has places for them. It is called before anything is recorded; without it all
-// messages are claimed.
+// HandOver has new messages sent by s where it has places for them. It is called before anything is recorded; without
+// it all messages are claimed.
 func (r *Recorder) HandOver(s Senders) { r.senders = s }
 
 // Report has the Recorder tell u of the messages that it ends at once. It is called before anything is recorded.

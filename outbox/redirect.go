@@ -42,8 +42,8 @@ func (m *storedMessage) asStored() payload {
 	return payload{url: m.url, secret: m.secret, headers: m.headers}
 }
 
-// redirect says where a message goes, by the answers of the payload query: those of a key are missing where it failed. The row that it
-// returns has the URL, the secret and the headers to send it with.
+// redirect says where a message goes, by the answers of the payload query: those of a key are missing where it failed.
+// The row that it returns has the URL, the secret and the headers to send it with.
 func redirect(m *storedMessage, answers map[string][]payload) (redirection, payload) {
 	switch {
 	case m == nil:
@@ -75,10 +75,10 @@ func redirect(m *storedMessage, answers map[string][]payload) (redirection, payl
 	}
 }
 
-// rowOf applies the contract's rule (section 4, "Nothing is sent on old knowledge"): the row of the message's delivery_key and URL; else
-// the only one of its delivery_key; else the one with its URL and attendee_id; else the only one with its URL. Where several fit, it stays as
-// stored. A row with the URL of another message of the acceptance is that one's and fits no other. found is false where the message's
-// endpoint was removed.
+// rowOf applies the contract's rule (section 4, "Nothing is sent on old knowledge"): the row of the message's
+// delivery_key and URL; else the only one of its delivery_key; else the one with its URL and attendee_id; else the only
+// one with its URL. Where several fit, it stays as stored. A row with the URL of another message of the acceptance is
+// that one's and fits no other. found is false where the message's endpoint was removed.
 func (m *storedMessage) rowOf(rows []payload) (to payload, found bool) {
 	sameKey := keep(rows, func(p *payload) bool { return p.deliveryKey == m.deliveryKey })
 	if own := keep(sameKey, m.isHere); len(own) > 0 {

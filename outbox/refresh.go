@@ -24,10 +24,12 @@ var (
 	redirectSQL string
 )
 
-// Refresh asks the payload query where leased messages go now, with which secret they are signed and which headers they have. It returns
-// those that are to be sent under their lease: not those that now go elsewhere, which others claim, nor those whose URL or endpoint was taken
-// away, nor those that have no row or are about somebody who is no longer accepted, nor those that an older message of the same attendee goes before, because its URL has become theirs. With an error, some are as they were
-// stored; all may be sent: one is not among them where it is not known what goes before it.
+// Refresh asks the payload query where leased messages go now, with which secret they are signed and which headers they
+// have. It returns those that are to be sent under their lease: not those that now go elsewhere, which others claim,
+// nor those whose URL or endpoint was taken away, nor those that have no row or are about somebody who is no longer
+// accepted, nor those that an older message of the same attendee goes before, because its URL has become theirs. With
+// an error, some are as they were stored; all may be sent: one is not among them where it is not known what goes before
+// it.
 func (q *Queue) Refresh(ctx context.Context, messages []Message) ([]Message, error) {
 	if q.lookup == nil || len(messages) == 0 {
 		return messages, nil
@@ -84,7 +86,8 @@ type refreshPlan struct {
 	yielding map[int64]bool
 }
 
-func planRefresh(messages []Message, elders map[int64][]elder, stored map[int64]*storedMessage, rows map[string][]payload) *refreshPlan {
+func planRefresh(messages []Message, elders map[int64][]elder, stored map[int64]*storedMessage,
+	rows map[string][]payload) *refreshPlan {
 	p := &refreshPlan{stored: stored, rows: rows, changing: map[int64]bool{}, yielding: map[int64]bool{}}
 	for i := range messages {
 		m := &messages[i]
@@ -114,8 +117,8 @@ func (p *refreshPlan) change(row int64, lease *uuid.UUID) {
 	}
 }
 
-// left are the messages to be sent, with their secrets of now. What is to go elsewhere is not sent where it was to go, written down or
-// not; it comes again with the end of its lease.
+// left are the messages to be sent, with their secrets of now. What is to go elsewhere is not sent where it was to go,
+// written down or not; it comes again with the end of its lease.
 func (p *refreshPlan) left(messages []Message, fates map[int64]string) []Message {
 	var left []Message
 	for _, m := range messages {
@@ -159,13 +162,14 @@ func (q *Queue) now(ctx context.Context, ids []int64) (map[int64]*storedMessage,
 func readStored(ctx context.Context, pool Pool, ids []int64) ([]*storedMessage, error) {
 	return collect(ctx, pool, func(row pgx.CollectableRow) (*storedMessage, error) {
 		m := &storedMessage{}
-		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers, &m.attendee, &m.commitLSN, &m.accepted,
+		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers, &m.attendee, &m.commitLSN,
+			&m.accepted,
 			&m.unanswered, &m.rivals)
 	}, statement{storedReadSQL, []any{ids}})
 }
 
-// followMoved corrects what is known of rows that have another identity than when they were accepted: the ledger has them under that. It asks
-// only where a row seems to be accepted no more, which ends its message.
+// followMoved corrects what is known of rows that have another identity than when they were accepted: the ledger has
+// them under that. It asks only where a row seems to be accepted no more, which ends its message.
 func (q *Queue) followMoved(ctx context.Context, list []*storedMessage) error {
 	gone := map[int64]*storedMessage{}
 	var ids []int64
@@ -207,7 +211,8 @@ func (q *Queue) redirect(ctx context.Context, changes *redirections) (map[int64]
 		}
 		return true, err
 	}, statement{leaseLockSQL, []any{changes.ids, changes.leases}},
-		statement{redirectSQL, []any{changes.ids, changes.leases, changes.fates, changes.urls, changes.endpoints, changes.secrets, changes.headers, q.schedule}})
+		statement{redirectSQL, []any{changes.ids, changes.leases, changes.fates, changes.urls, changes.endpoints,
+			changes.secrets, changes.headers, q.schedule}})
 	if err != nil {
 		q.suspect(err)
 		return nil, fmt.Errorf("writing down where %d messages go now: %w", len(changes.ids), postgres.Safe(err))

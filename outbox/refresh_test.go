@@ -41,7 +41,8 @@ func failedOnce(t *testing.T, hooks string) (*capturetest.Rig, *outbox.Queue) {
 	return rig, q
 }
 
-// refreshed claims all and returns what is left to be sent, as "url secret", and "had" where a row with a secret has none any more.
+// refreshed claims all and returns what is left to be sent, as "url secret", and "had" where a row with a secret has
+// none any more.
 func refreshed(t *testing.T, q *outbox.Queue) []string {
 	t.Helper()
 	left, err := q.Refresh(t.Context(), claim(t, q, 100, 8, time.Minute, nil))
@@ -69,24 +70,32 @@ func TestARetryGoesWhereItsRowSaysNow(t *testing.T) {
 		sent, then []string
 		states     []string
 	}{
-		"nothing changed":    {"(1, 'k', '" + a + "', 'old')", "", []string{a + " old"}, nil, []string{"pending"}},
-		"another URL":        {"(1, 'k', '" + a + "', 'old')", "update hooks set url = '" + b + "', secret = 'new'", nil, []string{b + " new"}, []string{"pending"}},
-		"another secret":     {"(1, 'k', '" + a + "', 'old')", "update hooks set secret = 'new'", []string{a + " new"}, nil, []string{"pending"}},
-		"no secret any more": {"(1, 'k', '" + a + "', 'old')", "update hooks set secret = null", []string{a + " had"}, nil, []string{"pending"}},
-		"a URL taken away":   {"(1, 'k', '" + a + "', null)", "update hooks set url = ' '", nil, nil, []string{"skipped: no_url: the webhook_url was taken away, and DELIVERY_DEFAULT_URL is not set"}},
-		"one of two moved": {"(1, 'k', '" + a + "', null), (1, 'k', '" + b + "', null)", "update hooks set url = 'https://example.org/c' where url = '" + a + "'",
+		"nothing changed": {"(1, 'k', '" + a + "', 'old')", "", []string{a + " old"}, nil, []string{"pending"}},
+		"another URL": {"(1, 'k', '" + a + "', 'old')", "update hooks set url = '" + b + "', secret = 'new'", nil,
+			[]string{b + " new"}, []string{"pending"}}, "another secret": {"(1, 'k', '" + a + "', 'old')",
+			"update hooks set secret = 'new'", []string{a + " new"}, nil, []string{"pending"}},
+		"no secret any more": {"(1, 'k', '" + a + "', 'old')", "update hooks set secret = null", []string{a + " had"}, nil,
+			[]string{"pending"}}, "a URL taken away": {"(1, 'k', '" + a + "', null)", "update hooks set url = ' '", nil, nil,
+			[]string{"skipped: no_url: the webhook_url was taken away, and DELIVERY_DEFAULT_URL is not set"}},
+		"one of two moved": {"(1, 'k', '" + a + "', null), (1, 'k', '" + b + "', null)",
+			"update hooks set url = 'https://example.org/c' where url = '" + a + "'",
 			[]string{b + " "}, []string{"https://example.org/c "}, []string{"pending", "pending"}},
-		"one added": {"(1, 'k', '" + a + "', null)", "insert into hooks values (1, 'k', '" + b + "')", []string{a + " "}, nil, []string{"pending"}},
+		"one added": {"(1, 'k', '" + a + "', null)", "insert into hooks values (1, 'k', '" + b + "')", []string{a + " "}, nil,
+			[]string{"pending"}},
 		// The other one has a message of its own.
-		"one of two removed": {"(1, 'k', '" + a + "', null), (1, 'k', '" + b + "', null)", "delete from hooks where url = '" + a + "'",
+		"one of two removed": {"(1, 'k', '" + a + "', null), (1, 'k', '" + b + "', null)", "delete from hooks where url = '" +
+			a + "'",
 			[]string{b + " "}, nil, []string{"dead: endpoint_removed: the payload query gives the endpoint no more", "pending"}},
-		"its delivery_key removed": {"(1, 'k', '" + a + "', null), (1, 'l', '" + b + "', null)", "delete from hooks where delivery_key = 'k'",
+		"its delivery_key removed": {"(1, 'k', '" + a + "', null), (1, 'l', '" + b + "', null)",
+			"delete from hooks where delivery_key = 'k'",
 			[]string{b + " "}, nil, []string{"dead: endpoint_removed: the payload query gives the endpoint no more", "pending"}},
-		"moved within its delivery_key": {"(1, 'k', '" + a + "', null), (1, 'l', '" + b + "', null)", "update hooks set url = '" + b + "' where delivery_key = 'k'",
+		"moved within its delivery_key": {"(1, 'k', '" + a + "', null), (1, 'l', '" + b + "', null)",
+			"update hooks set url = '" + b + "' where delivery_key = 'k'",
 			[]string{b + " "}, nil, []string{"dead: endpoint_removed: the payload query gives the endpoint no more", "pending"}},
 		"no row for the key": {"(1, 'k', '" + a + "', 'old')", "delete from hooks", nil, nil,
 			[]string{"dead: withdrawn: the payload query gave no row for it until the end of DELIVERY_RETRY_SCHEDULE"}},
-		"no longer accepted": {"(1, 'k', '" + a + "', 'old')", "delete from people", nil, nil, []string{"dead: withdrawn: the source row is no longer accepted"}},
+		"no longer accepted": {"(1, 'k', '" + a + "', 'old')", "delete from people", nil, nil,
+			[]string{"dead: withdrawn: the source row is no longer accepted"}},
 		"a key whose query fails": {"(1, 'k', '" + a + "', 'old'), (2, 'k', '" + a + "', 'old')",
 			"update hooks set url = '" + b + "', price = case person when 1 then 'none' else '1' end", nil, nil, nil},
 	} {
@@ -107,15 +116,19 @@ func TestARetryGoesWhereItsRowSaysNow(t *testing.T) {
 				t.Errorf("sent at once: %q, want %q", sent, c.sent)
 			}
 			proven(t, rig)
-			rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() where lease is null") // it waits for what is in flight there
+			// it waits for what is in flight there
+			rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() where lease is null")
 			if then := refreshed(t, q); !slices.Equal(then, c.then) {
 				t.Errorf("sent elsewhere: %q, want %q", then, c.then)
 			}
-			states := pgtest.Values[string](t, rig.DB, "select state || case state when 'pending' then '' else ': ' || last_error end from attendee_relay.outbox order by 1")
+			states := pgtest.Values[string](t, rig.DB,
+				"select state || case state when 'pending' then '' else ': ' || last_error end from attendee_relay.outbox order "+
+					"by 1")
 			if !slices.Equal(states, c.states) {
 				t.Errorf("states %q, want %q", states, c.states)
 			}
-			if bodies := pgtest.Value[int](t, rig.DB, "select count(distinct payload)::int from attendee_relay.outbox where source_key = '1'"); bodies != 1 {
+			if bodies := pgtest.Value[int](t, rig.DB,
+				"select count(distinct payload)::int from attendee_relay.outbox where source_key = '1'"); bodies != 1 {
 				t.Errorf("%d bodies", bodies)
 			}
 		})
@@ -158,7 +171,8 @@ func TestMessagesOfADisabledEndpointFollowTheirURL(t *testing.T) {
 	rig.DB.Exec(t, "insert into people select person, 'Accepted' from hooks")
 	rig.Settled(t)
 	q := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, rig.Resolver().Lookup)
-	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0], Outcome: outbox.Gone(attempt)})
+	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: claim(t, q, 1, 8, time.Minute, nil)[0],
+		Outcome: outbox.Gone(attempt)})
 	look := func() (looks int) {
 		rig.DB.Exec(t, "update attendee_relay.endpoint set look_at = now() where state = 'disabled'")
 		for {
@@ -177,7 +191,8 @@ func TestMessagesOfADisabledEndpointFollowTheirURL(t *testing.T) {
 	}
 	rig.DB.Exec(t, "update hooks set url = 'https://example.org/b' where person > 120")
 	left := func() int {
-		return pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.outbox where webhook_url = 'https://example.org/a'")
+		return pgtest.Value[int](t, rig.DB,
+			"select count(*)::int from attendee_relay.outbox where webhook_url = 'https://example.org/a'")
 	}
 	look() // from the 101st on
 	if n := left(); n != 120 {
@@ -205,7 +220,8 @@ func acceptAgainAtB(t *testing.T, rig *capturetest.Rig) {
 	proven(t, rig)
 }
 
-// An organiser changes the URL while a message waits; the attendee is accepted again. The later acceptance must not overtake.
+// An organiser changes the URL while a message waits; the attendee is accepted again. The later acceptance must not
+// overtake.
 func TestALaterAcceptanceDoesNotOvertakeOneThatFollowsItsURL(t *testing.T) {
 	t.Parallel()
 	const leased = "lease = gen_random_uuid(), lease_ends = now() + interval '1 hour'"
@@ -227,7 +243,8 @@ func TestALaterAcceptanceDoesNotOvertakeOneThatFollowsItsURL(t *testing.T) {
 				t.Fatalf("%d are sent before the earlier one, %v", len(left), err)
 			}
 			if name != "waiting" { // it fails, and has another URL by now
-				rig.DB.Exec(t, "update attendee_relay.pending set lease = null, lease_ends = null, due_at = now(), attempts = 1, step = 1, retry = true where id = 1")
+				rig.DB.Exec(t, "update attendee_relay.pending set lease = null, lease_ends = null, due_at = now(), attempts = 1, "+
+					"step = 1, retry = true where id = 1")
 				if got, err := q.Refresh(t.Context(), claim(t, q, 1, 1, time.Minute, map[uuid.UUID]int{later[0].Endpoint: 1})); err != nil || len(got) != 0 {
 					t.Fatalf("the earlier one is sent to its old URL: %+v, %v", got, err)
 				}
@@ -265,7 +282,8 @@ func TestALaterAcceptanceGivesWayToOneThatHasJustCome(t *testing.T) {
 func TestWhatMayHaveToWaitIsNotSentWhereNobodyKnows(t *testing.T) {
 	t.Parallel()
 	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null), (2, 'k', 'https://example.org/a', null)")
-	rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() + interval '1 hour' where id = (select id from attendee_relay.message where attendee_id = '1')")
+	rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() + interval '1 hour' where id = (select id from "+
+		"attendee_relay.message where attendee_id = '1')")
 	acceptAgainAtB(t, rig)
 	claimed := claim(t, q, 10, 8, time.Minute, nil)
 	rig.DB.Exec(t, "alter function attendee_relay.lane rename to away")
@@ -292,7 +310,8 @@ func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*took*3/2/cuts)
 		_, _ = lookup(ctx, keys)
 		cancel()
-		// A connection that was cut is made anew by this one, not by all that are cut: they would not wait for it. Key 2 has no row.
+		// A connection that was cut is made anew by this one, not by all that are cut: they would not wait for it. Key 2 has
+		// no row.
 		if _, err := lookup(t.Context(), []string{"2"}); err != nil {
 			t.Fatalf("after cut %d: %v", i, err)
 		}
@@ -301,15 +320,18 @@ func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
 	if rows, err := lookup(t.Context(), []string{"1"}); err != nil || len(rows) != 1 {
 		t.Errorf("%d rows, %v", len(rows), err)
 	}
-	// A session that was cut off ends soon; one that was left would end with idle_in_transaction_session_timeout, after 10 s.
+	// A session that was cut off ends soon; one that was left would end with idle_in_transaction_session_timeout, after 10
+	// s.
 	pgtest.WaitUntil(t, 5*time.Second, "no transaction is left open", func() (bool, string) {
-		open := pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_stat_activity where datname = current_database() and state like 'idle in transaction%' and application_name like '%resolver'")
+		open := pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_stat_activity where datname = "+
+			"current_database() and state like 'idle in transaction%' and application_name like '%resolver'")
 		return open == 0, strconv.Itoa(open)
 	})
 }
 
-// A look at a disabled endpoint finds new secrets for two messages. The first is leased when the look comes to lock it, and free when the
-// look comes to write; in between another process has begun to move it elsewhere. What the look knows of it is older, and is not written.
+// A look at a disabled endpoint finds new secrets for two messages. The first is leased when the look comes to lock it,
+// and free when the look comes to write; in between another process has begun to move it elsewhere. What the look knows
+// of it is older, and is not written.
 func TestAnOlderAnswerDoesNotUndoAMove(t *testing.T) {
 	t.Parallel()
 	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', 'old'), (2, 'k', 'https://example.org/a', 'old')")
@@ -338,16 +360,20 @@ func TestAnOlderAnswerDoesNotUndoAMove(t *testing.T) {
 	}
 	looked := make(chan error, 1)
 	waitsFor := func(tx pgx.Tx) bool {
-		return pgtest.Value[bool](t, rig.DB, "select exists (select from pg_stat_activity where datname = current_database() and $1::int = any (pg_blocking_pids(pid)))",
+		return pgtest.Value[bool](t, rig.DB, "select exists (select from pg_stat_activity where datname = "+
+			"current_database() and $1::int = any (pg_blocking_pids(pid)))",
 			tx.Conn().PgConn().PID())
 	}
 
-	second := begin("select from attendee_relay.pending where id = (select max(id) from attendee_relay.pending) for update")
+	second := begin("select from attendee_relay.pending where id = (select max(id) from attendee_relay.pending) for " +
+		"update")
 	go func() {
 		_, err := q.Look(context.WithoutCancel(t.Context()))
 		looked <- err
 	}()
-	pgtest.WaitUntil(t, 20*time.Second, "the look waits for the second message", func() (bool, string) { return waitsFor(second), "" })
+	pgtest.WaitUntil(t, 20*time.Second, "the look waits for the second message", func() (bool, string) {
+		return waitsFor(second), ""
+	})
 	rig.DB.Exec(t, "update attendee_relay.pending set lease = null, lease_ends = null where lease is not null")
 	move := begin(`update attendee_relay.message set endpoint = md5('c')::uuid, webhook_url = 'https://example.org/c' where id = (select min(id) from attendee_relay.pending)`,
 		`update attendee_relay.pending set endpoint = md5('c')::uuid where id = (select min(id) from attendee_relay.pending)`)

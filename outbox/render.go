@@ -39,7 +39,8 @@ func (r *Recorder) render(ctx context.Context, found []acceptance) (ready messag
 	case err != nil && (postgres.Unreachable(err) || ctx.Err() != nil):
 		return messages{}, nil, fmt.Errorf("running the payload query: %w", err)
 	case err != nil:
-		r.log.Warn("the payload query failed: the acceptances wait", zap.String("reason", failure(err)), zap.Int("acceptances", len(found)))
+		r.log.Warn("the payload query failed: the acceptances wait", zap.String("reason", failure(err)),
+			zap.Int("acceptances", len(found)))
 		r.renderLate.Store(true)
 		return messages{}, found, nil
 	}

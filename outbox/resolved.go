@@ -38,7 +38,8 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 			answered = append(answered, d)
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), time.Minute, errors.New("storing evaluated acceptances took too long"))
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), time.Minute,
+		errors.New("storing evaluated acceptances took too long"))
 	defer cancel()
 	var sending []*handover
 	err := v.recorder.writer.within(ctx, func(tx pgx.Tx) error {
@@ -78,7 +79,8 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 	return err
 }
 
-// take ends the waiting of acceptances whose payload is there, and returns those that it found where they were evaluated, in order.
+// take ends the waiting of acceptances whose payload is there, and returns those that it found where they were
+// evaluated, in order.
 func take(ctx context.Context, tx pgx.Tx, answered []*due) ([]*due, error) {
 	if len(answered) == 0 {
 		return nil, nil

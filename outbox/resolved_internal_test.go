@@ -8,13 +8,16 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// What was evaluated is taken, but for what has moved since, and what comes after something of its key that goes on waiting.
+// What was evaluated is taken, but for what has moved since, and what comes after something of its key that goes on
+// waiting.
 func TestWhatIsTakenOfEvaluatedAcceptances(t *testing.T) {
 	t.Parallel()
 	db, conn := migrated(t)
 	db.Exec(t, `
-		insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase, spool_lsn) values ('', '', '', '{}', 'streaming', '0/1');
-		insert into attendee_relay.acceptance (id, row_identity, source_key, revision, state, identity, commit_lsn, next_evaluation_at)
+		insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase, spool_lsn) values ('', '', '',
+			'{}', 'streaming', '0/1');
+		insert into attendee_relay.acceptance (id, row_identity, source_key, revision, state, identity, commit_lsn,
+			next_evaluation_at)
 		overriding system value select *, '', '0/1'::pg_lsn, now() from (values
 			(1, 'a', 'edited', 3, 'waiting'), (2, 'b', 'edited', 0, 'waiting'),
 			(3, 'moved', 'elsewhere', 1, 'waiting'), (4, 'c', 'left', 0, 'waiting'),

@@ -50,7 +50,8 @@ func NewResolver(r *Recorder, leading func() bool) *Resolver {
 	return &Resolver{
 		task: task, recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"),
 		portion: newPortion(resolveLimit),
-		reader:  &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment + " resolver", query: r.reader.query},
+		reader: &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment +
+			" resolver", query: r.reader.query},
 	}
 }
 
@@ -177,7 +178,8 @@ func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 	return nil
 }
 
-// evaluate runs the payload query for a portion, for at most timeout, and stores what it gives. failed: it, or what it gives, is at fault.
+// evaluate runs the payload query for a portion, for at most timeout, and stores what it gives. failed: it, or what it
+// gives, is at fault.
 func (v *Resolver) evaluate(ctx context.Context, list []*due, timeout time.Duration) (failed, err error) {
 	rows, err := v.query(ctx, list, timeout)
 	if err != nil && (postgres.Unreachable(err) || ctx.Err() != nil) {
@@ -201,8 +203,8 @@ func failsForAll(err error) bool {
 	return errors.As(err, &f) || strings.HasPrefix(code, "42") || code == "25006"
 }
 
-// resolveTimeout bounds what the resolver asks besides the payload query. The server ends a statement earlier; this is for one
-// that does not answer any more.
+// resolveTimeout bounds what the resolver asks besides the payload query. The server ends a statement earlier; this is
+// for one that does not answer any more.
 const resolveTimeout = time.Minute + postgres.ConnectTimeout
 
 func bounded(ctx context.Context, besides time.Duration) (context.Context, context.CancelFunc) {
@@ -263,7 +265,8 @@ func (v *Resolver) readKeys(ctx context.Context, list []*due) error {
 			return err
 		}
 	}
-	rows, err := v.reader.conn.Query(ctx, fmt.Sprintf(keysReadSQL, s.From(), s.IdentitySQL(), s.KeySQL()), rawBytes(identities))
+	rows, err := v.reader.conn.Query(ctx, fmt.Sprintf(keysReadSQL, s.From(), s.IdentitySQL(), s.KeySQL()),
+		rawBytes(identities))
 	if err != nil {
 		return err
 	}

@@ -9,14 +9,15 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// readingRig has the resolver in the middle of its payload query for the acceptance of row 1, whose note is "read": the query has its
-// snapshot, and does not end before the test lets it.
+// readingRig has the resolver in the middle of its payload query for the acceptance of row 1, whose note is "read": the
+// query has its snapshot, and does not end before the test lets it.
 func readingRig(t *testing.T) (rig *capturetest.Rig, goOn func()) {
 	t.Helper()
 	rig = peopleRig(t, peopleTable+"; create table ready ()")
 	rig.Outbox.QueryTimeout = capturetest.Patience
 	// Nothing is ready at first; later the resolver's query, and only that, waits for the test.
-	rig.Outbox.Query = strings.Replace(strings.Replace(peopleQuery, "'Ada'", "note", 1), "where", `where case when not exists (select from ready) then false
+	rig.Outbox.Query = strings.Replace(strings.Replace(peopleQuery, "'Ada'", "note", 1), "where",
+		`where case when not exists (select from ready) then false
 		when current_setting('application_name') like '%resolver' then pg_advisory_xact_lock_shared(1)::text is not null else true end and`, 1)
 	rig.Start(t)
 	rig.AwaitLeading(t)
@@ -29,7 +30,8 @@ func readingRig(t *testing.T) (rig *capturetest.Rig, goOn func()) {
 	}
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
 	awaitAcceptance(t, rig, "1", "waiting", "")
-	rig.DB.Exec(t, "begin; insert into ready default values; update people set note = 'read'; commit") // it is evaluated at times of its own, too
+	// it is evaluated at times of its own, too
+	rig.DB.Exec(t, "begin; insert into ready default values; update people set note = 'read'; commit")
 	pgtest.WaitUntil(t, capturetest.Patience, "the resolver reads the payload", func() (bool, string) {
 		return pgtest.Value[bool](t, rig.DB, `select exists (select from pg_locks where locktype = 'advisory' and not granted
 			and database = (select oid from pg_database where datname = current_database()))`), ""
@@ -45,12 +47,14 @@ func readingRig(t *testing.T) (rig *capturetest.Rig, goOn func()) {
 func told(t *testing.T, rig *capturetest.Rig) []string {
 	t.Helper()
 	rig.Settled(t)
-	return pgtest.Values[string](t, rig.DB, "select format('%s: %s', attendee_id, payload::json -> 'attendee' ->> 'name') from attendee_relay.message order by id")
+	return pgtest.Values[string](t, rig.DB,
+		"select format('%s: %s', attendee_id, payload::json -> 'attendee' ->> 'name') from attendee_relay.message order by "+
+			"id")
 }
 
-// A row leaves its id while the payload of its acceptance is being read, and another row is accepted under that id before the
-// answer is stored. The answer is of a place where the acceptance's row is no more: stored, it would be told of the other row's
-// attendee, and after the other row's own acceptance, which is the later one.
+// A row leaves its id while the payload of its acceptance is being read, and another row is accepted under that id
+// before the answer is stored. The answer is of a place where the acceptance's row is no more: stored, it would be told
+// of the other row's attendee, and after the other row's own acceptance, which is the later one.
 func TestAnAnswerFromBeforeTheRowMovedIsNotStored(t *testing.T) {
 	t.Parallel()
 	rig, goOn := readingRig(t)

@@ -30,8 +30,8 @@ const (
 	retentionEvery = time.Minute
 )
 
-// Retention erases bodies, secrets and answers after OUTBOX_PAYLOAD_RETENTION, and deletes rows after OUTBOX_RETENTION, soon and in
-// small steps with pauses between them, so that nobody waits for it. It works while this process leads. The
+// Retention erases bodies, secrets and answers after OUTBOX_PAYLOAD_RETENTION, and deletes rows after OUTBOX_RETENTION,
+// soon and in small steps with pauses between them, so that nobody waits for it. It works while this process leads. The
 // ledger of accepted rows stays.
 type Retention struct {
 	pool    Pool
@@ -51,7 +51,8 @@ func NewRetention(pool Pool, c Config, leading func() bool, board *fault.Board, 
 	every := min(max(c.PayloadRetention/10, time.Second), retentionEvery)
 	return &Retention{pool: pool, config: c, leading: leading, every: every, log: log.Named("retention"),
 		// With the pause between two rounds allowed, only a second failure in a row is shown.
-		task: board.Task(fault.RetentionFailing, "erasing what is old", fault.Unless(fault.DatabaseUnreachable), fault.Allowing(every), fault.Partly())}
+		task: board.Task(fault.RetentionFailing, "erasing what is old", fault.Unless(fault.DatabaseUnreachable),
+			fault.Allowing(every), fault.Partly())}
 }
 
 // Run cleans up until the context ends.
@@ -109,7 +110,8 @@ func (r *Retention) clean(ctx context.Context) error {
 }
 
 func (r *Retention) step(ctx context.Context, sql string, age time.Duration) (done int, expired []string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v", queueTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v",
+		queueTimeout))
 	defer cancel()
 	_, err = collect(ctx, r.pool, func(row pgx.CollectableRow) (bool, error) {
 		return true, row.Scan(&done, &expired)

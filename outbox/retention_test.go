@@ -33,7 +33,8 @@ func clean(t *testing.T, rig *capturetest.Rig, rows time.Duration, done string) 
 // grow makes the messages of these attendees older.
 func grow(t *testing.T, rig *capturetest.Rig, age string, attendees ...string) {
 	t.Helper()
-	rig.DB.Exec(t, "update attendee_relay.message set created_at = now() - $1::text::interval where attendee_id = any ($2)", age, attendees)
+	rig.DB.Exec(t, "update attendee_relay.message set created_at = now() - $1::text::interval where attendee_id = any "+
+		"($2)", age, attendees)
 }
 
 func TestBodiesSecretsAndAnswersAreErased(t *testing.T) {
@@ -67,7 +68,8 @@ func TestOldRowsAreDeletedAndTheLedgerStays(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, people(10)...)
 	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
-		select 'm' || i, i, i, '0/1', i, '1', (select min(endpoint::text)::uuid from attendee_relay.message), 'x', '{}' from generate_series(1, 2390) as i`)
+		select 'm' || i, i, i, '0/1', i, '1', (select min(endpoint::text)::uuid from attendee_relay.message), 'x', '{}'
+			from generate_series(1, 2390) as i`)
 	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, endpoint, id, now() from attendee_relay.message where message_id like 'm%' and length(message_id) < 6`)
 	var batch []outbox.Settlement
 	for _, m := range claim(t, q, 5, 8, time.Hour, nil) {
@@ -76,10 +78,13 @@ func TestOldRowsAreDeletedAndTheLedgerStays(t *testing.T) {
 	settle(t, q, outbox.Settled{Applied: 5}, batch...)
 	rig.DB.Exec(t, "update attendee_relay.message set created_at = now() - interval '2 hours' where id <= 2300")
 	rig.DB.Exec(t, `insert into attendee_relay.acceptance (identity, row_identity, commit_lsn, state, next_evaluation_at, created_at)
-		select i, i, '0/1', case when i < 3 then 'empty' else 'waiting' end, now(), now() - case i when 1 then interval '2 hours' else interval '0' end from generate_series(1, 3) as i`)
-	rig.DB.Exec(t, "insert into attendee_relay.endpoint (id, webhook_url, state, since) select gen_random_uuid(), s, s, now() - interval '1 day' from unnest(array['active', 'disabled', 'paused']) s")
+		select i, i, '0/1', case when i < 3 then 'empty' else 'waiting' end, now(), now() - case i when 1 then interval
+			'2 hours' else interval '0' end from generate_series(1, 3) as i`)
+	rig.DB.Exec(t, "insert into attendee_relay.endpoint (id, webhook_url, state, since) select gen_random_uuid(), s, s, "+
+		"now() - interval '1 day' from unnest(array['active', 'disabled', 'paused']) s")
 	clean(t, rig, time.Hour, "select count(*) = 100 from attendee_relay.message")
-	clean(t, rig, time.Hour, "select not exists (select from attendee_relay.endpoint where webhook_url = 'active') and count(*) = 2 from attendee_relay.acceptance")
+	clean(t, rig, time.Hour, "select not exists (select from attendee_relay.endpoint where webhook_url = 'active') and "+
+		"count(*) = 2 from attendee_relay.acceptance")
 	for table, want := range map[string]int{"pending": 100, "settled": 0, "exchange": 0, "ledger": 10, "endpoint": 3} {
 		if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay."+table); n != want {
 			t.Errorf("%d rows in %s, want %d", n, table, want)
@@ -101,7 +106,9 @@ func TestRetentionWaitsForWhoHoldsAMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	clean(t, rig, time.Hour, "select not exists (select from attendee_relay.message where attendee_id = '1')")
-	if row := pgtest.Value[string](t, rig.DB, "select format('%s %s', state, payload is null) from attendee_relay.outbox where attendee_id = '2'"); row != "pending f" {
+	if row := pgtest.Value[string](t, rig.DB,
+		"select format('%s %s', state, payload is null) from attendee_relay.outbox where attendee_id = "+
+			"'2'"); row != "pending f" {
 		t.Errorf("the message that is held: %s", row)
 	}
 	if err := holder.Rollback(t.Context()); err != nil {

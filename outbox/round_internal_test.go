@@ -76,7 +76,8 @@ func TestHangingKeysAndTheOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db := &clock{hangs: map[string]bool{"3": true, "4": true, "5": true}, cost: time.Millisecond, passed: map[string]time.Duration{}}
+			db := &clock{hangs: map[string]bool{"3": true, "4": true, "5": true}, cost: time.Millisecond,
+				passed: map[string]time.Duration{}}
 			db.run(waitingFor(40, c.known...), full)
 			for key, at := range db.passed {
 				if at > c.within {

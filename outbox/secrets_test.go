@@ -11,7 +11,8 @@ import (
 	"attendee-relay/outbox"
 )
 
-// What is not a secret, or not a header, is found where it is sent: here all of it is kept as the row gave it, and told from nothing.
+// What is not a secret, or not a header, is found where it is sent: here all of it is kept as the row gave it, and told
+// from nothing.
 func TestSecretsAndHeadersAreKeptAsTheRowGaveThem(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, `create table people (id int primary key, status text, secret text, headers json)`)
@@ -31,7 +32,8 @@ func TestSecretsAndHeadersAreKeptAsTheRowGaveThem(t *testing.T) {
 		got = append(got, regexp.MustCompile(`"id":(\d)`).FindStringSubmatch(string(m.Payload))[1]+" "+m.Secret.Reveal()+"|"+m.Headers.Reveal()+had)
 	}
 	slices.Sort(got)
-	want := []string{"1 |", "2  | had", "3  |{} had", "4 one\n two|{\"A\": 1} had", `5 secret|{"A":"b"} had`, `6 secret|"more than 64 KiB" had`}
+	want := []string{"1 |", "2  | had", "3  |{} had", "4 one\n two|{\"A\": 1} had", `5 secret|{"A":"b"} had`,
+		`6 secret|"more than 64 KiB" had`}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

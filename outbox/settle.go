@@ -32,8 +32,8 @@ type Settled struct {
 	Refused int
 }
 
-// Settle records attempts, moves their messages on and judges their endpoints, in one transaction. An outcome that comes
-// after its lease was lost is refused and counted, unless it is a 2xx and the message is still pending.
+// Settle records attempts, moves their messages on and judges their endpoints, in one transaction. An outcome that
+// comes after its lease was lost is refused and counted, unless it is a 2xx and the message is still pending.
 func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, error) {
 	settled, err := q.settle(ctx, settlements)
 	if !badData(err) || len(settlements) == 1 {
@@ -85,8 +85,8 @@ func (o Outcome) storable(encoding string) Outcome {
 	return o
 }
 
-// badData reports whether an error is about what was to be written: a value that cannot be, or a constraint (SQLSTATE classes 22 and
-// 23).
+// badData reports whether an error is about what was to be written: a value that cannot be, or a constraint (SQLSTATE
+// classes 22 and 23).
 func badData(err error) bool {
 	code := postgres.Code(err)
 	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23")
@@ -135,9 +135,10 @@ func (q *Queue) tellExhausted(settlements []Settlement, dead []int64) {
 	}
 }
 
-// record writes settlements and judgements down in one transaction, and returns the 2xx whose messages were not found where they had
-// been sent to.
-func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judged judgements) (done recorded, elsewhere []Settlement, err error) {
+// record writes settlements and judgements down in one transaction, and returns the 2xx whose messages were not found
+// where they had been sent to.
+func (q *Queue) record(ctx context.Context, delivered, others []Settlement,
+	judged judgements) (done recorded, elsewhere []Settlement, err error) {
 	found := map[int64]bool{}
 	var changes []EndpointChange
 	err = transact(ctx, q.pool, func(b *pgx.Batch) {
@@ -174,7 +175,9 @@ func (q *Queue) record(ctx context.Context, delivered, others []Settlement, judg
 // recordAny writes settlements down wherever their messages are now.
 func (q *Queue) recordAny(ctx context.Context, settlements []Settlement) (applied int, err error) {
 	lock, settle := settling(settlements)
-	_, err = collect(ctx, q.pool, func(row pgx.CollectableRow) (bool, error) { return true, row.Scan(&applied, nil) }, lock, settle)
+	_, err = collect(ctx, q.pool, func(row pgx.CollectableRow) (bool, error) {
+		return true, row.Scan(&applied, nil)
+	}, lock, settle)
 	return applied, err
 }
 
@@ -230,6 +233,7 @@ func settling(settlements []Settlement) (lock, settle statement) {
 		failures, responses = append(failures, optional(attempt.Error)), append(responses, optional(attempt.Response))
 	}
 	lock = statement{settleLockSQL, []any{ids, leases, states}}
-	settle = statement{settleSQL, []any{ids, leases, states, waits, stepped, started, durations, statuses, failures, responses}}
+	settle = statement{settleSQL, []any{ids, leases, states, waits, stepped, started, durations, statuses, failures,
+		responses}}
 	return lock, settle
 }

@@ -17,8 +17,8 @@ import (
 //go:embed sql/patient.sql
 var patientSQL string
 
-// spill writes the messages of one key's acceptances while the payload query's rows are read, so that no more than one part of
-// them is held in memory.
+// spill writes the messages of one key's acceptances while the payload query's rows are read, so that no more than one
+// part of them is held in memory.
 type spill struct {
 	recorder *Recorder
 	task     *fault.Task
@@ -33,8 +33,8 @@ type spill struct {
 	wrong, storing error
 }
 
-// evaluateSpilling evaluates the acceptances of one key whose rows together are more than is held in memory. All is written in one
-// transaction, and nothing else is recorded meanwhile. failed: the query, or what it gives, is at fault.
+// evaluateSpilling evaluates the acceptances of one key whose rows together are more than is held in memory. All is
+// written in one transaction, and nothing else is recorded meanwhile. failed: the query, or what it gives, is at fault.
 func (v *Resolver) evaluateSpilling(ctx context.Context, list []*due) (failed, err error) {
 	v.reader.turn <- struct{}{}
 	defer func() { <-v.reader.turn }()
@@ -122,9 +122,10 @@ func (s *spill) report() {
 	s.recorder.signal(len(s.taken) > 0, false)
 }
 
-// spilling runs the payload query for one key in the snapshot that is open, and hands its rows on as they come, maxBatch bytes of
-// them at a time.
-func (r *reader) spilling(ctx context.Context, key string, timeout time.Duration, maxBody int, write func([]payload) error) error {
+// spilling runs the payload query for one key in the snapshot that is open, and hands its rows on as they come,
+// maxBatch bytes of them at a time.
+func (r *reader) spilling(ctx context.Context, key string, timeout time.Duration, maxBody int,
+	write func([]payload) error) error {
 	key, err := r.utf8Key(ctx, key)
 	if err != nil {
 		return err

@@ -99,8 +99,8 @@ func (r *Recorder) Resume(ctx context.Context) error {
 	return r.applySpool(ctx)
 }
 
-// applySpool applies a complete spool, if there is one, before anything later is recorded. Acceptances that waited before
-// are evaluated when they have followed their rows, its own when it is applied.
+// applySpool applies a complete spool, if there is one, before anything later is recorded. Acceptances that waited
+// before are evaluated when they have followed their rows, its own when it is applied.
 func (r *Recorder) applySpool(ctx context.Context) error {
 	for last := spoolStep(""); ; {
 		step, accepted, err := r.applySpoolBatch(ctx)
@@ -120,7 +120,8 @@ func (r *Recorder) applySpool(ctx context.Context) error {
 	}
 }
 
-// applySpoolBatch does one transaction's share of the step that the spool is at; the step is empty when there is no spool.
+// applySpoolBatch does one transaction's share of the step that the spool is at; the step is empty when there is no
+// spool.
 func (r *Recorder) applySpoolBatch(ctx context.Context) (step spoolStep, accepted int64, err error) {
 	err = r.writer.within(ctx, func(tx pgx.Tx) error {
 		state, err := readSpoolState(ctx, tx)
@@ -150,8 +151,8 @@ func readSpoolState(ctx context.Context, tx pgx.Tx) (*spoolState, error) {
 	return &s, err
 }
 
-// applyStretch does a step for the next rows of the spool, or of the acceptances, and moves the cursor past them; after the
-// last of them comes the next step.
+// applyStretch does a step for the next rows of the spool, or of the acceptances, and moves the cursor past them; after
+// the last of them comes the next step.
 func (r *Recorder) applyStretch(ctx context.Context, tx pgx.Tx, state *spoolState) (accepted int64, err error) {
 	next := spoolNextSQL
 	if state.step == spoolFollow {

@@ -19,8 +19,8 @@ func migrated(t *testing.T) (*pgtest.DB, *pgx.Conn) {
 	return db, conn
 }
 
-// Until the acceptances that wait have followed their rows through a large transaction, none is evaluated, and none that was
-// being evaluated is put off or given up: its row may be elsewhere, under another key.
+// Until the acceptances that wait have followed their rows through a large transaction, none is evaluated, and none
+// that was being evaluated is put off or given up: its row may be elsewhere, under another key.
 func TestNothingIsEvaluatedBeforeItHasFollowedItsRow(t *testing.T) {
 	t.Parallel()
 	db, conn := migrated(t)
@@ -28,13 +28,15 @@ func TestNothingIsEvaluatedBeforeItHasFollowedItsRow(t *testing.T) {
 	for _, c := range []struct {
 		step spoolStep
 		held bool
-	}{{spoolRemove, true}, {spoolEmptyLedger, true}, {spoolSucceed, true}, {spoolFollow, true}, {spoolAdd, false}, {spoolClear, false}, {"", false}} {
+	}{{spoolRemove, true}, {spoolEmptyLedger, true}, {spoolSucceed, true}, {spoolFollow, true}, {spoolAdd, false},
+		{spoolClear, false}, {"", false}} {
 		db.Exec(t, "update attendee_relay.checkpoint set spool_step = nullif($1, ''), spool_lsn = '0/2'", string(c.step))
 		id := pgtest.Value[int64](t, db, `insert into attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, next_evaluation_at)
 			values ('1', '1', 'a', '0/1', now()) returning id`)
 		seen := map[string]int{
 			"listed": len(pgtest.Values[int64](t, db, resolveListSQL, 10)),
-			"next":   len(pgtest.Values[float64](t, db, "select seconds from ("+resolveNextSQL+") as next (seconds) where seconds is not null")),
+			"next": len(pgtest.Values[float64](t, db,
+				"select seconds from ("+resolveNextSQL+") as next (seconds) where seconds is not null")),
 		}
 		rows, err := conn.Query(t.Context(), resolveDueSQL, []int64{id}, "1 hour")
 		if err != nil {
@@ -43,7 +45,8 @@ func TestNothingIsEvaluatedBeforeItHasFollowedItsRow(t *testing.T) {
 		for rows.Next() {
 			seen["read"]++
 		}
-		later, err := conn.Exec(t.Context(), resolveLaterSQL, []int64{id}, []string{"1 hour"}, []*string{nil}, []bool{true}, []int32{0})
+		later, err := conn.Exec(t.Context(), resolveLaterSQL, []int64{id}, []string{"1 hour"}, []*string{nil}, []bool{true},
+			[]int32{0})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,8 @@ import (
 
 const codedTable = "create table people (id int primary key, code text, status text, note text)"
 
-// codedRig watches a table people whose SOURCE_KEY, code, is not its identity. No payload is ready, so acceptances wait.
+// codedRig watches a table people whose SOURCE_KEY, code, is not its identity. No payload is ready, so acceptances
+// wait.
 func codedRig(t *testing.T, ddl string) *capturetest.Rig {
 	t.Helper()
 	rig := peopleRig(t, ddl)
@@ -25,8 +26,8 @@ func codedRig(t *testing.T, ddl string) *capturetest.Rig {
 	return rig
 }
 
-// waiting are the acceptances without a message, as "identity>row=key": the identity that was accepted, and where its row
-// is now.
+// waiting are the acceptances without a message, as "identity>row=key": the identity that was accepted, and where its
+// row is now.
 func waiting(t *testing.T, rig *capturetest.Rig) []string {
 	t.Helper()
 	return pgtest.Values[string](t, rig.DB, `select format('%s>%s=%s', identity, row_identity, source_key)
@@ -40,17 +41,42 @@ func TestWaitingAcceptancesFollowTheirRows(t *testing.T) {
 	cases := []struct{ name, then, want string }{
 		{"a row's identity changes", "update people set id = 5 where id = 1", "1>5=a 2>2=b 3>3=c"},
 		{"a row's key changes", "update people set code = 'x' where id = 1", "1>1=x 2>2=b 3>3=c"},
-		{"two rows exchange their identities", "update people set id = 9 where id = 1; update people set id = 1 where id = 2; update people set id = 2 where id = 9", "1>2=a 2>1=b 3>3=c"},
-		{"each row takes the next one's identity", "update people set id = id + 1 where id = 3; update people set id = id + 1 where id = 2; update people set id = id + 1 where id = 1", "1>2=a 2>3=b 3>4=c"},
-		{"a deleted row's key is inserted anew", "delete from people where id = 1; insert into people values (5, 'a', 'Accepted')", "1>5=a 2>2=b 3>3=c"},
-		{"and another row has its identity", "delete from people where id = 1; update people set id = 1 where id = 2; insert into people values (5, 'a', 'Accepted')", "1>5=a 2>1=b 3>3=c"},
-		{"and another row has its identity and key", "delete from people where id = 1; update people set id = 1, code = 'a' where id = 2; insert into people values (5, 'a', 'Accepted')", "1>5=a 2>1=a 3>3=c"},
-		{"under the identity that another row had", "delete from people where id = 1; update people set id = 5 where id = 2; insert into people values (2, 'a', 'Accepted')", "1>2=a 2>5=b 3>3=c"},
-		{"and it was deleted under another identity", "update people set id = 5 where id = 1; delete from people where id = 5; update people set id = 5 where id = 2; insert into people values (1, 'a', 'Accepted')", "1>1=a 2>5=b 3>3=c"},
-		{"rows of one key come and go by turns", "update people set note = 'x' where id = 1; update people set code = 'a' where id = 2; insert into people values (5, 'a', 'Pending'); delete from people where id = 5; delete from people where id = 1; insert into people values (6, 'a', 'Accepted'); delete from people where id = 2; insert into people values (5, 'a', 'Accepted')", "1>6=a 2>5=a 3>3=c"},
-		{"two are deleted under one identity", "delete from people where id = 1; update people set id = 1 where id = 2; delete from people where id = 1; insert into people values (5, 'a', 'Accepted'), (6, 'b', 'Accepted'); update people set id = 1 where id = 3", "1>5=a 2>6=b 3>1=c"},
-		{"the table is emptied and loaded under other identities", "truncate people; insert into people values (3, 'a', 'Accepted'), (5, 'b', 'Accepted'), (1, 'c', 'Accepted')", "1>1=c 3>3=a 2>5=b"},
-		{"rows exchange their identities, and the table is emptied and loaded", "update people set id = 9 where id = 1; update people set id = 1 where id = 2; update people set id = 2 where id = 9; truncate people; insert into people values (5, 'a', 'Accepted'), (6, 'b', 'Accepted'), (7, 'c', 'Accepted')", "1>5=a 2>6=b 3>7=c"},
+		{"two rows exchange their identities",
+			"update people set id = 9 where id = 1; update people set id = 1 where id = 2; update people set id = 2 where id " +
+				"= 9", "1>2=a 2>1=b 3>3=c"},
+		{"each row takes the next one's identity",
+			"update people set id = id + 1 where id = 3; update people set id = id + 1 where id = 2; update people set id = " +
+				"id + 1 where id = 1", "1>2=a 2>3=b 3>4=c"},
+		{"a deleted row's key is inserted anew",
+			"delete from people where id = 1; insert into people values (5, 'a', 'Accepted')", "1>5=a 2>2=b 3>3=c"},
+		{"and another row has its identity",
+			"delete from people where id = 1; update people set id = 1 where id = 2; insert into people values (5, 'a', " +
+				"'Accepted')", "1>5=a 2>1=b 3>3=c"},
+		{"and another row has its identity and key",
+			"delete from people where id = 1; update people set id = 1, code = 'a' where id = 2; insert into people values " +
+				"(5, 'a', 'Accepted')", "1>5=a 2>1=a 3>3=c"},
+		{"under the identity that another row had",
+			"delete from people where id = 1; update people set id = 5 where id = 2; insert into people values (2, 'a', " +
+				"'Accepted')", "1>2=a 2>5=b 3>3=c"},
+		{"and it was deleted under another identity",
+			"update people set id = 5 where id = 1; delete from people where id = 5; update people set id = 5 where id = 2; " +
+				"insert into people values (1, 'a', 'Accepted')", "1>1=a 2>5=b 3>3=c"},
+		{"rows of one key come and go by turns",
+			"update people set note = 'x' where id = 1; update people set code = 'a' where id = 2; insert into people values " +
+				"(5, 'a', 'Pending'); delete from people where id = 5; delete from people where id = 1; insert into people values " +
+				"(6, 'a', 'Accepted'); delete from people where id = 2; insert into people values (5, 'a', 'Accepted')",
+			"1>6=a 2>5=a 3>3=c"},
+		{"two are deleted under one identity",
+			"delete from people where id = 1; update people set id = 1 where id = 2; delete from people where id = 1; insert " +
+				"into people values (5, 'a', 'Accepted'), (6, 'b', 'Accepted'); update people set id = 1 where id = 3",
+			"1>5=a 2>6=b 3>1=c"},
+		{"the table is emptied and loaded under other identities",
+			"truncate people; insert into people values (3, 'a', 'Accepted'), (5, 'b', 'Accepted'), (1, 'c', 'Accepted')",
+			"1>1=c 3>3=a 2>5=b"},
+		{"rows exchange their identities, and the table is emptied and loaded",
+			"update people set id = 9 where id = 1; update people set id = 1 where id = 2; update people set id = 2 where id " +
+				"= 9; truncate people; insert into people values (5, 'a', 'Accepted'), (6, 'b', 'Accepted'), (7, 'c', 'Accepted')",
+			"1>5=a 2>6=b 3>7=c"},
 	}
 	for _, partSize := range []int{replication.PartSize, 2} {
 		if partSize == replication.PartSize && testing.Short() {
@@ -68,7 +94,8 @@ func TestWaitingAcceptancesFollowTheirRows(t *testing.T) {
 				rig.Recorder = func(r *outbox.Recorder) { r.SetSpoolBatch(1) }
 				rig.Start(t)
 				rig.CaughtUp(t)
-				rig.DB.Exec(t, "insert into people values (1, 'a', 'Accepted'); insert into people values (2, 'b', 'Accepted'); insert into people values (3, 'c', 'Accepted')")
+				rig.DB.Exec(t, "insert into people values (1, 'a', 'Accepted'); insert into people values (2, 'b', 'Accepted'); "+
+					"insert into people values (3, 'c', 'Accepted')")
 				rig.CaughtUp(t)
 				rig.DB.Exec(t, "begin; "+c.then+"; commit")
 				rig.CaughtUp(t)
@@ -85,16 +112,23 @@ func TestWaitingAcceptancesFollowTheirRows(t *testing.T) {
 	}
 }
 
-// Of several rows deleted under one identity, an insertion brings back the one deleted last, also when the spool holds them
-// in another order.
+// Of several rows deleted under one identity, an insertion brings back the one deleted last, also when the spool holds
+// them in another order.
 func TestInsertionBringsBackTheRowDeletedLast(t *testing.T) {
 	t.Parallel()
 	// Row 1 is accepted, row 2 is not; what comes back under identity 1 is row 2, so it is accepted now.
 	cases := []struct{ name, then string }{
-		{"the one touched first is deleted last", "update people set note = 'x' where id = 2; delete from people where id = 1; update people set id = 1 where id = 2; delete from people where id = 1"},
-		{"by a TRUNCATE", "update people set note = 'x' where id = 2; delete from people where id = 1; update people set id = 1 where id = 2; truncate people"},
-		{"by a second TRUNCATE", "update people set note = 'x' where id = 2; update people set note = 'x' where id = 1; truncate people; insert into people values (2, 'b', 'Pending'); update people set id = 1 where id = 2; truncate people"},
-		{"between two", "update people set note = 'x' where id = 2; update people set note = 'x' where id = 1; truncate people; insert into people values (2, 'b', 'Pending'); update people set id = 1 where id = 2; delete from people where id = 1; insert into people values (7, 'y', 'Pending'), (8, 'z', 'Pending'); truncate people"},
+		{"the one touched first is deleted last",
+			"update people set note = 'x' where id = 2; delete from people where id = 1; update people set id = 1 where id = " +
+				"2; delete from people where id = 1"},
+		{"by a TRUNCATE", "update people set note = 'x' where id = 2; delete from people where id = 1; update people set " +
+			"id = 1 where id = 2; truncate people"},
+		{"by a second TRUNCATE", "update people set note = 'x' where id = 2; update people set note = 'x' where id = 1; " +
+			"truncate people; insert into people values (2, 'b', 'Pending'); update people set id = 1 where id = 2; truncate " +
+			"people"},
+		{"between two", "update people set note = 'x' where id = 2; update people set note = 'x' where id = 1; truncate " +
+			"people; insert into people values (2, 'b', 'Pending'); update people set id = 1 where id = 2; delete from people " +
+			"where id = 1; insert into people values (7, 'y', 'Pending'), (8, 'z', 'Pending'); truncate people"},
 	}
 	for _, partSize := range []int{replication.PartSize, 2} {
 		if partSize == replication.PartSize && testing.Short() {
@@ -107,7 +141,8 @@ func TestInsertionBringsBackTheRowDeletedLast(t *testing.T) {
 				rig.Capture = func(c *replication.Capture) { c.PartSize = partSize }
 				rig.Start(t)
 				rig.CaughtUp(t)
-				rig.DB.Exec(t, "begin; "+c.then+"; insert into people values (3, 'x', 'Pending'), (4, 'x', 'Pending'); insert into people values (1, 'c', 'Accepted'); commit")
+				rig.DB.Exec(t, "begin; "+c.then+"; insert into people values (3, 'x', 'Pending'), (4, 'x', 'Pending'); insert "+
+					"into people values (1, 'c', 'Accepted'); commit")
 				rig.CaughtUp(t)
 				if got, want := waiting(t, rig), []string{"1>1=c"}; !slices.Equal(got, want) {
 					t.Errorf("waiting %q, want %q", got, want)
@@ -117,8 +152,8 @@ func TestInsertionBringsBackTheRowDeletedLast(t *testing.T) {
 	}
 }
 
-// Rows 1 to 1000 are accepted and wait. Then those of the first half go through identities of the second half, are deleted
-// and come back by their keys; those of the second half take the first half's identities.
+// Rows 1 to 1000 are accepted and wait. Then those of the first half go through identities of the second half, are
+// deleted and come back by their keys; those of the second half take the first half's identities.
 const (
 	thousand = "insert into people select i, 'code ' || i, 'Accepted' from generate_series(1, 1000) as i"
 	moved    = `begin;
@@ -170,7 +205,8 @@ func TestLargeTransactionsAreRecordedInBoundedSteps(t *testing.T) {
 			rig.CaughtUp(t)
 			rig.DB.Exec(t, `create table changed (name text, rows int); grant insert on changed to attendee_relay;
 				create function count_changed() returns trigger language plpgsql set search_path = public as $$
-				begin insert into changed select tg_table_name, count(*) from images as i where coalesce(to_jsonb(i)->>'evaluations', '0') = '0'; return null; end $$`)
+				begin insert into changed select tg_table_name, count(*) from images as i
+					where coalesce(to_jsonb(i)->>'evaluations', '0') = '0'; return null; end $$`)
 			for _, table := range []string{"acceptance", "spool", "ledger"} {
 				rig.DB.Exec(t, fmt.Sprintf(`create trigger updated after update on attendee_relay.%[1]s
 					referencing new table as images for each statement execute function count_changed();
@@ -203,7 +239,8 @@ func TestCrashesWhileALargeTransactionIsApplied(t *testing.T) {
 			rig.CaughtUp(t)
 			// The session ends in every other transaction that begins a step or follows.
 			rig.DB.Exec(t, `create table steps (name text, cursor bigint);
-				create sequence transactions; grant usage on sequence transactions to attendee_relay; grant insert on steps to attendee_relay;
+				create sequence transactions; grant usage on sequence transactions to attendee_relay;
+					grant insert on steps to attendee_relay;
 				create function crash() returns trigger language plpgsql set search_path = public as $$
 				begin
 					if nextval('transactions') % 3 = 1 then perform pg_terminate_backend(pg_backend_pid()); end if;
@@ -211,13 +248,15 @@ func TestCrashesWhileALargeTransactionIsApplied(t *testing.T) {
 					return null;
 				end $$;
 				create trigger crash after update on attendee_relay.checkpoint for each row
-				when (old.spool_step is distinct from new.spool_step or old.spool_cursor <> new.spool_cursor and new.spool_step = 'follow')
+				when (old.spool_step is distinct from new.spool_step or old.spool_cursor <> new.spool_cursor
+					and new.spool_step = 'follow')
 				execute function crash()`)
 			rig.DB.Exec(t, transaction)
 			rig.CaughtUp(t)
 			haveMoved(t, rig)
 			if n := pgtest.Value[int](t, rig.DB, "select (last_value - (select count(*) from steps))::int from transactions"); n < 4 {
-				t.Errorf("%d crashes in the steps %q", n, pgtest.Values[string](t, rig.DB, "select name || ' ' || cursor from steps"))
+				t.Errorf("%d crashes in the steps %q", n,
+					pgtest.Values[string](t, rig.DB, "select name || ' ' || cursor from steps"))
 			}
 		})
 	}

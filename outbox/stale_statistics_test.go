@@ -13,8 +13,8 @@ import (
 // staleRows is how many messages a staleBacklog has.
 const staleRows = 20_000
 
-// staleBacklog fills the outbox with messages that have each been tried in vain, to 100 endpoints; the statistics of pending are from a
-// moment when it was empty. Their source keys are numbers from 1.
+// staleBacklog fills the outbox with messages that have each been tried in vain, to 100 endpoints; the statistics of
+// pending are from a moment when it was empty. Their source keys are numbers from 1.
 func staleBacklog(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
 	const fill = `insert into attendee_relay.pending (id, endpoint, lane, due_at, attempts)
@@ -22,7 +22,8 @@ func staleBacklog(t *testing.T, rig *capturetest.Rig) {
 	rig.DB.Exec(t, "alter table attendee_relay.pending set (autovacuum_enabled = false)")
 	rig.DB.Exec(t, "delete from attendee_relay.pending")
 	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, source_key, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
-		select 'm' || i, i, i, 'k', '0/1', i, '2', md5('e' || i % 100)::uuid, 'https://e.example/' || i % 100, '{}' from generate_series(1, $1) as i`, staleRows)
+		select 'm' || i, i, i, 'k', '0/1', i, '2', md5('e' || i % 100)::uuid, 'https://e.example/' || i % 100, '{}'
+			from generate_series(1, $1) as i`, staleRows)
 	rig.DB.Exec(t, "analyze attendee_relay.message")
 	rig.DB.Exec(t, fill)
 	rig.DB.Exec(t, "delete from attendee_relay.pending")
@@ -31,8 +32,8 @@ func staleBacklog(t *testing.T, rig *capturetest.Rig) {
 	proven(t, rig)
 }
 
-// staleCosts fails where batches took longer with the stale statistics than they do with those of now, by much more than a busy machine
-// makes of it. batches returns how long some took.
+// staleCosts fails where batches took longer with the stale statistics than they do with those of now, by much more
+// than a busy machine makes of it. batches returns how long some took.
 func staleCosts(t *testing.T, rig *capturetest.Rig, name string, batches func() []time.Duration) {
 	t.Helper()
 	measure := func(when string) time.Duration {
@@ -48,9 +49,10 @@ func staleCosts(t *testing.T, rig *capturetest.Rig, name string, batches func() 
 	}
 }
 
-// A backlog that came about after pending was last seen empty: by its statistics it is one row, and reading it from end to end for each
-// message of a batch would seem to cost no more than looking one up. A batch of 500 took 2.8 s where it was answered and 8.4 s where it
-// was not, and could not be given back within the 10 s that the database is waited for; it takes 15 to 50 ms.
+// A backlog that came about after pending was last seen empty: by its statistics it is one row, and reading it from end
+// to end for each message of a batch would seem to cost no more than looking one up. A batch of 500 took 2.8 s where it
+// was answered and 8.4 s where it was not, and could not be given back within the 10 s that the database is waited for;
+// it takes 15 to 50 ms.
 func TestABacklogThatStatisticsDoNotKnowOf(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {
@@ -95,7 +97,8 @@ func TestABacklogThatStatisticsDoNotKnowOf(t *testing.T) {
 	}
 }
 
-// As above, for a batch whose organisers have all typed another URL, or taken theirs away: read from end to end 250 took 9 s.
+// As above, for a batch whose organisers have all typed another URL, or taken theirs away: read from end to end 250
+// took 9 s.
 func TestABacklogThatStatisticsDoNotKnowOfIsRedirected(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {
@@ -110,7 +113,8 @@ func TestABacklogThatStatisticsDoNotKnowOfIsRedirected(t *testing.T) {
 			rig.Start(t)
 			rig.AwaitLeading(t)
 			rig.DB.Exec(t, "insert into people select i, 'Pending' from generate_series(1, $1) as i", staleRows)
-			rig.DB.Exec(t, "insert into hooks (person, delivery_key, url) select i, 'k', $2::text from generate_series(1, $1) as i", staleRows, url)
+			rig.DB.Exec(t, "insert into hooks (person, delivery_key, url) select i, 'k', $2::text from generate_series(1, $1) "+
+				"as i", staleRows, url)
 			rig.DB.Exec(t, "create index on hooks (person)")
 			rig.DB.Exec(t, "analyze people, hooks")
 			rig.Settled(t)
@@ -132,7 +136,8 @@ func TestABacklogThatStatisticsDoNotKnowOfIsRedirected(t *testing.T) {
 	}
 }
 
-// As above, for a batch of which each has an older message of its attendee that a new URL has led to its endpoint since it was claimed.
+// As above, for a batch of which each has an older message of its attendee that a new URL has led to its endpoint since
+// it was claimed.
 func TestABacklogThatStatisticsDoNotKnowOfGivesWay(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {
@@ -145,10 +150,12 @@ func TestABacklogThatStatisticsDoNotKnowOfGivesWay(t *testing.T) {
 	staleBacklog(t, rig)
 	rig.DB.Exec(t, `insert into attendee_relay.message (id, message_id, source_key, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
 		overriding system value
-		select -i, 'elder' || i, i, i, 'k', '0/2', i, '3', md5('elder')::uuid, 'https://elder.example/', '{}' from generate_series(1, $1) as i`, staleRows)
+		select -i, 'elder' || i, i, i, 'k', '0/2', i, '3', md5('elder')::uuid, 'https://elder.example/', '{}'
+			from generate_series(1, $1) as i`, staleRows)
 	rig.DB.Exec(t, "analyze attendee_relay.message")
 	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at, attempts)
-		select id, endpoint, attendee_relay.lane(attendee_id), now() + interval '1 day', 1 from attendee_relay.message where event_id = '3'`)
+		select id, endpoint, attendee_relay.lane(attendee_id), now() + interval '1 day', 1 from attendee_relay.message
+			where event_id = '3'`)
 	q := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, rig.Resolver().Lookup)
 	staleCosts(t, rig, "giving way", func() (took []time.Duration) {
 		for range 3 {
@@ -159,7 +166,8 @@ func TestABacklogThatStatisticsDoNotKnowOfGivesWay(t *testing.T) {
 			// Their elders come to where they go.
 			rig.DB.Exec(t, `set enable_nestloop = off;
 				update attendee_relay.pending e set endpoint = y.endpoint
-				  from attendee_relay.pending l join attendee_relay.message y using (id) join attendee_relay.message o using (attendee_id)
+				  from attendee_relay.pending l join attendee_relay.message y using (id) join attendee_relay.message o using
+				  	(attendee_id)
 				 where l.lease is not null and o.event_id = '3' and e.id = o.id;
 				reset enable_nestloop`)
 			began := time.Now()

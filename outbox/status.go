@@ -74,7 +74,8 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 	s := &Status{Endpoints: []EndpointStatus{}}
 	read := func(sql string, timeout time.Duration) error {
 		return within(ctx, conn, timeout, func(tx pgx.Tx) error {
-			return tx.QueryRow(ctx, sql).Scan(&s.Checkpoint, &s.Acceptances.Waiting, &s.Acceptances.Failing, &s.Acceptances.Empty, &s.Outbox.Pending,
+			return tx.QueryRow(ctx, sql).Scan(&s.Checkpoint, &s.Acceptances.Waiting, &s.Acceptances.Failing,
+				&s.Acceptances.Empty, &s.Outbox.Pending,
 				&s.Outbox.Delivered, &s.Outbox.Dead, &s.Outbox.Skipped, &s.OldestPending, &s.OldestWaiting)
 		})
 	}
@@ -92,7 +93,8 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 	err = within(ctx, conn, limit, func(tx pgx.Tx) error {
 		list, err := readEndpoints(ctx, tx, endpointLimit)
 		for _, e := range list {
-			s.Endpoints = append(s.Endpoints, EndpointStatus{URL: e.URL, State: e.State, By: e.By, Failures: e.Failures, Pending: e.Pending})
+			s.Endpoints = append(s.Endpoints, EndpointStatus{URL: e.URL, State: e.State, By: e.By, Failures: e.Failures,
+				Pending: e.Pending})
 		}
 		return err
 	})
@@ -113,7 +115,8 @@ func within(ctx context.Context, conn *pgx.Conn, timeout time.Duration, read fun
 		return err
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	_, err = tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)", strconv.FormatInt(timeout.Milliseconds(), 10))
+	_, err = tx.Exec(ctx, "SELECT set_config('statement_timeout', $1, true)",
+		strconv.FormatInt(timeout.Milliseconds(), 10))
 	if err != nil {
 		return err
 	}

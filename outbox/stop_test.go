@@ -20,7 +20,8 @@ func refuse(t *testing.T, rig *capturetest.Rig, kind, table string) (undo func()
 	t.Helper()
 	rig.DB.Exec(t, `create function public.refuse() returns trigger language plpgsql as
 		$$ begin raise exception 'Kowalski' using errcode = 'ZZ999'; end $$`)
-	rig.DB.Exec(t, fmt.Sprintf("create trigger refuse before %s on attendee_relay.%s for each row execute function public.refuse()", kind, table))
+	rig.DB.Exec(t, fmt.Sprintf(
+		"create trigger refuse before %s on attendee_relay.%s for each row execute function public.refuse()", kind, table))
 	return func() { rig.DB.Exec(t, "drop trigger refuse on attendee_relay."+table) }
 }
 
@@ -31,8 +32,8 @@ func TestRenderingDoesNotStopSilently(t *testing.T) {
 		stop func(*testing.T, *capturetest.Rig) (undo func())
 		want string
 	}{
-		"a call hangs": {func(_ *testing.T, rig *capturetest.Rig) func() { return rig.Resolver().Hold() }, "a call has not returned"},
-		"what was evaluated cannot be stored": {func(t *testing.T, rig *capturetest.Rig) func() {
+		"a call hangs": {func(_ *testing.T, rig *capturetest.Rig) func() { return rig.Resolver().Hold() },
+			"a call has not returned"}, "what was evaluated cannot be stored": {func(t *testing.T, rig *capturetest.Rig) func() {
 			return refuse(t, rig, "delete", "acceptance")
 		}, "SQLSTATE ZZ999"},
 		"a table is gone": {func(t *testing.T, rig *capturetest.Rig) func() {

@@ -18,15 +18,16 @@ import (
 func TestShortestDecimal(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"100.00": "100", "0.10": "0.1", "123.45": "123.45", "0": "0", "0.00": "0", "-0.00": "0", "-1.50": "-1.5", "1000": "1000",
-		"12345678901234567890.123456789012345678901": "12345678901234567890.123456789012345678901",
+		"100.00": "100", "0.10": "0.1", "123.45": "123.45", "0": "0", "0.00": "0", "-0.00": "0", "-1.50": "-1.5",
+		"1000": "1000", "12345678901234567890.123456789012345678901": "12345678901234567890.123456789012345678901",
 		"1e3": "1000", "1.5e-3": "0.0015", "2E+2": "200", ".5": "0.5", "007.0": "7",
 	} {
 		if got, err := shortestDecimal(text); err != nil || got != want {
 			t.Errorf("%s became %s, %v; want %s", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "NaN", "Infinity", "-Infinity", "$1.00", "1,50", "1e", "1e9999999999", "e5", ".", "-", "1.2.3", "0x10", "1_000"} {
+	for _, text := range []string{"", "NaN", "Infinity", "-Infinity", "$1.00", "1,50", "1e", "1e9999999999", "e5", ".",
+		"-", "1.2.3", "0x10", "1_000"} {
 		if got, err := shortestDecimal(text); err == nil {
 			t.Errorf("%q became %s", text, got)
 		}
@@ -55,7 +56,8 @@ func FuzzShortestDecimal(f *testing.F) {
 }
 
 func FuzzAppendText(f *testing.F) {
-	for _, text := range []string{"", "a\"b\\c", "\x00\x1f\x7f", "<script>&amp;</script>", "\u2028é🎉", "\xff", "\xed\xa0\x80"} {
+	for _, text := range []string{"", "a\"b\\c", "\x00\x1f\x7f", "<script>&amp;</script>", "\u2028é🎉", "\xff",
+		"\xed\xa0\x80"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -129,7 +131,8 @@ func TestSnapshotFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for xid, want := range map[uint32]bool{0xfffffff0: true, 0xffffffff: false, 0: true, 2: false, 3: true, 4: false, 100: false} {
+	for xid, want := range map[uint32]bool{0xfffffff0: true, 0xffffffff: false, 0: true, 2: false, 3: true, 4: false,
+		100: false} {
 		if s.sees(xid) != want {
 			t.Errorf("sees(%d) = %v", xid, !want)
 		}
@@ -137,7 +140,8 @@ func TestSnapshotFull(t *testing.T) {
 }
 
 func FuzzParseSnapshot(f *testing.F) {
-	for _, text := range []string{"10:20:10,14,15", "1:1:", "", "::", "1:2", "-1:2:3", "18446744073709551615:18446744073709551615:", "1:2:3,"} {
+	for _, text := range []string{"10:20:10,14,15", "1:1:", "", "::", "1:2", "-1:2:3",
+		"18446744073709551615:18446744073709551615:", "1:2:3,"} {
 		f.Add(text, uint32(7))
 	}
 	f.Fuzz(func(_ *testing.T, text string, xid uint32) {
@@ -152,7 +156,8 @@ func FuzzParseSnapshot(f *testing.F) {
 func TestIntervalIsReadByPostgres(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
-	for _, d := range []time.Duration{0, time.Microsecond, 250 * time.Microsecond, 15 * time.Minute, time.Hour, 24 * time.Hour,
+	for _, d := range []time.Duration{0, time.Microsecond, 250 * time.Microsecond, 15 * time.Minute, time.Hour,
+		24 * time.Hour,
 		2160 * time.Hour} {
 		const microseconds = "select (extract(epoch from $1::text::interval) * 1000000)::int8"
 		if got := pgtest.Value[int64](t, db, microseconds, interval(d)); got != d.Microseconds() {

@@ -29,7 +29,8 @@ const (
 )
 
 // endings are the outcomes of redirect.sql that end a message.
-var endings = map[string]Reason{"blank": NoURL, "removed": EndpointRemoved, "passed": EndpointRemoved, "withdrawn": Withdrawn, "silent": Withdrawn}
+var endings = map[string]Reason{"blank": NoURL, "removed": EndpointRemoved, "passed": EndpointRemoved,
+	"withdrawn": Withdrawn, "silent": Withdrawn}
 
 var reasons = []Reason{Exhausted, Expired, Discarded, EndpointRemoved, Withdrawn, BodyTooLarge, NoURL, Forgotten}
 
@@ -53,8 +54,8 @@ func NewUnsent(reg prometheus.Registerer, log *zap.Logger) *Unsent {
 	return u
 }
 
-// note tells of one message. What never had a URL is the daily work of an application whose webhooks are optional; the others
-// need somebody to look at them.
+// note tells of one message. What never had a URL is the daily work of an application whose webhooks are optional; the
+// others need somebody to look at them.
 func (u *Unsent) note(reason Reason, messageID string, endpoint uuid.UUID) {
 	if u == nil {
 		return

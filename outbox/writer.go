@@ -34,8 +34,8 @@ const writeTimeout = time.Minute
 // errFenced: another process leads. What was to be written was not.
 var errFenced = errors.New("another process has taken the lead: nothing was written")
 
-// writer makes every change to ledger, checkpoint and acceptances, each in one short transaction under the fence. It has
-// one connection, so that a successor has one backend to end.
+// writer makes every change to ledger, checkpoint and acceptances, each in one short transaction under the fence. It
+// has one connection, so that a successor has one backend to end.
 type writer struct {
 	url  secret.String
 	name string
@@ -72,8 +72,8 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// setWriting gives the bookkeeping's session its settings: what is confirmed must be durable, also where the role's default is off.
-// Waiting for a standby stays as it is set.
+// setWriting gives the bookkeeping's session its settings: what is confirmed must be durable, also where the role's
+// default is off. Waiting for a standby stays as it is set.
 func setWriting(ctx context.Context, conn *pgx.Conn) error {
 	if err := postgres.Repin(ctx, conn); err != nil {
 		return err
@@ -120,8 +120,8 @@ func (w *writer) use(ctx context.Context, do func(context.Context, *pgx.Conn) er
 	return do(ctx, conn)
 }
 
-// lead ends the predecessor's backend, whose open transaction may hold the fence, raises the epoch, and returns where the
-// bookkeeping stands.
+// lead ends the predecessor's backend, whose open transaction may hold the fence, raises the epoch, and returns where
+// the bookkeeping stands.
 func (w *writer) lead(ctx context.Context) (phase, lsn string, settings []byte, err error) {
 	err = w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		if _, err := conn.Exec(ctx, leaderSQL); err != nil {
@@ -135,8 +135,8 @@ func (w *writer) lead(ctx context.Context) (phase, lsn string, settings []byte, 
 	return phase, lsn, settings, err
 }
 
-// write runs the statements that fill queues in one transaction, behind the fence, and in one round trip. A checkpoint above 0 is
-// moved there. The statements' texts are in the database's encoding, until utf8 is called.
+// write runs the statements that fill queues in one transaction, behind the fence, and in one round trip. A checkpoint
+// above 0 is moved there. The statements' texts are in the database's encoding, until utf8 is called.
 func (w *writer) write(ctx context.Context, checkpoint pglogrepl.LSN, fill func(*pgx.Batch)) error {
 	return w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		batch := &pgx.Batch{}
@@ -163,8 +163,8 @@ func fenced(err error) error {
 	return err
 }
 
-// rollBack ends the transaction, if one is open still, or with it the connection when ctx has ended or ends meanwhile: a server that
-// does not answer must not hold up a caller who has given up waiting for it.
+// rollBack ends the transaction, if one is open still, or with it the connection when ctx has ended or ends meanwhile:
+// a server that does not answer must not hold up a caller who has given up waiting for it.
 func rollBack(ctx context.Context, conn *pgx.Conn) {
 	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
 		return
@@ -183,8 +183,8 @@ func (w *writer) utf8(q *pgx.Batch) {
 	}
 }
 
-// within runs do in one transaction, behind the fence; the checkpoint stays. Texts are in the database's encoding, until utf8 is
-// called.
+// within runs do in one transaction, behind the fence; the checkpoint stays. Texts are in the database's encoding,
+// until utf8 is called.
 func (w *writer) within(ctx context.Context, do func(pgx.Tx) error) error {
 	return w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error { return w.transact(ctx, conn, do) })
 }

@@ -89,7 +89,8 @@ func TestABusyApplicationIsSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 		pgtest.WaitUntil(t, 30*time.Second, "Postgres has counted", func() (bool, string) {
-			return pgtest.Value[bool](t, db, "select n_tup_ins = $2 from pg_stat_user_tables where relid = $1::text::regclass", table, written[table]), ""
+			return pgtest.Value[bool](t, db, "select n_tup_ins = $2 from pg_stat_user_tables where relid = $1::text::regclass",
+				table, written[table]), ""
 		})
 	}
 	var y yield
@@ -120,7 +121,9 @@ func TestABusyApplicationIsSeen(t *testing.T) {
 	})
 	writes("theirs")
 	y.asked = time.Now().Add(-2 * writesEvery)
-	if y.ask(t.Context(), commits, func(context.Context) (int64, error) { return 1 << 40, errors.New("not now") }); y.busy {
+	if y.ask(t.Context(), commits, func(context.Context) (int64, error) {
+		return 1 << 40, errors.New("not now")
+	}); y.busy {
 		t.Error("without an answer it is busy")
 	}
 }

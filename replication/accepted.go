@@ -72,8 +72,8 @@ func (s *Source) readValues(ctx context.Context, conn *pgx.Conn, accepted []stri
 	return err
 }
 
-// refusesValue reports whether an error is about the value that was cast: not of the type (class 22), outside its domain (23), or of a
-// type that no text is cast to.
+// refusesValue reports whether an error is about the value that was cast: not of the type (class 22), outside its
+// domain (23), or of a type that no text is cast to.
 func refusesValue(code string) bool {
 	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23") || code == "42846"
 }
@@ -81,19 +81,23 @@ func refusesValue(code string) bool {
 // acceptedForm returns an accepted value as the status column's type writes it, so that "true" finds a bool's t and
 // a char(n) its padding; written is the same in the server's encoding. A value that the type would change is
 // refused: rows that hold something else would be announced.
-func acceptedForm(ctx context.Context, conn *pgx.Conn, status Column, t statusType, value string) (form, written string, err error) {
+func acceptedForm(ctx context.Context, conn *pgx.Conn, status Column, t statusType,
+	value string) (form, written string, err error) {
 	var raw []byte
 	var whole bool
-	err = conn.QueryRow(ctx, fmt.Sprintf(acceptedFormSQL, status.Type, t.wholeSQL(status.Type)), value).Scan(&form, &raw, &whole)
+	err = conn.QueryRow(ctx, fmt.Sprintf(acceptedFormSQL, status.Type, t.wholeSQL(status.Type)), value).Scan(&form, &raw,
+		&whole)
 	if refusesValue(postgres.Code(err)) {
-		return "", "", fault.New(fault.SourceMissing, "%q of SOURCE_ACCEPTED is not a value of type %s, the type of column %q (SOURCE_STATUS)",
+		return "", "", fault.New(fault.SourceMissing,
+			"%q of SOURCE_ACCEPTED is not a value of type %s, the type of column %q (SOURCE_STATUS)",
 			value, status.Type, status.Name).WithFix("set SOURCE_ACCEPTED to values of that type")
 	}
 	if err != nil {
 		return "", "", fmt.Errorf("reading the text form of SOURCE_ACCEPTED: %w", err)
 	}
 	if !whole {
-		return "", "", fault.New(fault.SourceMissing, "%q of SOURCE_ACCEPTED does not fit type %s, the type of column %q (SOURCE_STATUS): it would become %q",
+		return "", "", fault.New(fault.SourceMissing,
+			"%q of SOURCE_ACCEPTED does not fit type %s, the type of column %q (SOURCE_STATUS): it would become %q",
 			value, status.Type, status.Name, form).WithFix("set SOURCE_ACCEPTED to values that the column can hold")
 	}
 	return form, string(raw), nil
@@ -118,7 +122,8 @@ func (t statusType) wholeSQL(column string) string {
 		return as("pg_catalog.text")
 	case pgtype.Float4OID, pgtype.Float8OID: // they round
 		return as("pg_catalog.numeric")
-	case pgtype.TimeOID, pgtype.TimetzOID, pgtype.TimestampOID, pgtype.TimestamptzOID, pgtype.IntervalOID: // kept to the microsecond
+	// kept to the microsecond
+	case pgtype.TimeOID, pgtype.TimetzOID, pgtype.TimestampOID, pgtype.TimestamptzOID, pgtype.IntervalOID:
 		return whole + " AND " + value + " OPERATOR(pg_catalog.!~) '[.][0-9]{6}[0-9]*[1-9]'"
 	default:
 		return whole

@@ -15,8 +15,8 @@ import (
 	"attendee-relay/replication"
 )
 
-// statusTypes are types of a status column, with accepted values that they keep whole, and others that they shorten, round or
-// do not know.
+// statusTypes are types of a status column, with accepted values that they keep whole, and others that they shorten,
+// round or do not know.
 var statusTypes = []struct {
 	column         string
 	whole, refused []string
@@ -61,13 +61,14 @@ var statusTypes = []struct {
 	{"jsonb", []string{`{"a": 1}`}, []string{"Accepted"}},
 }
 
-// An accepted value is one that a row can hold as it is written, and is then found in the stream and by SQL; any other is
-// refused by name, with the type that it does not fit.
+// An accepted value is one that a row can hold as it is written, and is then found in the stream and by SQL; any other
+// is refused by name, with the type that it does not fit.
 func TestAcceptedValuesSurviveTheirType(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
 	db.Exec(t, `create domain citext_like as varchar(8); create domain nested_like as citext_like; create domain checked_like as text check (value <> 'Rejected');
-		create domain padded_like as char(10); create domain numeric_like as numeric(4,0); create type state as enum ('new', 'Accepted', 'b c');
+		create domain padded_like as char(10); create domain numeric_like as numeric(4,0); create type state as enum ('new',
+			'Accepted', 'b c');
 		create domain state_like as state; create domain state_like_like as state_like not null`)
 	for i, c := range statusTypes {
 		db.Exec(t, fmt.Sprintf("create table t%d (id int primary key, status %s)", i, c.column))
@@ -86,8 +87,10 @@ func TestAcceptedValuesSurviveTheirType(t *testing.T) {
 				t.Errorf("%s: %q is refused: %v", c.column, value, err)
 				continue
 			}
-			db.Exec(t, fmt.Sprintf("insert into t%d values (1, $1::text::%s) on conflict (id) do update set status = excluded.status", i, c.column), value)
-			if n := pgtest.Value[int](t, db, "select count(*) from "+source.From()+" where "+source.AcceptedSQL("$1"), source.Accepted); n != 1 {
+			db.Exec(t, fmt.Sprintf("insert into t%d values (1, $1::text::%s) on conflict (id) do update set status = "+
+				"excluded.status", i, c.column), value)
+			if n := pgtest.Value[int](t, db, "select count(*) from "+source.From()+" where "+source.AcceptedSQL("$1"),
+				source.Accepted); n != 1 {
 				t.Errorf("%s: the row with %q is not found as %q", c.column, value, source.Accepted)
 			}
 		}
@@ -95,7 +98,8 @@ func TestAcceptedValuesSurviveTheirType(t *testing.T) {
 			config.Accepted = []string{value}
 			_, err := replication.ReadSource(t.Context(), conn, config)
 			var f *fault.Fault
-			if !errors.As(err, &f) || f.Code != fault.SourceMissing || !strings.Contains(f.Message, fmt.Sprintf("%q", value)) || !strings.Contains(f.Message, "type ") {
+			if !errors.As(err, &f) || f.Code != fault.SourceMissing || !strings.Contains(f.Message, fmt.Sprintf("%q", value)) ||
+				!strings.Contains(f.Message, "type ") {
 				t.Errorf("%s: %q is not refused by name: %v", c.column, value, err)
 			}
 		}
@@ -106,14 +110,16 @@ func TestAcceptedValuesSurviveTheirType(t *testing.T) {
 func TestStatusTypesInTheStream(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ column, accepted string }{
-		{"char(10)", "Accepted"}, {"numeric(5,2)", "1"}, {"boolean", "yes"}, {"state", "Accepted"}, {"state_like", "Accepted"}, {"state[]", "{Accepted}"},
+		{"char(10)", "Accepted"}, {"numeric(5,2)", "1"}, {"boolean", "yes"}, {"state", "Accepted"},
+		{"state_like", "Accepted"}, {"state[]", "{Accepted}"},
 		{"bit(3)", "101"}, {"timestamp(0)", "2026-01-02"}, {"varchar(8)", "Accepted"}, {"interval", "24 hours"},
 	} {
 		t.Run(c.column, func(t *testing.T) {
 			t.Parallel()
 			rig := newRig(t, pgtest.New(t, pgtest.Empty()), `create type state as enum ('new', 'Accepted'); create domain state_like as state;
 				create table people (id int primary key, status `+c.column+`, note text)`)
-			rig.Marker = "insert into people values (1000000000, null, 'x') on conflict (id) do update set note = 'x' || people.note"
+			rig.Marker = "insert into people values (1000000000, null, 'x') on conflict (id) do update set note = 'x' || " +
+				"people.note"
 			rig.Source.Accepted = []string{c.accepted}
 			rig.DB.Exec(t, "insert into people values (1, $1::text::"+c.column+")", c.accepted)
 			rig.Start(t)

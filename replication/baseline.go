@@ -15,7 +15,8 @@ import (
 
 // begin brings ledger and table together at the start of a slot, and returns where streaming goes on. It leads before:
 // what a predecessor left half recorded is finished first, and what it might still write is fenced off.
-func (c *Capture) begin(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn, source *Source, s *slot, phase Phase, lost *fault.Fault) (Position, error) {
+func (c *Capture) begin(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn, source *Source, s *slot, phase Phase,
+	lost *fault.Fault) (Position, error) {
 	at, err := c.books.Lead(ctx)
 	if err != nil {
 		return Position{}, fmt.Errorf("taking the bookkeeping over: %w", err)
@@ -24,7 +25,8 @@ func (c *Capture) begin(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 		return Position{}, fmt.Errorf("finishing what was half recorded: %w", err)
 	}
 	if lost != nil {
-		c.log.Error("what was committed after the checkpoint cannot be read: making a new start and comparing the ledger with the table",
+		c.log.Error("what was committed after the checkpoint cannot be read: making a new start and comparing the ledger "+
+			"with the table",
 			zap.String("fault", string(lost.Code)), zap.String("reason", lost.Message), zap.Stringer("checkpoint", at.LSN))
 	}
 	if err := c.books.Begin(ctx, phase, lost); err != nil {
@@ -55,8 +57,8 @@ func (c *Capture) begin(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 // snapshot nor the stream, or in both, does not exist. A crash anywhere in it leaves the phase, and the next start
 // drops the slot and begins again.
 //
-// A slot that was there before exports no snapshot: then an ordinary one is taken, and the bookkeeping skips the streamed
-// transactions that it shows already.
+// A slot that was there before exports no snapshot: then an ordinary one is taken, and the bookkeeping skips the
+// streamed transactions that it shows already.
 func (c *Capture) takeFromOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn, source *Source) error {
 	if err := dropSlot(ctx, sql, c.config.Slot); err != nil {
 		return err
@@ -82,7 +84,8 @@ func (c *Capture) takeFromOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pgco
 	return nil
 }
 
-// unaltered refuses to go on with a table that was altered while the slot was made: that waits for a migration that runs.
+// unaltered refuses to go on with a table that was altered while the slot was made: that waits for a migration that
+// runs.
 func (c *Capture) unaltered(ctx context.Context, sql *pgx.Conn, source *Source) error {
 	now, err := ReadSource(ctx, sql, c.config)
 	if err != nil {
@@ -101,8 +104,10 @@ func (c *Capture) unaltered(ctx context.Context, sql *pgx.Conn, source *Source) 
 const slotPatience = 5 * time.Second
 
 func (c *Capture) slotPending() *fault.Fault {
-	return fault.New(fault.SlotPending, "replication slot %q is being made, which waits for every transaction that was open when that began, prepared ones too", c.config.Slot).
-		WithFix("SELECT pid, xact_start, state FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start; SELECT * FROM pg_prepared_xacts; then end what is left over")
+	return fault.New(fault.SlotPending, "replication slot %q is being made, which waits for every transaction that was "+
+		"open when that began, prepared ones too", c.config.Slot).
+		WithFix("SELECT pid, xact_start, state FROM pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start; " +
+			"SELECT * FROM pg_prepared_xacts; then end what is left over")
 }
 
 func (c *Capture) showSlotPending() {

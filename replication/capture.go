@@ -74,8 +74,10 @@ type Capture struct {
 }
 
 // NewCapture makes a Capture; url is the direct connection string.
-func NewCapture(c Config, url secret.String, deployment string, books Bookkeeping, recorder Recorder, board *fault.Board, log *zap.Logger) *Capture {
-	capture := &Capture{config: c, url: url, deployment: deployment, books: books, recorder: recorder, board: board, WatchEvery: watchEvery, PartSize: PartSize, log: log.Named("replication")}
+func NewCapture(c Config, url secret.String, deployment string, books Bookkeeping, recorder Recorder,
+	board *fault.Board, log *zap.Logger) *Capture {
+	capture := &Capture{config: c, url: url, deployment: deployment, books: books, recorder: recorder, board: board,
+		WatchEvery: watchEvery, PartSize: PartSize, log: log.Named("replication")}
 	capture.tasks = capture.newTasks()
 	return capture
 }
@@ -135,7 +137,8 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 		// What an earlier try found was passed; this one is shown if it lasts.
 		c.board.Clear(captureFaults...)
 		c.tasks.failed(err)
-		c.log.Error("capture stopped and will try again", zap.String("error", fault.Sentence(err)), zap.Duration("retry_in", pause))
+		c.log.Error("capture stopped and will try again", zap.String("error", fault.Sentence(err)),
+			zap.Duration("retry_in", pause))
 		return pause
 	}
 	c.tasks.rest()
@@ -146,7 +149,8 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 		}
 	}
 	if c.board.Raise(f) {
-		c.log.Error("capture cannot run", zap.String("fault", string(f.Code)), zap.NamedError("cause", err), zap.Duration("retry_in", pause))
+		c.log.Error("capture cannot run", zap.String("fault", string(f.Code)), zap.NamedError("cause", err),
+			zap.Duration("retry_in", pause))
 	}
 	return pause
 }
@@ -166,7 +170,8 @@ func (c *Capture) lead(ctx context.Context) error {
 		return err
 	}
 	defer closeWalsender(conn)
-	starting, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the server did not start the stream in time"))
+	starting, cancel := context.WithTimeoutCause(ctx, checkTimeout,
+		errors.New("the server did not start the stream in time"))
 	defer cancel()
 	if err := streamAsStored(starting, conn); err != nil {
 		return err
@@ -203,11 +208,13 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	c.oldest.Store(0)
 	queue := newQueue()
 	group, ctx := errgroup.WithContext(ctx)
-	reader := &stream{conn: conn, assembler: newAssembler(source, c.PartSize), queue: queue, interval: c.config.Takeover / 3, patience: &c.patience,
+	reader := &stream{conn: conn, assembler: newAssembler(source, c.PartSize), queue: queue,
+		interval: c.config.Takeover / 3, patience: &c.patience,
 		recorded: &c.recorded, serverEnd: &c.serverEnd, lasted: c.tasks.lasted}
 	var reconciled atomic.Pointer[string]
-	writer := &record{reconciled: &reconciled, recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue, recorded: &c.recorded,
-		lag: lag{oldest: &c.oldest}, advanced: time.Now(), tasks: &c.tasks}
+	writer := &record{reconciled: &reconciled, recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue,
+		recorded: &c.recorded,
+		lag:      lag{oldest: &c.oldest}, advanced: time.Now(), tasks: &c.tasks}
 	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.unseen, reconciled: &reconciled}
 	group.Go(func() error { return writer.run(ctx) })
 	group.Go(func() error { return watcher.run(ctx) })
@@ -259,7 +266,8 @@ func closeWalsender(conn *pgconn.PgConn) {
 // maxBackoff is the longest wait between two tries.
 const maxBackoff = 10 * time.Second
 
-// backoff waits longer after each failure, up to maxBackoff, with jitter so that several relays do not come back together.
+// backoff waits longer after each failure, up to maxBackoff, with jitter so that several relays do not come back
+// together.
 type backoff struct{ wait time.Duration }
 
 func newBackoff() *backoff {

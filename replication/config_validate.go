@@ -30,7 +30,8 @@ func (c Config) Validate() (faults []error) {
 	add := func(name, accepted string) { faults = append(faults, fmt.Errorf("%s: %s", name, accepted)) }
 
 	if !validTable(c.Table) {
-		add("SOURCE_TABLE", "it must be schema.table, with one dot, each name of 1 to 63 bytes in its own case and without quotes")
+		add("SOURCE_TABLE", "it must be schema.table, with one dot, each name of 1 to 63 bytes in its own case and without "+
+			"quotes")
 	}
 	if !validName(c.Key) {
 		add("SOURCE_KEY", "it must be a column's name of 1 to 63 bytes, in its own case and without quotes")

@@ -105,7 +105,8 @@ func (a *assembler) relation(m *pglogrepl.RelationMessage) error {
 		name := a.source.stream.name(want.Name)
 		at := slices.IndexFunc(m.Columns, func(c *pglogrepl.RelationMessageColumn) bool { return c.Name == name })
 		if at < 0 {
-			return 0, newDrift("column %q of %s is no longer in the stream: it was renamed, dropped or left out of the publication", want.Name, a.source.Name())
+			return 0, newDrift("column %q of %s is no longer in the stream: it was renamed, dropped or left out of the "+
+				"publication", want.Name, a.source.Name())
 		}
 		if m.Columns[at].DataType != want.TypeOID {
 			return 0, newDrift("column %q of %s has another type in the stream than in the catalog", want.Name, a.source.Name())
@@ -196,11 +197,13 @@ func (a *assembler) status(f field) (Status, error) {
 	}
 }
 
-// unknown refuses a status with a label that the catalog did not show: renamed, an accepted value looks like one that is not.
+// unknown refuses a status with a label that the catalog did not show: renamed, an accepted value looks like one that
+// is not.
 func (a *assembler) unknown(status string) error {
 	for _, label := range a.source.labelsIn(status) {
 		if _, known := a.source.Labels[label]; !known {
-			d := newDrift("the status of %s has a value that its type did not have when the catalog was read: a value was added or renamed", a.source.Name())
+			d := newDrift("the status of %s has a value that its type did not have when the catalog was read: a value was "+
+				"added or renamed", a.source.Name())
 			d.label = label
 			return d
 		}
@@ -232,7 +235,8 @@ func (a *assembler) identity(row, old *tuple) (string, error) {
 			return "", err
 		}
 		if f.kind != pglogrepl.TupleDataTypeText {
-			return "", newDrift("a change of %s has no value for its identity column %q: its REPLICA IDENTITY was changed", a.source.Name(), a.source.Identity[i].Name)
+			return "", newDrift("a change of %s has no value for its identity column %q: its REPLICA IDENTITY was changed",
+				a.source.Name(), a.source.Identity[i].Name)
 		}
 		fields[i] = string(f.text)
 	}
@@ -242,8 +246,8 @@ func (a *assembler) identity(row, old *tuple) (string, error) {
 	return rowText(fields), nil
 }
 
-// rowText writes fields as Postgres writes a row: record_out of PostgreSQL 14-18 quotes a field that is empty or holds a
-// quote, a backslash, a parenthesis, a comma or white space, and doubles quotes and backslashes in it.
+// rowText writes fields as Postgres writes a row: record_out of PostgreSQL 14-18 quotes a field that is empty or holds
+// a quote, a backslash, a parenthesis, a comma or white space, and doubles quotes and backslashes in it.
 func rowText(fields []string) string {
 	var b strings.Builder
 	b.WriteByte('(')

@@ -9,8 +9,9 @@ import (
 // attendees describes the table of that name in demo/schema.sql.
 func attendees() *Source {
 	id, status := Column{Number: 1, Name: "id", TypeOID: 20}, Column{Number: 9, Name: "status", TypeOID: 25}
-	return &Source{OID: 16385, Schema: "public", Table: "attendees", Identity: []Column{id}, Key: id, Status: status, Accepted: []string{"Accepted"},
-		stream: streamForms{accepted: []string{"Accepted"}}}
+	return &Source{OID: 16385, Schema: "public", Table: "attendees", Identity: []Column{id}, Key: id, Status: status,
+		Accepted: []string{"Accepted"},
+		stream:   streamForms{accepted: []string{"Accepted"}}}
 }
 
 // attendeesRelation is the message with which the stream describes it.
@@ -18,8 +19,10 @@ func attendeesRelation() []byte {
 	m := binary.BigEndian.AppendUint32([]byte{'R'}, attendees().OID)
 	m = append(m, "public\x00attendees\x00d\x00\x0b"...)
 	for _, c := range []Column{
-		{Name: "id", TypeOID: 20}, {Name: "event_id", TypeOID: 20}, {Name: "group_id", TypeOID: 20}, {Name: "fee_id", TypeOID: 20},
-		{Name: "parent_id", TypeOID: 20}, {Name: "name", TypeOID: 25}, {Name: "surname", TypeOID: 25}, {Name: "email", TypeOID: 25},
+		{Name: "id", TypeOID: 20}, {Name: "event_id", TypeOID: 20}, {Name: "group_id", TypeOID: 20},
+		{Name: "fee_id", TypeOID: 20},
+		{Name: "parent_id", TypeOID: 20}, {Name: "name", TypeOID: 25}, {Name: "surname", TypeOID: 25},
+		{Name: "email", TypeOID: 25},
 		{Name: "status", TypeOID: 25}, {Name: "created_at", TypeOID: 1184}, {Name: "updated_at", TypeOID: 1184},
 	} {
 		m = append(append(append(m, 0), c.Name...), 0)

@@ -13,8 +13,9 @@ import (
 // testSource describes a table (id int, status text).
 func testSource() *Source {
 	id, status := Column{Number: 1, Name: "id", TypeOID: 23}, Column{Number: 2, Name: "status", TypeOID: 25}
-	return &Source{OID: 7, Schema: "public", Table: "people", Identity: []Column{id}, Key: id, Status: status, Accepted: []string{"Accepted"},
-		stream: streamForms{accepted: []string{"Accepted"}}}
+	return &Source{OID: 7, Schema: "public", Table: "people", Identity: []Column{id}, Key: id, Status: status,
+		Accepted: []string{"Accepted"},
+		stream:   streamForms{accepted: []string{"Accepted"}}}
 }
 
 func begin() []byte { return append([]byte{'B'}, make([]byte, 20)...) }
@@ -37,8 +38,8 @@ func appendTuple(m []byte, values ...string) []byte {
 	return m
 }
 
-// claimsMuch holds for a truncate of more tables than the message has room for: the library would allocate as much at once,
-// which a server that is Postgres never makes it do.
+// claimsMuch holds for a truncate of more tables than the message has room for: the library would allocate as much at
+// once, which a server that is Postgres never makes it do.
 func claimsMuch(message []byte) bool {
 	return len(message) > 4 && message[0] == 'T' && (message[1] != 0 || message[2] != 0)
 }
@@ -46,9 +47,11 @@ func claimsMuch(message []byte) bool {
 // Whatever a message holds, it is an answer or an error.
 func FuzzAssembler(f *testing.F) {
 	insert := appendTuple(append(binary.BigEndian.AppendUint32([]byte{'I'}, 7), 'N'), "1", "Accepted")
-	update := appendTuple(append(appendTuple(append(binary.BigEndian.AppendUint32([]byte{'U'}, 7), 'K'), "1", "x"), 'N'), "2", "Accepted")
+	update := appendTuple(append(appendTuple(append(binary.BigEndian.AppendUint32([]byte{'U'}, 7), 'K'), "1", "x"), 'N'),
+		"2", "Accepted")
 	for _, message := range [][]byte{insert, update, relation(), begin(), append([]byte{'C'}, make([]byte, 25)...),
-		{'T', 0, 0, 0, 1, 0, 0, 0, 0, 7}, {'T', 0, 0, 255, 255, 0}, {'I', 0, 0, 0, 7, 'N', 255, 255}, {'R'}, {}, {'O'}, {'Y'}, {'M', 0}} {
+		{'T', 0, 0, 0, 1, 0, 0, 0, 0, 7}, {'T', 0, 0, 255, 255, 0}, {'I', 0, 0, 0, 7, 'N', 255, 255}, {'R'}, {}, {'O'}, {'Y'},
+		{'M', 0}} {
 		f.Add(message, message)
 	}
 	f.Fuzz(func(_ *testing.T, first, second []byte) {
@@ -84,7 +87,8 @@ func TestRowText(t *testing.T) {
 			}
 		}
 		var want string
-		if err := conn.QueryRow(t.Context(), "select row($1::text, $2::text, $3::text)::text", fields[0], fields[1], fields[2]).Scan(&want); err != nil {
+		if err := conn.QueryRow(t.Context(), "select row($1::text, $2::text, $3::text)::text", fields[0], fields[1],
+			fields[2]).Scan(&want); err != nil {
 			t.Fatal(err)
 		}
 		if got := rowText(fields); got != want {

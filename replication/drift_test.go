@@ -20,43 +20,57 @@ func watched(t *testing.T, ddl string) *capturetest.Rig {
 	return rig
 }
 
-// What is altered under the running relay is named, WAL behind it is not confirmed, and after the repair everything that
-// was accepted meanwhile arrives once.
+// What is altered under the running relay is named, WAL behind it is not confirmed, and after the repair everything
+// that was accepted meanwhile arrives once.
 func TestDriftUntilRepaired(t *testing.T) {
 	t.Parallel()
 	const enum = `create type state as enum ('new', 'Accepted'); create table people (id int primary key, status state, note text);`
 	cases := []struct {
 		name, ddl string
-		// drift is followed by meanwhile, which accepts 3; then the repair, and the gap it leaves (none: the stream has it all).
+		// drift is followed by meanwhile, which accepts 3; then the repair, and the gap it leaves (none: the stream has it
+		// all).
 		drift, meanwhile, repair, gap string
 		// held: the stream itself shows the drift, so nothing after it is confirmed.
 		held  bool
 		codes []fault.Code
 	}{
 		{"column renamed", table, "alter table people rename status to state", "insert into people values (3, 'Accepted')",
-			"alter table people rename state to status", "source_drift +1 -0", true, []fault.Code{fault.SourceDrift, fault.SourceMissing}},
+			"alter table people rename state to status", "source_drift +1 -0", true,
+			[]fault.Code{fault.SourceDrift, fault.SourceMissing}},
 		{"key renamed", table, "alter table people rename id to number", "insert into people values (3, 'Accepted')",
-			"alter table people rename number to id", "source_drift +1 -0", true, []fault.Code{fault.SourceDrift, fault.SourceMissing}},
+			"alter table people rename number to id", "source_drift +1 -0", true,
+			[]fault.Code{fault.SourceDrift, fault.SourceMissing}},
 		{"table renamed", table, "alter table people rename to persons", "insert into persons values (3, 'Accepted')",
 			"alter table persons rename to people", "", false, []fault.Code{fault.SourceMissing}},
 		{"column dropped", table, "alter table people drop status", "select",
-			"alter table people add status text; insert into people (id, status) values (3, 'Accepted')", "source_drift +1 -2", false, []fault.Code{fault.SourceDrift, fault.SourceMissing}},
-		{"type changed", table, "alter table people alter status type varchar(30)", "insert into people values (3, 'Accepted')",
+			"alter table people add status text; insert into people (id, status) values (3, 'Accepted')", "source_drift +1 -2",
+			false, []fault.Code{fault.SourceDrift, fault.SourceMissing}},
+		{"type changed", table, "alter table people alter status type varchar(30)",
+			"insert into people values (3, 'Accepted')",
 			"alter table people alter status type text", "source_drift +1 -0", true, []fault.Code{fault.SourceDrift}},
 		{"publication dropped", table, "drop publication PUB", "insert into people values (3, 'Accepted')",
-			"create publication PUB for table people with (publish_via_partition_root = true)", "source_drift +1 -0", false, []fault.Code{fault.PublicationMissing}},
-		{"publication altered", table, "alter publication PUB set (publish = 'delete')", "insert into people values (3, 'Accepted')",
-			"alter publication PUB set (publish = 'insert, update, delete, truncate')", "source_drift +1 -0", false, []fault.Code{fault.PublicationUnsafe}},
-		{"row filter added", table, "alter publication PUB set table people where (id > 10)", "insert into people values (3, 'Accepted')",
+			"create publication PUB for table people with (publish_via_partition_root = true)", "source_drift +1 -0", false,
+			[]fault.Code{fault.PublicationMissing}},
+		{"publication altered", table, "alter publication PUB set (publish = 'delete')",
+			"insert into people values (3, 'Accepted')",
+			"alter publication PUB set (publish = 'insert, update, delete, truncate')", "source_drift +1 -0", false,
+			[]fault.Code{fault.PublicationUnsafe}},
+		{"row filter added", table, "alter publication PUB set table people where (id > 10)",
+			"insert into people values (3, 'Accepted')",
 			"alter publication PUB set table people", "source_drift +1 -0", false, []fault.Code{fault.PublicationUnsafe}},
 		{"table taken out", table, "alter publication PUB drop table people", "insert into people values (3, 'Accepted')",
 			"alter publication PUB add table people", "source_drift +1 -0", false, []fault.Code{fault.PublicationMissing}},
-		{"table made anew", table, "alter table people rename to old; create table people (like old including all); insert into people select * from old; drop table old",
-			"insert into people values (3, 'Accepted')", "alter publication PUB add table people", "source_drift +1 -0", false, []fault.Code{fault.PublicationMissing}},
-		{"primary key dropped", table, "alter table people drop constraint people_pkey", "insert into people values (3, 'Accepted')",
+		{"table made anew", table, "alter table people rename to old; create table people (like old including all); insert " +
+			"into people select * from old; drop table old",
+			"insert into people values (3, 'Accepted')", "alter publication PUB add table people", "source_drift +1 -0", false,
+			[]fault.Code{fault.PublicationMissing}},
+		{"primary key dropped", table, "alter table people drop constraint people_pkey",
+			"insert into people values (3, 'Accepted')",
 			"alter table people add primary key (id)", "", false, []fault.Code{fault.NoReplicaIdentity}},
-		{"label renamed", enum, "alter type state rename value 'Accepted' to 'Approved'", "insert into people values (3, 'Approved')",
-			"alter type state rename value 'Approved' to 'Accepted'", "source_drift +1 -0", true, []fault.Code{fault.SourceDrift, fault.SourceMissing}},
+		{"label renamed", enum, "alter type state rename value 'Accepted' to 'Approved'",
+			"insert into people values (3, 'Approved')",
+			"alter type state rename value 'Approved' to 'Accepted'", "source_drift +1 -0", true,
+			[]fault.Code{fault.SourceDrift, fault.SourceMissing}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -66,7 +80,8 @@ func TestDriftUntilRepaired(t *testing.T) {
 				t.Skip("Postgres 14 publishes whole tables only")
 			}
 			if c.ddl == enum {
-				rig.Marker = "insert into people (id, status) values (1000000000, 'new') on conflict (id) do update set status = 'new'"
+				rig.Marker = "insert into people (id, status) values (1000000000, 'new') on conflict (id) do update set status = " +
+					"'new'"
 			}
 			run := func(statements string) {
 				for _, statement := range strings.Split(statements, ";") {
@@ -137,9 +152,10 @@ func TestHarmlessAlterations(t *testing.T) {
 	rig.AwaitLeading(t)
 	for i, ddl := range []string{
 		"alter type state add value 'VIP'", "update people set status = 'VIP'", "alter table people add other int default 7",
-		"alter table people alter note type varchar(50)", "alter table people replica identity full", "alter table people drop other",
-		"create index on people (note)", "alter table people rename note to remark", "create table others (id int primary key)", "alter publication PUB add table others",
-		"vacuum full people", "cluster people using people_pkey", "truncate people",
+		"alter table people alter note type varchar(50)", "alter table people replica identity full",
+		"alter table people drop other", "create index on people (note)", "alter table people rename note to remark",
+		"create table others (id int primary key)", "alter publication PUB add table others", "vacuum full people",
+		"cluster people using people_pkey", "truncate people",
 	} {
 		rig.DB.Exec(t, strings.ReplaceAll(ddl, "PUB", rig.Source.Publication))
 		rig.DB.Exec(t, "insert into people (id, status) values ($1, 'VIP'), ($1 + 100, 'Accepted')", i)
@@ -177,7 +193,8 @@ func TestPartitionAttachedAndDetached(t *testing.T) {
 	}
 	want := []string{"partitions +1 -0", "partitions +0 -1", "partitions +1 -0"}
 	if version(t, rig) < 15 {
-		// Postgres 14 streams nothing of a table that was attached after the walsender had met it: 1002 is found by comparison.
+		// Postgres 14 streams nothing of a table that was attached after the walsender had met it: 1002 is found by
+		// comparison.
 		want[1] = "partitions +1 -1"
 	}
 	if got := gaps(t, rig); !slices.Equal(got, want) {

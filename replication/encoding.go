@@ -32,6 +32,8 @@ func EncodingUnsupported(err error) *fault.Fault {
 	if !errors.As(err, &refused) || refused.Code != "0A000" || !strings.Contains(refused.Message, "MULE_INTERNAL") {
 		return nil
 	}
-	return fault.New(fault.EncodingUnsupported, "the database's encoding is MULE_INTERNAL, which Postgres cannot convert to UTF-8: no body can be made of what it holds").
+	return fault.New(fault.EncodingUnsupported,
+		"the database's encoding is MULE_INTERNAL, which Postgres cannot convert to UTF-8: no body can be made of what it "+
+			"holds").
 		WithFix("CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'; -- then move the application's data there")
 }

@@ -21,7 +21,8 @@ import (
 // orderRig watches people whose SOURCE_KEY is not their identity: several rows of one order share it.
 func orderRig(t *testing.T) *capturetest.Rig {
 	t.Helper()
-	rig := newRig(t, pgtest.New(t, pgtest.Empty()), "create table people (id int primary key, status text, code text, ready bool default true)")
+	rig := newRig(t, pgtest.New(t, pgtest.Empty()),
+		"create table people (id int primary key, status text, code text, ready bool default true)")
 	rig.Source.Key = "code"
 	rig.Outbox.Query = `select code as key, id as attendee_id, 'Ada' as name, 'Lovelace' as surname, 'ada@example.org' as email, 1 as price,
 		'EUR' as currency, 1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url, id::text as delivery_key
@@ -86,7 +87,8 @@ func adoptAs(t *testing.T, rig *capturetest.Rig) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	settings := outbox.Settings{Table: rig.Source.Table, Key: rig.Source.Key, Status: rig.Source.Status, Accepted: rig.Source.Accepted, Repeat: rig.Outbox.Repeat}
+	settings := outbox.Settings{Table: rig.Source.Table, Key: rig.Source.Key, Status: rig.Source.Status,
+		Accepted: rig.Source.Accepted, Repeat: rig.Outbox.Repeat}
 	source, err := replication.ReadSource(t.Context(), conn, rig.Source)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +126,8 @@ func TestAdoptedTwice(t *testing.T) {
 // Rows of another table are other rows, also where their identities are the same.
 func TestAdoptedForAnotherTable(t *testing.T) {
 	t.Parallel()
-	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table+"create table guests (id int primary key, status text, note text);")
+	rig := newRig(t, pgtest.New(t, pgtest.Empty()),
+		table+"create table guests (id int primary key, status text, note text);")
 	rig.Outbox.Baseline = "send"
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
 	rig.DB.Exec(t, "insert into guests values (1, 'Accepted'), (2, 'Accepted')")
@@ -147,8 +150,8 @@ func TestComparedWithUnusualTables(t *testing.T) {
 	t.Parallel()
 	const people = "insert into people (id, status) values ('1', 'Accepted'), ('2', 'new')"
 	for name, ddl := range map[string]string{
-		"identity with a collation": `create table people (id text collate "POSIX" primary key, status text, note text);` + people,
-		"status with a collation":   `create table people (id text primary key, status text collate "POSIX", note text);` + people,
+		"identity with a collation": `create table people (id text collate "POSIX" primary key, status text, note text);` +
+			people, "status with a collation": `create table people (id text primary key, status text collate "POSIX", note text);` + people,
 		"a table inherits from it": `create table people (id text primary key, status text, note text); create table vips (primary key (id)) inherits (people);` + people +
 			"; insert into vips (id, status) values ('1', 'Accepted'), ('7', 'Accepted')",
 	} {
@@ -156,7 +159,8 @@ func TestComparedWithUnusualTables(t *testing.T) {
 			t.Parallel()
 			rig := newRig(t, pgtest.New(t, pgtest.Empty()), ddl)
 			rig.Outbox.Query = strings.ReplaceAll(query, "int[]", "text[]")
-			rig.Marker = "insert into people (id, status) values ('marker', 'marker') on conflict (id) do update set status = 'marker'"
+			rig.Marker = "insert into people (id, status) values ('marker', 'marker') on conflict (id) do update set status = " +
+				"'marker'"
 			rig.Start(t)
 			rig.CaughtUp(t)
 			loseOffline(t, rig)
@@ -176,7 +180,8 @@ func TestSlotOfAnotherName(t *testing.T) {
 	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	renamed := capturetest.Rig{DB: rig.DB, Source: rig.Source, Outbox: rig.Outbox, Deployment: rig.Deployment, Marker: rig.Marker}
+	renamed := capturetest.Rig{DB: rig.DB, Source: rig.Source, Outbox: rig.Outbox, Deployment: rig.Deployment,
+		Marker: rig.Marker}
 	renamed.Source.Slot += "_b"
 	renamed.Start(t)
 	renamed.AwaitFault(t, fault.SlotBusy)
@@ -189,14 +194,15 @@ func TestSlotOfAnotherName(t *testing.T) {
 	if got := renamed.Keys(t); !slices.Equal(got, []string{"1", "2"}) {
 		t.Errorf("announced %q", got)
 	}
-	slots := pgtest.Values[string](t, rig.DB, "select slot_name::text from pg_replication_slots where database = current_database()")
+	slots := pgtest.Values[string](t, rig.DB,
+		"select slot_name::text from pg_replication_slots where database = current_database()")
 	if !slices.Equal(slots, []string{renamed.Source.Slot}) {
 		t.Errorf("the slots are %q", slots)
 	}
 }
 
-// A relay that is killed while its slot is made leaves a walsender that goes on making it, for as long as a transaction is
-// open. The next relay ends that, shows what it waits for, and starts when it is over.
+// A relay that is killed while its slot is made leaves a walsender that goes on making it, for as long as a transaction
+// is open. The next relay ends that, shows what it waits for, and starts when it is over.
 func TestCrashWhileTheSlotIsMade(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)
@@ -251,10 +257,12 @@ func leaveHalfMadeSlot(t *testing.T, rig *capturetest.Rig) {
 	made := make(chan struct{})
 	go func() {
 		defer close(made)
-		_, _ = dead.Exec(context.Background(), "CREATE_REPLICATION_SLOT "+rig.Source.Slot+" LOGICAL pgoutput EXPORT_SNAPSHOT").ReadAll()
+		_, _ = dead.Exec(context.Background(),
+			"CREATE_REPLICATION_SLOT "+rig.Source.Slot+" LOGICAL pgoutput EXPORT_SNAPSHOT").ReadAll()
 	}()
 	pgtest.WaitUntil(t, capturetest.Patience, "the slot is being made", func() (bool, string) {
-		return pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_replication_slots where slot_name = $1", rig.Source.Slot) == 1, ""
+		return pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_replication_slots where slot_name = $1",
+			rig.Source.Slot) == 1, ""
 	})
 	_ = dead.Conn().Close()
 	<-made

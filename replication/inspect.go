@@ -25,8 +25,8 @@ type Inspector struct {
 	// Deployment names the sessions that are ours, MaxConns is DATABASE_MAX_CONNS.
 	Deployment string
 	MaxConns   int
-	// At is where the bookkeeping stands; the zero value: there is none yet. A slot that it was read from before and that is
-	// missing now is a loss.
+	// At is where the bookkeeping stands; the zero value: there is none yet. A slot that it was read from before and that
+	// is missing now is a loss.
 	At Position
 }
 
@@ -58,23 +58,27 @@ func (i *Inspection) fails(code fault.Code) bool {
 func Identify(ctx context.Context, conn *pgx.Conn) (Cluster, error) {
 	var cluster Cluster
 	var wal string
-	err := ask(ctx, conn, "asking which cluster the database belongs to", clusterSQL, nil, &cluster.SystemID, &cluster.Database, &wal)
+	err := ask(ctx, conn, "asking which cluster the database belongs to", clusterSQL, nil, &cluster.SystemID,
+		&cluster.Database, &wal)
 	if err == nil {
 		cluster.WAL, err = pglogrepl.ParseLSN(wal)
 	}
 	return cluster, err
 }
 
-// Inspect looks at one thing after the other; a fault in one is a finding and does not end the list. An error means that the
-// database was lost on the way; what was found until then stands in the Inspection.
+// Inspect looks at one thing after the other; a fault in one is a finding and does not end the list. An error means
+// that the database was lost on the way; what was found until then stands in the Inspection.
 func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the database did not answer the checks in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout,
+		errors.New("the database did not answer the checks in time"))
 	defer cancel()
 	found := &Inspection{}
-	if err := found.step(fault.WALLevel, checkServer(ctx, conn), "wal_level is logical"); err != nil || found.fails(fault.InRecovery) {
+	if err := found.step(fault.WALLevel, checkServer(ctx, conn), "wal_level is logical"); err != nil ||
+		found.fails(fault.InRecovery) {
 		return found, err
 	}
-	found.add(fault.Passed(fault.EncodingUnsupported, "the database's encoding, %s, can be read as UTF-8", conn.PgConn().ParameterStatus("server_encoding")))
+	found.add(fault.Passed(fault.EncodingUnsupported, "the database's encoding, %s, can be read as UTF-8",
+		conn.PgConn().ParameterStatus("server_encoding")))
 	for _, look := range []struct {
 		at   string
 		take func(context.Context, *pgx.Conn, *Inspection) error

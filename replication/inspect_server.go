@@ -38,19 +38,21 @@ type question struct {
 	unsaid string
 }
 
-// inspectServer judges the server's settings and what it has left, each question for itself: one that the role may not ask is
-// a finding and keeps the others from nothing.
+// inspectServer judges the server's settings and what it has left, each question for itself: one that the role may not
+// ask is a finding and keeps the others from nothing.
 func (i Inspector) inspectServer(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
 	role := roleName(conn.PgConn())
 	for _, q := range []question{
 		{fault.SlotsExhausted, serverSlotsSQL, []any{i.Config.Slot}, slotsLeft, "how many replication slots are in use"},
 		{fault.SendersExhausted, serverSendersSQL, nil, found.sendersLeft, "how many walsenders are in use"},
 		{fault.Connections, serverConnectionsSQL, []any{"attendee-relay/" + i.Deployment + " "},
-			func(row pgx.Row) ([]fault.Finding, error) { return i.connectionsLeft(row, role) }, "how many connections are in use"},
+			func(row pgx.Row) ([]fault.Finding, error) { return i.connectionsLeft(row, role) },
+			"how many connections are in use"},
 		{fault.WALKeepUnlimited, serverWALSQL, nil, walKept, "how much WAL an unread slot keeps"},
 		{fault.SynchronousStandby, serverStandbysSQL, nil,
 			func(row pgx.Row) ([]fault.Finding, error) { return standbys(row, role) }, "whether commits wait for a standby"},
-		{fault.PreparedTransactions, serverPreparedSQL, nil, found.preparedTransactions, "whether prepared transactions are open"},
+		{fault.PreparedTransactions, serverPreparedSQL, nil, found.preparedTransactions,
+			"whether prepared transactions are open"},
 	} {
 		findings, err := q.judge(conn.QueryRow(ctx, q.sql, q.args...))
 		switch {
@@ -102,13 +104,17 @@ func (i Inspector) connectionsLeft(row pgx.Row, role string) ([]fault.Finding, e
 	switch {
 	case limit >= 0 && limit <= wants: // Postgres counts the role's walsender as well
 		return one(fault.Warning(fault.Connections, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", role, wants+1),
-			"the role may open %d connections, and the relay opens up to %d (DATABASE_MAX_CONNS) and a walsender", limit, wants)), nil
+			"the role may open %d connections, and the relay opens up to %d (DATABASE_MAX_CONNS) and a walsender", limit,
+			wants)), nil
 	case others+wants > all:
 		return one(fault.Warning(fault.Connections,
-			fmt.Sprintf("ALTER SYSTEM SET max_connections = %d; -- then restart Postgres, or lower DATABASE_MAX_CONNS", (others+wants)*2+10),
-			"others use %d of the server's %d connections, and the relay opens up to %d (DATABASE_MAX_CONNS)", others, all, wants)), nil
+			fmt.Sprintf("ALTER SYSTEM SET max_connections = %d; -- then restart Postgres, or lower DATABASE_MAX_CONNS",
+				(others+wants)*2+10),
+			"others use %d of the server's %d connections, and the relay opens up to %d (DATABASE_MAX_CONNS)", others, all,
+			wants)), nil
 	}
-	return one(fault.Passed(fault.Connections, "others use %d of the server's %d connections, the relay at most %d", others, all, wants)), nil
+	return one(fault.Passed(fault.Connections, "others use %d of the server's %d connections, the relay at most %d",
+		others, all, wants)), nil
 }
 
 func walKept(row pgx.Row) ([]fault.Finding, error) {
@@ -122,8 +128,9 @@ func walKept(row pgx.Row) ([]fault.Finding, error) {
 			"max_slot_wal_keep_size is not set: while no relay reads the slot, Postgres keeps WAL until the disk is full")
 	}
 	if idle != "0" {
-		return []fault.Finding{kept, fault.Warning(fault.IdleSlotTimeout, "ALTER SYSTEM SET idle_replication_slot_timeout = 0"+reload,
-			"a slot that no relay has read for %s is invalidated (idle_replication_slot_timeout)", idle)}, nil
+		return []fault.Finding{kept,
+			fault.Warning(fault.IdleSlotTimeout, "ALTER SYSTEM SET idle_replication_slot_timeout = 0"+reload,
+				"a slot that no relay has read for %s is invalidated (idle_replication_slot_timeout)", idle)}, nil
 	}
 	return []fault.Finding{kept, fault.Passed(fault.IdleSlotTimeout, "no slot is invalidated for being idle")}, nil
 }
@@ -138,14 +145,17 @@ func standbys(row pgx.Row, role string) ([]fault.Finding, error) {
 	switch {
 	case slotsDown != "":
 		return one(fault.Warning(fault.SynchronousStandby, "ALTER SYSTEM RESET synchronized_standby_slots"+reload,
-			"synchronized_standby_slots names slots that no standby reads (%s): the stream stands still until one does", slotsDown)), nil
+			"synchronized_standby_slots names slots that no standby reads (%s): the stream stands still until one does",
+			slotsDown)), nil
 	case names != "" && !connected && !mayReadStats:
 		return one(fault.Warning(fault.SynchronousStandby, "GRANT pg_read_all_stats TO "+role,
 			"synchronous_standby_names is set, and the role may not see whether a standby is connected: "+
 				"without one, commits wait, and acceptances with them")), nil
 	case names != "" && !connected:
-		return one(fault.Warning(fault.SynchronousStandby, "ALTER SYSTEM SET synchronous_standby_names = ''"+reload+"; -- or start the standby",
-			"synchronous_standby_names is set and no synchronous standby is connected: commits wait, and acceptances with them")), nil
+		return one(fault.Warning(fault.SynchronousStandby,
+			"ALTER SYSTEM SET synchronous_standby_names = ''"+reload+"; -- or start the standby",
+			"synchronous_standby_names is set and no synchronous standby is connected: commits wait, and acceptances with "+
+				"them")), nil
 	case names != "":
 		return one(fault.Passed(fault.SynchronousStandby, "a synchronous standby is connected")), nil
 	}
@@ -164,13 +174,14 @@ func (i *Inspection) preparedTransactions(row pgx.Row) ([]fault.Finding, error) 
 		return one(fault.Warning(fault.PreparedTransactions, rollBack+"; -- or COMMIT PREPARED, each in its database",
 			"%d prepared transactions are open: making the slot waits until each has ended", n)), nil
 	case n > 0:
-		return one(fault.Passed(fault.PreparedTransactions, "%d prepared transactions are open; the slot is there already", n)), nil
+		return one(fault.Passed(fault.PreparedTransactions, "%d prepared transactions are open; the slot is there already",
+			n)), nil
 	}
 	return one(fault.Passed(fault.PreparedTransactions, "no prepared transaction is open")), nil
 }
 
-// ask runs a catalog statement that capture cannot do without and scans its one row. What the role lacks for it is the fault
-// privilege.
+// ask runs a catalog statement that capture cannot do without and scans its one row. What the role lacks for it is the
+// fault privilege.
 func ask(ctx context.Context, conn *pgx.Conn, doing, sql string, args []any, into ...any) error {
 	return asked(ctx, conn, doing, sql, conn.QueryRow(ctx, sql, args...).Scan(into...))
 }
@@ -181,7 +192,8 @@ func asked(ctx context.Context, conn *pgx.Conn, doing, sql string, err error) er
 	case err == nil, errors.Is(err, pgx.ErrNoRows):
 		return err
 	case postgres.Code(err) == "42501":
-		return fault.New(fault.Privilege, "%s is not allowed to the role", doing).WithFix(postgres.Grants(ctx, conn, sql, err))
+		return fault.New(fault.Privilege, "%s is not allowed to the role", doing).WithFix(postgres.Grants(ctx, conn, sql,
+			err))
 	}
 	return fmt.Errorf("%s: %w", doing, postgres.Safe(err))
 }

@@ -19,7 +19,8 @@ func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, sourc
 	if published && err == nil {
 		found.Published = true
 		found.add(fault.Passed(fault.PublicationMissing, "publication %q holds %s", i.Config.Publication, source.Name()),
-			fault.Passed(fault.PublicationUnsafe, "publication %q has no filter and no column list, and publishes every operation", i.Config.Publication))
+			fault.Passed(fault.PublicationUnsafe,
+				"publication %q has no filter and no column list, and publishes every operation", i.Config.Publication))
 		return i.inspectHeirs(ctx, conn, source, found)
 	}
 	s, slotErr := readSlot(ctx, conn, i.Config.Slot)
@@ -135,5 +136,6 @@ func (i Inspector) resyncs() bool { return i.Config.OnLoss == "resync" && i.Conf
 
 // willResync is a loss that a relay mends by itself.
 func (i Inspector) willResync(f *fault.Fault) fault.Finding {
-	return fault.Warning(f.Code, "attendee-relay run", "%s: a relay that starts makes a new one, compares ledger and table and announces what is missing", f.Message)
+	return fault.Warning(f.Code, "attendee-relay run",
+		"%s: a relay that starts makes a new one, compares ledger and table and announces what is missing", f.Message)
 }

@@ -31,7 +31,8 @@ func (i Inspector) inspectTable(ctx context.Context, conn *pgx.Conn, found *Insp
 	schema, table, _ := strings.Cut(i.Config.Table, ".")
 	name, role := pgx.Identifier{schema, table}.Sanitize(), roleName(conn.PgConn())
 	var s tableState
-	err := ask(ctx, conn, "reading the watched table from the catalog", inspectTableSQL, []any{schema, table, i.Config.Key, i.Config.Status},
+	err := ask(ctx, conn, "reading the watched table from the catalog", inspectTableSQL,
+		[]any{schema, table, i.Config.Key, i.Config.Status},
 		&s.oid, &s.kind, &s.persistence, &s.version, &s.unidentified, &s.identify, &s.policies, &s.mayUse, &s.maySelect)
 	if err != nil && !absent(err) {
 		return err
@@ -82,12 +83,14 @@ func (s tableState) findings(name, schema, role string) []fault.Finding {
 			fault.New(fault.SourceMissing, "%s is an unlogged or temporary table: its changes are not in the WAL", name).
 				WithFix("ALTER TABLE "+name+" SET LOGGED"), "is written to the WAL"),
 		judge(!s.unidentified,
-			fault.New(fault.NoReplicaIdentity, "%s has no immediate primary key, or it or one of its partitions has another REPLICA IDENTITY: in a publication the application's own UPDATE and DELETE would fail", name).
+			fault.New(fault.NoReplicaIdentity, "%s has no immediate primary key, or it or one of its partitions has another "+
+				"REPLICA IDENTITY: in a publication the application's own UPDATE and DELETE would fail", name).
 				WithFix(s.identify), "has a primary key that identifies its rows in the stream"),
 		judge(!s.policies,
 			fault.New(fault.RowSecurity, "row level security hides rows of %s from the role", name).
 				WithFix("ALTER ROLE "+role+" BYPASSRLS"), "shows all of its rows to the role"),
 		judge(len(grants) == 0,
-			fault.New(fault.Privilege, "the role may not read %s", name).WithFix(strings.Join(grants, "; ")), "can be read by the role"),
+			fault.New(fault.Privilege, "the role may not read %s", name).WithFix(strings.Join(grants, "; ")),
+			"can be read by the role"),
 	}
 }

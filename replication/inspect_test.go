@@ -107,18 +107,25 @@ func TestEachPredictionIsMendedByItsSQL(t *testing.T) {
 		since           int
 	}{
 		{"no primary key", "create table people (id int not null, status text)", "fail no_replica_identity", 0},
-		{"a deferrable primary key", "create table people (id int primary key deferrable, status text)", "fail no_replica_identity", 0},
+		{"a deferrable primary key", "create table people (id int primary key deferrable, status text)",
+			"fail no_replica_identity", 0},
 		{"replica identity nothing", table + "alter table people replica identity nothing", "fail no_replica_identity", 0},
-		{"replica identity full without a primary key", "create table people (id int not null, status text); alter table people replica identity full", "fail no_replica_identity", 0},
-		{"a partition with another identity", partitioned + "alter table rest replica identity nothing", "fail no_replica_identity", 0},
+		{"replica identity full without a primary key",
+			"create table people (id int not null, status text); alter table people replica identity full",
+			"fail no_replica_identity", 0},
+		{"a partition with another identity", partitioned + "alter table rest replica identity nothing",
+			"fail no_replica_identity", 0},
 		{"unlogged", strings.Replace(table, "create", "create unlogged", 1), "fail source_missing", 0},
 		{"a row filter", table + publication + " where (id > 0)", "fail publication_unsafe", 150000},
 		{"a column list", table + publication + " (id, status)", "fail publication_unsafe", 150000},
 		{"all tables", table + "create publication PUB for all tables", "fail publication_unsafe", 0},
 		{"an operation left out", table + publication + " with (publish = 'insert')", "fail publication_unsafe", 0},
-		{"a whole schema", table + "create table other (id int); create publication PUB for tables in schema public", "fail publication_unsafe", 150000},
-		{"a companion without a primary key", table + "create table other (id int);" + publication + ", other", "fail publication_unsafe", 0},
-		{"a publication of another table", table + "create table other (id int primary key); create publication PUB for table other", "fail publication_missing", 0},
+		{"a whole schema", table + "create table other (id int); create publication PUB for tables in schema public",
+			"fail publication_unsafe", 150000},
+		{"a companion without a primary key", table + "create table other (id int);" + publication + ", other",
+			"fail publication_unsafe", 0},
+		{"a publication of another table", table +
+			"create table other (id int primary key); create publication PUB for table other", "fail publication_missing", 0},
 		{"partitions under their own names", partitioned + publication, "fail publication_unsafe", 0},
 	}
 	for _, c := range cases {
@@ -130,21 +137,24 @@ func TestEachPredictionIsMendedByItsSQL(t *testing.T) {
 			}
 			db.Exec(t, strings.ReplaceAll(c.ddl, "PUB", db.Name()))
 			mended(t, inspector(t, db), db, server, c.want)
-			if n := pgtest.Value[int](t, db, "select count(*)::int from pg_replication_slots where database = current_database()"); n != 0 {
+			if n := pgtest.Value[int](t, db,
+				"select count(*)::int from pg_replication_slots where database = current_database()"); n != 0 {
 				t.Error("a slot was made")
 			}
 		})
 	}
 }
 
-// FOR TABLE without ONLY takes the tables along that inherit from the watched one, and an UPDATE of theirs fails where they have no key.
-// With the fix, and with the publication as the README has it made, it works while a relay runs; check goes on warning that their rows
-// are not watched, and they are not.
+// FOR TABLE without ONLY takes the tables along that inherit from the watched one, and an UPDATE of theirs fails where
+// they have no key. With the fix, and with the publication as the README has it made, it works while a relay runs;
+// check goes on warning that their rows are not watched, and they are not.
 func TestTablesThatInherit(t *testing.T) {
 	t.Parallel()
-	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table+"create table heirs () inherits (people); create table heirs_of_heirs () inherits (heirs)")
+	rig := newRig(t, pgtest.New(t, pgtest.Empty()),
+		table+"create table heirs () inherits (people); create table heirs_of_heirs () inherits (heirs)")
 	db := rig.DB
-	db.Exec(t, "insert into people values (1, 'new'); insert into heirs values (2, 'new'); insert into heirs_of_heirs values (3, 'Accepted')")
+	db.Exec(t, "insert into people values (1, 'new'); insert into heirs values (2, 'new'); insert into heirs_of_heirs "+
+		"values (3, 'Accepted')")
 	db.Exec(t, "create publication "+db.Name()+" for table people")
 	i := inspector(t, db)
 	found := inspect(t, i)
@@ -159,7 +169,8 @@ func TestTablesThatInherit(t *testing.T) {
 		}
 	}
 	found = inspect(t, i)
-	if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{"warn inheritance"}) || !strings.Contains(describe(found), "public.heirs, public.heirs_of_heirs") {
+	if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{"warn inheritance"}) ||
+		!strings.Contains(describe(found), "public.heirs, public.heirs_of_heirs") {
 		t.Fatalf("with the fix: %q\n%s", got, describe(found))
 	}
 	rig.AwaitLeading(t)
@@ -173,7 +184,8 @@ func TestTablesThatInherit(t *testing.T) {
 	db.Exec(t, "select pg_drop_replication_slot('"+rig.Source.Slot+"')")
 	rig.Start(t)
 	rig.Settled(t)
-	if got, ledger := rig.Keys(t), rig.Ledger(t); !slices.Equal(got, []string{"1"}) || !slices.Equal(ledger, []string{"1"}) {
+	if got, ledger := rig.Keys(t), rig.Ledger(t); !slices.Equal(got, []string{"1"}) ||
+		!slices.Equal(ledger, []string{"1"}) {
 		t.Errorf("after a comparison with the table: announced %q, the ledger has %q", got, ledger)
 	}
 }
@@ -181,19 +193,25 @@ func TestTablesThatInherit(t *testing.T) {
 // What is the whole server's is looked at one after the other.
 func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 	t.Parallel()
-	server := pgtest.Start(t, map[string]string{"max_replication_slots": "2", "max_wal_senders": "2", "max_prepared_transactions": "5",
-		"max_slot_wal_keep_size": "1GB"})
+	server := pgtest.Start(t, map[string]string{"max_replication_slots": "2", "max_wal_senders": "2",
+		"max_prepared_transactions": "5",
+		"max_slot_wal_keep_size":    "1GB"})
 	db := pgtest.On(t, server, pgtest.Empty())
 	db.Exec(t, table)
 	i := inspector(t, db) // before a commit waits for a standby
 	db.Exec(t, "grant pg_read_all_stats to "+pgtest.Role)
 	cases := []struct{ name, prepare, want, undo string }{
-		{"WAL kept without limit", "alter system set max_slot_wal_keep_size = -1; select pg_reload_conf()", "warn wal_keep_unlimited", ""},
-		{"a synchronous standby that is not there", "alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()", "warn synchronous_standby", ""},
-		{"a prepared transaction", "begin; insert into people values (7, 'new'); prepare transaction 'it''s left'", "warn prepared_transactions", ""},
-		{"no slot left", "select pg_create_physical_replication_slot('a' || i) from generate_series(1, 2) i", "fail slots_exhausted",
+		{"WAL kept without limit", "alter system set max_slot_wal_keep_size = -1; select pg_reload_conf()",
+			"warn wal_keep_unlimited", ""},
+		{"a synchronous standby that is not there",
+			"alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()", "warn synchronous_standby", ""},
+		{"a prepared transaction", "begin; insert into people values (7, 'new'); prepare transaction 'it''s left'",
+			"warn prepared_transactions", ""},
+		{"no slot left", "select pg_create_physical_replication_slot('a' || i) from generate_series(1, 2) i",
+			"fail slots_exhausted",
 			"select pg_drop_replication_slot(slot_name) from pg_replication_slots"},
-		{"few connections", "alter system set max_connections = 9; alter system set superuser_reserved_connections = 3 -- restart Postgres", "warn connections", ""},
+		{"few connections", "alter system set max_connections = 9; alter system set superuser_reserved_connections = 3 -- " +
+			"restart Postgres", "warn connections", ""},
 		{"wal_level", "alter system set wal_level = 'replica' -- restart Postgres", "fail wal_level", ""},
 	}
 	for _, c := range cases {
@@ -216,7 +234,8 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 		for _, want := range []string{"GRANT pg_read_all_stats TO", "ALTER SYSTEM SET synchronous_standby_names"} {
 			found := inspect(t, i)
 			at := slices.IndexFunc(found.Findings, func(f fault.Finding) bool { return f.Level == fault.Warn })
-			if list := unmet(found); at < 0 || !slices.Equal(list, []string{"warn synchronous_standby"}) || !strings.HasPrefix(found.Findings[at].Fix, want) {
+			if list := unmet(found); at < 0 || !slices.Equal(list, []string{"warn synchronous_standby"}) ||
+				!strings.HasPrefix(found.Findings[at].Fix, want) {
 				t.Fatalf("not ok: %q:\n%s", list, describe(found))
 			}
 			if fix := found.Findings[at].Fix; strings.HasPrefix(fix, "GRANT") {
@@ -266,7 +285,8 @@ func TestGrantsForARoleThatOwnsNothing(t *testing.T) {
 	i := inspector(t, db)
 	i.Config.Table = "app.people"
 	i.URL = secret.New(db.As(t, role, "x"))
-	want := []string{"fail row_security", "fail privilege", "fail privilege", "warn connections", "warn wal_keep_unlimited", "fail privilege"}
+	want := []string{"fail row_security", "fail privilege", "fail privilege", "warn connections",
+		"warn wal_keep_unlimited", "fail privilege"}
 	found := inspect(t, i)
 	if got := unmet(found); !slices.Equal(got, want) {
 		t.Fatalf("not ok: %q, want %q:\n%s", got, want, describe(found))
@@ -281,7 +301,8 @@ func TestGrantsForARoleThatOwnsNothing(t *testing.T) {
 	if got := unmet(found); !slices.Equal(got, []string{"warn wal_keep_unlimited"}) || !found.Published {
 		t.Errorf("not ok after the grants: %q:\n%s", got, describe(found))
 	}
-	if owns := pgtest.Value[bool](t, db, "select exists (select from pg_class where relowner = $1::regrole)", `"`+role+`"`); owns {
+	if owns := pgtest.Value[bool](t, db, "select exists (select from pg_class where relowner = $1::regrole)",
+		`"`+role+`"`); owns {
 		t.Error("the role owns something")
 	}
 }
@@ -310,12 +331,17 @@ func TestInspectSlots(t *testing.T) {
 		name, prepare, want, mend string
 		change                    func(*replication.Inspector)
 	}{
-		{"manual setup, no slot", "create publication PUB for table people", "fail slot_missing", "", func(i *replication.Inspector) { i.Config.Setup = "manual" }},
-		{"manual setup, no publication", "select pg_create_logical_replication_slot('PUB', 'pgoutput')", "fail publication_missing", "",
+		{"manual setup, no slot", "create publication PUB for table people", "fail slot_missing", "",
 			func(i *replication.Inspector) { i.Config.Setup = "manual" }},
-		{"a slot older than its publication", "select pg_create_logical_replication_slot('PUB', 'pgoutput')", "fail publication_missing", "", nil},
-		{"of another kind", "create publication PUB for table people; select pg_create_physical_replication_slot('PUB')", "fail slot_lost", "select pg_drop_replication_slot('PUB')", nil},
-		{"a slot that was read and is gone, resync", "select", "warn slot_missing", "select pg_create_logical_replication_slot('PUB', 'pgoutput')",
+		{"manual setup, no publication", "select pg_create_logical_replication_slot('PUB', 'pgoutput')",
+			"fail publication_missing", "",
+			func(i *replication.Inspector) { i.Config.Setup = "manual" }},
+		{"a slot older than its publication", "select pg_create_logical_replication_slot('PUB', 'pgoutput')",
+			"fail publication_missing", "", nil},
+		{"of another kind", "create publication PUB for table people; select pg_create_physical_replication_slot('PUB')",
+			"fail slot_lost", "select pg_drop_replication_slot('PUB')", nil},
+		{"a slot that was read and is gone, resync", "select", "warn slot_missing",
+			"select pg_create_logical_replication_slot('PUB', 'pgoutput')",
 			func(i *replication.Inspector) { i.At.Phase = replication.PhaseStreaming }},
 		{"a slot that was read and is gone, stop", "select", "fail slot_missing", "",
 			func(i *replication.Inspector) { i.At.Phase, i.Config.OnLoss = replication.PhaseStreaming, "stop" }},
@@ -361,7 +387,9 @@ func TestInspectSlots(t *testing.T) {
 // slotMade says from where on the test's slot is read; "": there is none.
 func slotMade(t *testing.T, db *pgtest.DB) string {
 	t.Helper()
-	return strings.Join(pgtest.Values[string](t, db, "select confirmed_flush_lsn::text from pg_replication_slots where slot_name = $1 and plugin is not null", db.Name()), " ")
+	return strings.Join(pgtest.Values[string](t, db,
+		"select confirmed_flush_lsn::text from pg_replication_slots where slot_name = $1 and plugin is not null", db.Name()),
+		" ")
 }
 
 func withoutWALKeep(list []string) []string {

@@ -16,7 +16,8 @@ import (
 //go:embed sender_timeout.sql
 var senderTimeoutSQL string
 
-// inspectWalsender opens a replication connection: only that shows what role, pg_hba.conf and a pooler on the way let through.
+// inspectWalsender opens a replication connection: only that shows what role, pg_hba.conf and a pooler on the way let
+// through.
 func (i Inspector) inspectWalsender(ctx context.Context, found *Inspection, role string) error {
 	if found.fails(fault.SendersExhausted) {
 		return nil // it would only say the same
@@ -24,12 +25,15 @@ func (i Inspector) inspectWalsender(ctx context.Context, found *Inspection, role
 	conn, err := postgres.Replication(ctx, i.URL, "attendee-relay/"+i.Deployment+" check", i.Config.Takeover)
 	if err == nil {
 		defer closeWalsender(conn)
-		_, err = identify(ctx, conn) // an ordinary connection, from something that drops start-up parameters, does not know it
+		// an ordinary connection, from something that drops start-up parameters, does not know it
+		_, err = identify(ctx, conn)
 	}
 	switch code := postgres.Code(err); {
 	case err == nil:
 	case code == "42501", code == "28000":
-		found.add(fault.Failed(fault.New(fault.Privilege, "the role may not open a replication connection: it needs the REPLICATION attribute, and pg_hba.conf must let it in").
+		found.add(fault.Failed(fault.New(fault.Privilege,
+			"the role may not open a replication connection: it needs the REPLICATION attribute, and pg_hba.conf must let it "+
+				"in").
 			WithFix("ALTER ROLE " + role + " REPLICATION")))
 		return nil
 	case code == "53300":
@@ -38,7 +42,9 @@ func (i Inspector) inspectWalsender(ctx context.Context, found *Inspection, role
 		}
 		return nil
 	default:
-		found.add(fault.Failed(fault.New(fault.ReplicationRefused, "no replication connection can be opened (DATABASE_REPLICATION_URL), as is usual through a pooler: %v", postgres.Safe(err)).
+		found.add(fault.Failed(fault.New(fault.ReplicationRefused,
+			"no replication connection can be opened (DATABASE_REPLICATION_URL), as is usual through a pooler: %v",
+			postgres.Safe(err)).
 			WithFix("set DATABASE_REPLICATION_URL to the server's own address")))
 		return nil
 	}
@@ -48,11 +54,14 @@ func (i Inspector) inspectWalsender(ctx context.Context, found *Inspection, role
 		return fmt.Errorf("reading wal_sender_timeout over the replication connection: %w", err)
 	}
 	if shown != i.Config.Takeover {
-		found.add(fault.Warning(fault.SenderTimeout, fmt.Sprintf("ALTER ROLE %s SET wal_sender_timeout = %d", role, i.Config.Takeover.Milliseconds()),
-			"wal_sender_timeout is %v on the replication connection, and REPLICATION_TAKEOVER is %v: something on the way drops start-up parameters", shown, i.Config.Takeover))
+		found.add(fault.Warning(fault.SenderTimeout, fmt.Sprintf("ALTER ROLE %s SET wal_sender_timeout = %d", role,
+			i.Config.Takeover.Milliseconds()),
+			"wal_sender_timeout is %v on the replication connection, and REPLICATION_TAKEOVER is %v: something on the way "+
+				"drops start-up parameters", shown, i.Config.Takeover))
 		return nil
 	}
-	found.add(fault.Passed(fault.SenderTimeout, "the server frees the slot of a relay that is silent for %v (REPLICATION_TAKEOVER)", shown))
+	found.add(fault.Passed(fault.SenderTimeout,
+		"the server frees the slot of a relay that is silent for %v (REPLICATION_TAKEOVER)", shown))
 	return nil
 }
 

@@ -14,7 +14,8 @@ import (
 func TestIdleSource(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, map[string]string{"autovacuum": "off", "checkpoint_timeout": "1h"})
-	rig := newRig(t, pgtest.On(t, server, pgtest.Empty()), table+"create table other (text text); alter table other alter text set storage plain")
+	rig := newRig(t, pgtest.On(t, server, pgtest.Empty()),
+		table+"create table other (text text); alter table other alter text set storage plain")
 	rig.Start(t)
 	rig.CaughtUp(t)
 	rig.DB.Exec(t, "insert into other select repeat('x', 4000) from generate_series(1, 8200)")

@@ -23,7 +23,8 @@ func labelRig(t *testing.T, column, format string) (rig *capturetest.Rig, value 
 	rig = watched(t, `create type state as enum ('new', 'Accepted'); create domain one as state; create domain two as one not null;
 		create domain list as one[]; create table people (id int primary key, status `+column+`, note text)`)
 	rig.Source.Accepted = []string{strings.Trim(value("Accepted"), "'")}
-	rig.Marker = "insert into people (id, status) values (1000000000, " + value("new") + ") on conflict (id) do update set status = excluded.status"
+	rig.Marker = "insert into people (id, status) values (1000000000, " + value("new") +
+		") on conflict (id) do update set status = excluded.status"
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	rig.DB.Exec(t, "insert into people values (1, "+value("Accepted")+"), (2, "+value("Accepted")+")")
@@ -31,8 +32,8 @@ func labelRig(t *testing.T, column, format string) (rig *capturetest.Rig, value 
 	return rig, value
 }
 
-// A label that is renamed and renamed back behaves the same wherever in the status's type it stands: what was accepted under the
-// other name is found by a comparison, which leaves a gap.
+// A label that is renamed and renamed back behaves the same wherever in the status's type it stands: what was accepted
+// under the other name is found by a comparison, which leaves a gap.
 func TestLabelRenamedAndBack(t *testing.T) {
 	t.Parallel()
 	for _, c := range labelled {

@@ -46,7 +46,8 @@ func (c *Capture) judge(err error) {
 	case postgres.Code(err) == "42704":
 		// The slot reads from a time at which the publication did not exist, and will for ever (PostgreSQL 14 to 17).
 		c.unreadable = &unreadable{again: again, at: pglogrepl.LSN(c.recorded.Load()),
-			fault: fault.New(fault.PublicationMissing, "publication %q did not exist at the time that the slot is to be read from", c.config.Publication)}
+			fault: fault.New(fault.PublicationMissing,
+				"publication %q did not exist at the time that the slot is to be read from", c.config.Publication)}
 	case c.progressed:
 		c.unreadable = nil
 	}
@@ -62,7 +63,8 @@ func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
 	case s.lost():
 		return c.slotLost()
 	case s.confirmed > at.LSN:
-		return fault.New(fault.SlotLost, "slot %q was moved to %s or made anew by somebody else, past the checkpoint %s: the transactions between were never read",
+		return fault.New(fault.SlotLost, "slot %q was moved to %s or made anew by somebody else, past the checkpoint %s: "+
+			"the transactions between were never read",
 			c.config.Slot, s.confirmed, at.LSN)
 	}
 	if at.Pins != nil {
@@ -83,8 +85,8 @@ func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
 // resyncRest is the least time between two resyncs that the stream makes necessary, so that nothing loops.
 const resyncRest = time.Minute
 
-// plan decides how a baseline begins: with a slot that the relay makes, or with one that is there. lost is nil on a first
-// start, and when one was begun before.
+// plan decides how a baseline begins: with a slot that the relay makes, or with one that is there. lost is nil on a
+// first start, and when one was begun before.
 func (c *Capture) plan(at Position, s *slot, lost *fault.Fault) (Phase, error) {
 	if s != nil && s.beingMade() && at.Phase != PhaseOwnSlot {
 		return "", c.slotPending()
@@ -119,7 +121,8 @@ func (c *Capture) planAfterLoss(at Position, s *slot, lost *fault.Fault) (Phase,
 	case c.config.Setup != "auto":
 		return "", lost.WithFix(c.remakeSlotSQL())
 	case again:
-		return "", lost.WithFix("nothing, if the table is as it should be: a minute after the last comparison the next one begins")
+		return "", lost.WithFix("nothing, if the table is as it should be: a minute after the last comparison the next one " +
+			"begins")
 	default:
 		return PhaseOwnSlot, nil
 	}
@@ -128,7 +131,8 @@ func (c *Capture) planAfterLoss(at Position, s *slot, lost *fault.Fault) (Phase,
 // stopped is a loss under REPLICATION_ON_LOSS=stop.
 func stopped(lost *fault.Fault) error {
 	f := *lost
-	return f.WithFix("attendee-relay adopt --keep-pending --yes: makes a new slot, compares ledger and table and announces what is missing (REPLICATION_ON_LOSS is stop)")
+	return f.WithFix("attendee-relay adopt --keep-pending --yes: makes a new slot, compares ledger and table and " +
+		"announces what is missing (REPLICATION_ON_LOSS is stop)")
 }
 
 func (c *Capture) slotMissing() *fault.Fault {
@@ -137,11 +141,13 @@ func (c *Capture) slotMissing() *fault.Fault {
 }
 
 func (c *Capture) slotLost() *fault.Fault {
-	return fault.New(fault.SlotLost, "replication slot %q is lost: Postgres has removed WAL that was not read yet", c.config.Slot).
+	return fault.New(fault.SlotLost, "replication slot %q is lost: Postgres has removed WAL that was not read yet",
+		c.config.Slot).
 		WithFix(c.remakeSlotSQL())
 }
 
 func (c *Capture) remakeSlotSQL() string {
 	name := quoteLiteral(c.config.Slot)
-	return "SELECT pg_catalog.pg_drop_replication_slot(" + name + "); SELECT pg_catalog.pg_create_logical_replication_slot(" + name + ", 'pgoutput')"
+	return "SELECT pg_catalog.pg_drop_replication_slot(" + name +
+		"); SELECT pg_catalog.pg_create_logical_replication_slot(" + name + ", 'pgoutput')"
 }

@@ -30,7 +30,8 @@ func TestUnreadableHoldsForOneCheckpoint(t *testing.T) {
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	const at = pglogrepl.LSN(100)
-	lostSlot, ok, moved, making := &slot{walStatus: "lost", confirmed: 90}, &slot{confirmed: 90}, &slot{confirmed: 110}, &slot{active: true}
+	lostSlot, ok, moved, making := &slot{walStatus: "lost", confirmed: 90}, &slot{confirmed: 90}, &slot{confirmed: 110},
+		&slot{active: true}
 	gone := fault.New(fault.SlotLost, "gone")
 	again := &unreadable{fault: gone, at: at, again: true}
 	for _, c := range []struct {
@@ -46,7 +47,8 @@ func TestPlan(t *testing.T) {
 		{"first start with a DBA's slot", "auto", "resync", PhaseNew, ok, nil, false, PhaseGivenSlot},
 		{"first start, manual, no slot", "manual", "resync", PhaseNew, nil, nil, false, ""},
 		{"a slot that somebody is making", "auto", "resync", PhaseNew, making, nil, false, ""},
-		{"our own slot, still being made by a dead walsender", "auto", "resync", PhaseOwnSlot, making, nil, false, PhaseOwnSlot},
+		{"our own slot, still being made by a dead walsender", "auto", "resync", PhaseOwnSlot, making, nil, false,
+			PhaseOwnSlot},
 		{"crash in the baseline", "auto", "resync", PhaseOwnSlot, ok, nil, false, PhaseOwnSlot},
 		{"crash in the baseline, manual since", "manual", "resync", PhaseOwnSlot, ok, nil, false, PhaseGivenSlot},
 		{"a DBA's slot, lost in the baseline", "manual", "resync", PhaseGivenSlot, lostSlot, nil, false, ""},
@@ -63,7 +65,8 @@ func TestPlan(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			capture := &Capture{config: Config{Slot: "slot", Setup: c.setup, OnLoss: c.onLoss}, unreadable: c.unreadable, resyncedAt: time.Now()}
+			capture := &Capture{config: Config{Slot: "slot", Setup: c.setup, OnLoss: c.onLoss}, unreadable: c.unreadable,
+				resyncedAt: time.Now()}
 			if c.rested {
 				capture.resyncedAt = time.Now().Add(-2 * resyncRest)
 			}

@@ -10,7 +10,8 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// A relay whose own lost session holds the slot does not stand by: nobody leads, and that has a fault until it streams again.
+// A relay whose own lost session holds the slot does not stand by: nobody leads, and that has a fault until it streams
+// again.
 func TestALostSessionOfOnesOwnIsNoLeader(t *testing.T) {
 	t.Parallel()
 	board := fault.NewBoard()

@@ -9,14 +9,16 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-// Whatever the server needs, one of the next streams waits long enough for it; the one after a commit is as strict as ever.
+// Whatever the server needs, one of the next streams waits long enough for it; the one after a commit is as strict as
+// ever.
 func TestSilenceIsMetWithMorePatienceEachTime(t *testing.T) {
 	t.Parallel()
 	const interval = time.Second
 	var kept patience
 	silentFor := func(silence time.Duration) error {
 		now := time.Now()
-		s := &stream{interval: interval, patience: &kept, recorded: new(atomic.Uint64), heard: now.Add(-silence), asked: true, told: now}
+		s := &stream{interval: interval, patience: &kept, recorded: new(atomic.Uint64), heard: now.Add(-silence), asked: true,
+			told: now}
 		return s.keepInTouch(now)
 	}
 	for try, limit := range []time.Duration{2 * interval, 4 * interval, 8 * interval} {

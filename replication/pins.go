@@ -10,21 +10,21 @@ import (
 	"attendee-relay/internal/fault"
 )
 
-// Pins are the catalog's objects that the stream rests on, kept with the checkpoint. One made anew under the same name is
-// another: what was committed in between is not in the stream.
+// Pins are the catalog's objects that the stream rests on, kept with the checkpoint. One made anew under the same name
+// is another: what was committed in between is not in the stream.
 type Pins struct {
 	// Slot is the slot's name.
 	Slot        string `json:"slot,omitempty"`
 	Table       uint32 `json:"table"`
 	Publication uint32 `json:"publication"`
 	Membership  uint32 `json:"membership"`
-	// Versions are the transactions that last wrote the publication and the membership: an ALTER that was taken back leaves
-	// no other trace.
+	// Versions are the transactions that last wrote the publication and the membership: an ALTER that was taken back
+	// leaves no other trace.
 	Versions string `json:"versions,omitempty"`
 	// Columns are the identity, the key and the status.
 	Columns []PinnedColumn `json:"columns,omitempty"`
-	// Labels are the oids of the accepted values, if the status is made of an enum. None may also mean that an earlier version wrote
-	// them, which knew plain enums only.
+	// Labels are the oids of the accepted values, if the status is made of an enum. None may also mean that an earlier
+	// version wrote them, which knew plain enums only.
 	Labels []uint32 `json:"labels,omitempty"`
 }
 
@@ -93,8 +93,8 @@ func (p Pins) drifted(now Pins, table string) *fault.Fault {
 		WithFix("change it back; or compare ledger and table as they are now: attendee-relay adopt --keep-pending --yes")
 }
 
-// remade returns a fault when one of the objects was made anew or altered: what was committed meanwhile may not be in the
-// stream.
+// remade returns a fault when one of the objects was made anew or altered: what was committed meanwhile may not be in
+// the stream.
 func (p Pins) remade(now Pins, table string) *fault.Fault {
 	numbers := func(columns []PinnedColumn) map[string]int16 {
 		byName := map[string]int16{}
@@ -109,5 +109,6 @@ func (p Pins) remade(now Pins, table string) *fault.Fault {
 	if same {
 		return nil
 	}
-	return fault.New(fault.SourceDrift, "%s, its publication or its place in the publication was made anew or altered: what was committed meanwhile may not be in the stream", table)
+	return fault.New(fault.SourceDrift, "%s, its publication or its place in the publication was made anew or altered: "+
+		"what was committed meanwhile may not be in the stream", table)
 }

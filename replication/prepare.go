@@ -47,8 +47,8 @@ func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Sourc
 	return conn, at, source, nil
 }
 
-// forgetFaults takes the faults of earlier tries off the board where a later one is connected and takes long: they hid that it
-// hangs. That the slot is being made is this try's own.
+// forgetFaults takes the faults of earlier tries off the board where a later one is connected and takes long: they hid
+// that it hangs. That the slot is being made is this try's own.
 func (c *Capture) forgetFaults() {
 	for _, code := range captureFaults {
 		if code != fault.SlotPending {
@@ -73,7 +73,8 @@ func (c *Capture) SetUp(ctx context.Context) error {
 
 // check reads the catalog and refuses what cannot work; it changes nothing.
 func (c *Capture) check(ctx context.Context, sql *pgx.Conn) (*Source, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, errors.New("the database did not answer the start-up checks in time"))
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout,
+		errors.New("the database did not answer the start-up checks in time"))
 	defer cancel()
 	if err := checkServer(ctx, sql); err != nil {
 		return nil, err
@@ -131,17 +132,19 @@ func (c *Capture) checkKnown(ctx context.Context) error {
 	return err
 }
 
-// lostSessionError: the slot is held by a session of this process that the server has not ended yet. Nobody leads, so this
-// process does not stand by.
+// lostSessionError: the slot is held by a session of this process that the server has not ended yet. Nobody leads, so
+// this process does not stand by.
 type lostSessionError struct{ pid uint32 }
 
 func (e *lostSessionError) Error() string {
-	return fmt.Sprintf("the replication slot is still held by a session that this relay has lost, process %d of the server: the server "+
-		"ends it after REPLICATION_TAKEOVER unless it hangs; SELECT pg_catalog.pg_terminate_backend(%d) ends it at once", e.pid, e.pid)
+	return fmt.Sprintf("the replication slot is still held by a session that this relay has lost, process %d of the "+
+		"server: the server "+
+		"ends it after REPLICATION_TAKEOVER unless it hangs; SELECT pg_catalog.pg_terminate_backend(%d) ends it at once",
+		e.pid, e.pid)
 }
 
-// held says by whom a slot is held: by a lost session of this process, by a relay of this deployment, which leads, or by
-// somebody else.
+// held says by whom a slot is held: by a lost session of this process, by a relay of this deployment, which leads, or
+// by somebody else.
 func (c *Capture) held(s *slot) error {
 	if c.session != 0 && int64(s.pid) == int64(c.session) {
 		return &lostSessionError{c.session}
@@ -149,12 +152,14 @@ func (c *Capture) held(s *slot) error {
 	if s.holder == "" || s.holder == c.name("walsender") {
 		return errStandby
 	}
-	return fault.New(fault.SlotBusy, "replication slot %q is in use by %q, process %d of the server (REPLICATION_SLOT)", c.config.Slot, s.holder, s.pid).
+	return fault.New(fault.SlotBusy, "replication slot %q is in use by %q, process %d of the server (REPLICATION_SLOT)",
+		c.config.Slot, s.holder, s.pid).
 		WithFix(fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(%d), or set REPLICATION_SLOT to a free name", s.pid))
 }
 
 // setUp makes publication, slot and baseline where they are missing, one process at a time.
-func (c *Capture) setUp(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn, cluster Cluster, source *Source) (Position, error) {
+func (c *Capture) setUp(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn, cluster Cluster,
+	source *Source) (Position, error) {
 	locked, err := tryLock(ctx, sql)
 	if err != nil {
 		return Position{}, fmt.Errorf("taking the setup lock: %w", err)
@@ -197,9 +202,10 @@ func (c *Capture) setUp(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	return began, c.dropOldSlot(ctx, sql, at)
 }
 
-// checkStreaming says whether streaming can go on from the checkpoint: what is lost, or a fault that stands in the way of
-// both.
-func (c *Capture) checkStreaming(ctx context.Context, sql *pgx.Conn, at Position, s *slot, source *Source) (lost *fault.Fault, err error) {
+// checkStreaming says whether streaming can go on from the checkpoint: what is lost, or a fault that stands in the way
+// of both.
+func (c *Capture) checkStreaming(ctx context.Context, sql *pgx.Conn, at Position, s *slot,
+	source *Source) (lost *fault.Fault, err error) {
 	if err := c.unchanged(at, source); err != nil {
 		return nil, err
 	}

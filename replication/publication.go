@@ -20,8 +20,8 @@ var (
 )
 
 // createPublicationSQL is the plain publication the relay needs: no row filter and no column list, because with either
-// the application's UPDATE fails as soon as it reaches outside the replica identity, and ONLY the table, because the tables that
-// inherit from it may have no replica identity of their own.
+// the application's UPDATE fails as soon as it reaches outside the replica identity, and ONLY the table, because the
+// tables that inherit from it may have no replica identity of their own.
 func createPublicationSQL(c Config, s *Source) string {
 	return "CREATE PUBLICATION " + pgx.Identifier{c.Publication}.Sanitize() + " FOR TABLE ONLY " + s.Name() +
 		" WITH (publish_via_partition_root = true)"
@@ -58,18 +58,21 @@ func checkMayPublish(ctx context.Context, conn *pgx.Conn, c Config, s *Source) e
 }
 
 func mayNotPublish(c Config, s *Source) error {
-	return fault.New(fault.Privilege, "the role may not create publication %q: it must own %s and have CREATE on the database", c.Publication, s.Name()).
+	return fault.New(fault.Privilege,
+		"the role may not create publication %q: it must own %s and have CREATE on the database", c.Publication, s.Name()).
 		WithFix("as the table's owner: " + createPublicationSQL(c, s))
 }
 
-// checkPublication fills in the source's pins. It reports, with the fault, whether the publication exists: one that does and cannot be
-// used is somebody's, and left to them.
+// checkPublication fills in the source's pins. It reports, with the fault, whether the publication exists: one that
+// does and cannot be used is somebody's, and left to them.
 func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) (exists bool, err error) {
 	var p published
 	err = ask(ctx, conn, fmt.Sprintf("reading publication %q", c.Publication), publicationSQL, []any{c.Publication, s.OID},
-		&p.oid, &p.allTables, &p.viaRoot, &p.allOperations, &p.member, &p.filtered, &p.listed, &p.membership, &p.versions, &p.unidentified, &p.heir)
+		&p.oid, &p.allTables, &p.viaRoot, &p.allOperations, &p.member, &p.filtered, &p.listed, &p.membership, &p.versions,
+		&p.unidentified, &p.heir)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return false, fault.New(fault.PublicationMissing, "publication %q does not exist (REPLICATION_PUBLICATION)", c.Publication).
+		return false, fault.New(fault.PublicationMissing, "publication %q does not exist (REPLICATION_PUBLICATION)",
+			c.Publication).
 			WithFix(createPublicationSQL(c, s))
 	}
 	if err != nil {
@@ -114,11 +117,14 @@ func (p published) judge(c Config, s *Source) *fault.Fault {
 		return unsafe("also holds "+p.heir+", which inherits from "+s.Name()+
 			": without a replica identity of its own, the application's UPDATE and DELETE on it fail", setTable)
 	case p.unidentified != "":
-		return unsafe("holds "+p.unidentified+", which has no replica identity: the application's UPDATE and DELETE on it fail", setTable)
+		return unsafe("holds "+p.unidentified+", which has no replica identity: the application's UPDATE and DELETE on it "+
+			"fail", setTable)
 	case p.filtered:
-		return unsafe("has a row filter: the application's UPDATE fails when the filter reaches outside the replica identity", setTable)
+		return unsafe("has a row filter: the application's UPDATE fails when the filter reaches outside the replica identity",
+			setTable)
 	case p.listed:
-		return unsafe("has a column list: the application's UPDATE fails when the replica identity reaches outside it", setTable)
+		return unsafe("has a column list: the application's UPDATE fails when the replica identity reaches outside it",
+			setTable)
 	case !p.allOperations:
 		return unsafe("leaves out an operation: a row that leaves the accepted ones unseen is never announced again",
 			"ALTER PUBLICATION "+name+" SET (publish = 'insert, update, delete, truncate')")

@@ -90,8 +90,9 @@ func (q *queue) release(weight int64) {
 }
 
 const (
-	// gather is how long a batch that is late waits to become fuller, and lateness how old its first commit is then. Each batch costs a
-	// transaction that is flushed to the disk, and a stream that is read faster than it comes would have one for every few commits.
+	// gather is how long a batch that is late waits to become fuller, and lateness how old its first commit is then. Each
+	// batch costs a transaction that is flushed to the disk, and a stream that is read faster than it comes would have one
+	// for every few commits.
 	gather   = 10 * time.Millisecond
 	lateness = time.Second
 )

@@ -45,7 +45,8 @@ func (r *slowRecorder) Reconcile(context.Context, int64) (bool, error) {
 	return true, nil
 }
 
-// recordEach has each of the items recorded as a batch of its own, until all are, and returns the error that recording ended with.
+// recordEach has each of the items recorded as a batch of its own, until all are, and returns the error that recording
+// ended with.
 func recordEach(t *testing.T, r *slowRecorder, items ...item) (*record, error) {
 	t.Helper()
 	rec := &record{recorder: r, reconciler: r, queue: newQueue(), reconciled: &atomic.Pointer[string]{},
@@ -86,7 +87,8 @@ func TestTheNextBatchIsPreparedMeanwhile(t *testing.T) {
 		r := &slowRecorder{}
 		rec, err := recordEach(t, r, commitOf(1), commitOf(2), commitOf(3))
 		if !errors.Is(err, context.Canceled) || rec.recorded.Load() != 3 || rec.lag.oldest.Load() != 0 {
-			t.Errorf("it ended with %v; recorded up to %d, the oldest unrecorded is of %d", err, rec.recorded.Load(), rec.lag.oldest.Load())
+			t.Errorf("it ended with %v; recorded up to %d, the oldest unrecorded is of %d", err, rec.recorded.Load(),
+				rec.lag.oldest.Load())
 		}
 		// The third is in one batch with the second.
 		if !slices.Equal(r.prepared, seconds(0, 1)) || !slices.Equal(r.stored, seconds(2, 3)) {
@@ -115,8 +117,10 @@ func TestAFailureDropsWhatIsPrepared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &slowRecorder{fails: errors.New("the disk is full")}
 		rec, err := recordEach(t, r, commitOf(1), commitOf(2))
-		if !errors.Is(err, r.fails) || len(r.stored) != 1 || rec.recorded.Load() != 0 || rec.lag.oldest.Load() != committed(1).UnixNano() {
-			t.Errorf("it ended with %v; %d were stored, recorded up to %d, the oldest unrecorded is of %d", err, len(r.stored), rec.recorded.Load(), rec.lag.oldest.Load())
+		if !errors.Is(err, r.fails) || len(r.stored) != 1 || rec.recorded.Load() != 0 ||
+			rec.lag.oldest.Load() != committed(1).UnixNano() {
+			t.Errorf("it ended with %v; %d were stored, recorded up to %d, the oldest unrecorded is of %d", err, len(r.stored),
+				rec.recorded.Load(), rec.lag.oldest.Load())
 		}
 	})
 }

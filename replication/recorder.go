@@ -13,17 +13,18 @@ import (
 type Recorder interface {
 	// Resume finishes what a predecessor's crash left half done. It comes before everything else, and may take long.
 	Resume(ctx context.Context) error
-	// Prepare finds out what recording the commits, in order, comes to. It stores nothing yet. It is called while the Recording before
-	// is being stored, and waits for that where it has to know what that stores. Recordings are stored in the order in which they were
-	// prepared; those left when one fails are dropped, and Resume is called again before another Prepare.
+	// Prepare finds out what recording the commits, in order, comes to. It stores nothing yet. It is called while the
+	// Recording before is being stored, and waits for that where it has to know what that stores. Recordings are stored in
+	// the order in which they were prepared; those left when one fails are dropped, and Resume is called again before
+	// another Prepare.
 	Prepare(ctx context.Context, commits []Commit) (Recording, error)
 	// Advance moves the checkpoint to an LSN at which nothing is open and nothing is left to record.
 	Advance(ctx context.Context, to pglogrepl.LSN) error
 }
 
-// Recording stores what was prepared; the last commit's EndLSN becomes the checkpoint. A part of a large transaction (More) is kept aside
-// until the last part arrives and moves nothing. An error leaves the bookkeeping as it was, and the stream is read again from the
-// checkpoint.
+// Recording stores what was prepared; the last commit's EndLSN becomes the checkpoint. A part of a large transaction
+// (More) is kept aside until the last part arrives and moves nothing. An error leaves the bookkeeping as it was, and
+// the stream is read again from the checkpoint.
 type Recording func(ctx context.Context) error
 
 // Bookkeeping is what outlives a process: how far capture has come in this database, and which rows were accepted then.
@@ -60,8 +61,8 @@ type Reconciler interface {
 	// Compare looks for rows that are in one of the two only, and returns the look's number and how many it found, at most
 	// CompareLimit. A look ends an earlier one.
 	Compare(ctx context.Context, conn *pgx.Conn) (look int64, found int, err error)
-	// Reconcile records what a look found. It is called when everything is recorded that was committed before the look ended.
-	// done is false when there may be more to find.
+	// Reconcile records what a look found. It is called when everything is recorded that was committed before the look
+	// ended. done is false when there may be more to find.
 	Reconcile(ctx context.Context, look int64) (done bool, err error)
 }
 
@@ -73,8 +74,8 @@ type Cluster struct {
 	WAL pglogrepl.LSN
 }
 
-// Phase says how far a first start, or a new start after a loss, has come. It is stored before the step it names, so that a crash in the step is
-// seen by the next start.
+// Phase says how far a first start, or a new start after a loss, has come. It is stored before the step it names, so
+// that a crash in the step is seen by the next start.
 type Phase string
 
 // The phases of the bookkeeping.

@@ -38,7 +38,8 @@ func offline(t *testing.T, rig *capturetest.Rig, loss func()) {
 func awaitFreeSlot(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
 	pgtest.WaitUntil(t, capturetest.Patience, "the slot is free", func() (bool, string) {
-		active := pgtest.Values[bool](t, rig.DB, "select active from pg_replication_slots where slot_name = $1", rig.Source.Slot)
+		active := pgtest.Values[bool](t, rig.DB, "select active from pg_replication_slots where slot_name = $1",
+			rig.Source.Slot)
 		return !slices.Contains(active, true), fmt.Sprint(active)
 	})
 }
@@ -78,11 +79,18 @@ func TestResync(t *testing.T) {
 	}{
 		{"dropped", fault.SlotMissing, "select pg_drop_replication_slot('SLOT')"},
 		{"moved by somebody else", fault.SlotLost, "select pg_replication_slot_advance('SLOT', pg_current_wal_lsn())"},
-		{"made anew by somebody else", fault.SlotLost, "select pg_drop_replication_slot('SLOT'); select pg_create_logical_replication_slot('SLOT', 'pgoutput')"},
-		{"publication made anew", fault.SourceDrift, "drop publication SLOT; create publication SLOT for table people with (publish_via_partition_root = true)"},
-		{"publication altered and altered back", fault.SourceDrift, "alter publication SLOT set (publish = 'insert'); alter publication SLOT set (publish = 'insert, update, delete, truncate')"},
-		{"table taken out and put back", fault.SourceDrift, "alter publication SLOT drop table people; alter publication SLOT add table people"},
-		{"table made anew", fault.SourceDrift, "alter table people rename to old; create table people (like old including all); insert into people select * from old; alter publication SLOT set table people"},
+		{"made anew by somebody else", fault.SlotLost,
+			"select pg_drop_replication_slot('SLOT'); select pg_create_logical_replication_slot('SLOT', 'pgoutput')"},
+		{"publication made anew", fault.SourceDrift,
+			"drop publication SLOT; create publication SLOT for table people with (publish_via_partition_root = true)"},
+		{"publication altered and altered back", fault.SourceDrift,
+			"alter publication SLOT set (publish = 'insert'); alter publication SLOT set (publish = 'insert, update, delete, " +
+				"truncate')"},
+		{"table taken out and put back", fault.SourceDrift,
+			"alter publication SLOT drop table people; alter publication SLOT add table people"},
+		{"table made anew", fault.SourceDrift,
+			"alter table people rename to old; create table people (like old including all); insert into people select * from " +
+				"old; alter publication SLOT set table people"},
 		{"teardown", fault.SlotMissing, "select pg_drop_replication_slot('SLOT'); drop publication SLOT"},
 	}
 	for _, c := range cases {
@@ -101,7 +109,8 @@ func TestResync(t *testing.T) {
 	}
 	t.Run("max_slot_wal_keep_size", func(t *testing.T) {
 		t.Parallel()
-		server := pgtest.Start(t, map[string]string{"max_slot_wal_keep_size": "1MB", "max_wal_size": "32MB", "wal_keep_size": "0"})
+		server := pgtest.Start(t, map[string]string{"max_slot_wal_keep_size": "1MB", "max_wal_size": "32MB",
+			"wal_keep_size": "0"})
 		rig := newRig(t, pgtest.On(t, server, pgtest.Empty()), table)
 		rig.Start(t)
 		offline(t, rig, func() { loseSlot(t, rig) })
@@ -116,7 +125,8 @@ func loseSlot(t *testing.T, rig *capturetest.Rig) {
 	pgtest.WaitUntil(t, capturetest.Patience, "the slot is lost", func() (bool, string) {
 		rig.DB.Exec(t, "select pg_switch_wal()")
 		rig.DB.Exec(t, "checkpoint")
-		status := pgtest.Value[string](t, rig.DB, "select coalesce(wal_status, 'lost') from pg_replication_slots where slot_name = $1", rig.Source.Slot)
+		status := pgtest.Value[string](t, rig.DB,
+			"select coalesce(wal_status, 'lost') from pg_replication_slots where slot_name = $1", rig.Source.Slot)
 		return status == "lost", status
 	})
 }
@@ -128,8 +138,9 @@ func TestStopOnLoss(t *testing.T) {
 		loss string
 		code fault.Code
 	}{
-		"slot":        {"select pg_drop_replication_slot('SLOT')", fault.SlotMissing},
-		"publication": {"alter publication SLOT drop table people; alter publication SLOT add table people", fault.SourceDrift},
+		"slot": {"select pg_drop_replication_slot('SLOT')", fault.SlotMissing},
+		"publication": {"alter publication SLOT drop table people; alter publication SLOT add table people",
+			fault.SourceDrift},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -155,12 +166,14 @@ func TestStopOnLoss(t *testing.T) {
 	}
 }
 
-// A DBA's slot is never touched: when it is lost the relay says what to run, and takes the new one with an ordinary snapshot.
+// A DBA's slot is never touched: when it is lost the relay says what to run, and takes the new one with an ordinary
+// snapshot.
 func TestResyncWithASlotOfADBA(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)
 	rig.Source.Setup = "manual"
-	rig.DB.Exec(t, "create publication "+rig.Source.Publication+" for table people with (publish_via_partition_root = true)")
+	rig.DB.Exec(t, "create publication "+rig.Source.Publication+" for table people with (publish_via_partition_root = "+
+		"true)")
 	rig.DB.Exec(t, "select pg_create_logical_replication_slot($1, 'pgoutput')", rig.Source.Slot)
 	rig.Start(t)
 	offline(t, rig, func() { rig.DB.Exec(t, "select pg_drop_replication_slot($1)", rig.Source.Slot) })

@@ -49,7 +49,9 @@ func (c *Capture) connectWalsender(ctx context.Context) (*pgconn.PgConn, Cluster
 	switch postgres.Code(err) {
 	case "":
 	case "42501", "28000":
-		return nil, Cluster{}, fault.New(fault.Privilege, "the role may not open a replication connection (DATABASE_REPLICATION_URL): it needs the REPLICATION attribute, and pg_hba.conf must let it in").
+		return nil, Cluster{}, fault.New(fault.Privilege,
+			"the role may not open a replication connection (DATABASE_REPLICATION_URL): it needs the REPLICATION attribute, "+
+				"and pg_hba.conf must let it in").
 			WithFix("ALTER ROLE <the relay's role> REPLICATION")
 	case "53300":
 		return nil, Cluster{}, sendersExhausted(fault.SlotsExhausted)
@@ -59,7 +61,8 @@ func (c *Capture) connectWalsender(ctx context.Context) (*pgconn.PgConn, Cluster
 	}
 	cluster, err := identify(ctx, conn)
 	if postgres.Code(err) == "42601" {
-		err = fault.New(fault.DatabaseUnreachable, "what answers is an ordinary session and no replication connection: a pooler on the way drops start-up parameters").
+		err = fault.New(fault.DatabaseUnreachable,
+			"what answers is an ordinary session and no replication connection: a pooler on the way drops start-up parameters").
 			WithFix("set DATABASE_REPLICATION_URL to the server's own address")
 	}
 	if err != nil {
@@ -81,7 +84,8 @@ func identify(ctx context.Context, conn *pgconn.PgConn) (Cluster, error) {
 
 // sendersExhausted: several limits end a replication connection with the same code, 53300.
 func sendersExhausted(code fault.Code) *fault.Fault {
-	return fault.New(code, "no replication connection is left: max_wal_senders, max_connections, or the CONNECTION LIMIT of the role or the database").
-		WithFix("SHOW max_wal_senders; SHOW max_connections; SELECT rolname, rolconnlimit FROM pg_catalog.pg_roles WHERE rolconnlimit >= 0; " +
-			"-- then raise the one that is reached")
+	return fault.New(code, "no replication connection is left: max_wal_senders, max_connections, or the CONNECTION "+
+		"LIMIT of the role or the database").
+		WithFix("SHOW max_wal_senders; SHOW max_connections; SELECT rolname, rolconnlimit FROM pg_catalog.pg_roles WHERE " +
+			"rolconnlimit >= 0; -- then raise the one that is reached")
 }

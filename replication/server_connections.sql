@@ -1,6 +1,7 @@
--- How many connections are in use, how many of them are this deployment's ($1 begins their application_name), how many there are
--- for roles that are not superusers, and the role's own limit. Walsenders do not count. reserved_connections exists from
--- PostgreSQL 16 on. Columns of others' sessions are hidden from a role without pg_read_all_stats: backend_type is NULL then.
+-- How many connections are in use, how many of them are this deployment's ($1 begins their application_name), how many
+-- there are for roles that are not superusers, and the role's own limit. Walsenders do not count. reserved_connections
+-- exists from PostgreSQL 16 on. Columns of others' sessions are hidden from a role without pg_read_all_stats:
+-- backend_type is NULL then.
 WITH clients AS (
     SELECT a.pid, a.application_name
       FROM pg_catalog.pg_stat_activity a

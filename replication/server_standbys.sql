@@ -1,5 +1,5 @@
--- The standbys that commits or the stream wait for: the setting, whether a synchronous one is connected, whether the role may see
--- that, and the slots of synchronized_standby_slots (PostgreSQL 17 on) that no standby reads.
+-- The standbys that commits or the stream wait for: the setting, whether a synchronous one is connected, whether the
+-- role may see that, and the slots of synchronized_standby_slots (PostgreSQL 17 on) that no standby reads.
 SELECT pg_catalog.current_setting('synchronous_standby_names'),
        EXISTS (SELECT FROM pg_catalog.pg_stat_replication r WHERE r.sync_state IN ('sync', 'quorum')),
        pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'),

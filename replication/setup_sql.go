@@ -25,7 +25,8 @@ func (c Config) SlotSQL() string {
 // CountAccepted counts the rows that a baseline would find.
 func CountAccepted(ctx context.Context, conn *pgx.Conn, s *Source) (int64, error) {
 	var n int64
-	err := conn.QueryRow(ctx, "SELECT pg_catalog.count(*) FROM "+s.From()+" WHERE "+s.AcceptedSQL("$1"), s.Accepted).Scan(&n)
+	err := conn.QueryRow(ctx, "SELECT pg_catalog.count(*) FROM "+s.From()+" WHERE "+s.AcceptedSQL("$1"),
+		s.Accepted).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("counting the accepted rows of %s: %w", s.Name(), err)
 	}

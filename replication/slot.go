@@ -39,7 +39,8 @@ type slot struct {
 func readSlot(ctx context.Context, conn *pgx.Conn, name string) (*slot, error) {
 	var s slot
 	var confirmed string
-	err := ask(ctx, conn, fmt.Sprintf("reading replication slot %q", name), slotSQL, []any{name}, &s.kind, &s.plugin, &s.database,
+	err := ask(ctx, conn, fmt.Sprintf("reading replication slot %q", name), slotSQL, []any{name}, &s.kind, &s.plugin,
+		&s.database,
 		&s.temporary, &s.active, &s.pid, &s.holder, &s.walStatus, &s.invalidated, &confirmed, &s.ownDatabase)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
@@ -62,7 +63,8 @@ func (s *slot) lost() bool { return s.walStatus == "lost" || s.invalidated != ""
 func (s *slot) ours(name string) error {
 	switch {
 	case s.kind != "logical" || s.plugin != "pgoutput" || s.temporary:
-		return fault.New(fault.SlotLost, "replication slot %q is not a permanent logical slot of pgoutput: somebody else made it (REPLICATION_SLOT)", name).
+		return fault.New(fault.SlotLost,
+			"replication slot %q is not a permanent logical slot of pgoutput: somebody else made it (REPLICATION_SLOT)", name).
 			WithFix("set REPLICATION_SLOT to a free name")
 	case s.database != s.ownDatabase:
 		return fault.New(fault.SlotLost, "replication slot %q belongs to database %q (REPLICATION_SLOT)", name, s.database).
@@ -82,7 +84,8 @@ func (c *Capture) checkOldSlot(ctx context.Context, conn *pgx.Conn, at Position)
 	if err != nil || s == nil || !s.active || s.ours(old) != nil {
 		return err // of another database: this one is a copy
 	}
-	return fault.New(fault.SlotBusy, "a relay of this deployment captures through replication slot %q, and REPLICATION_SLOT is %q", old, c.config.Slot).
+	return fault.New(fault.SlotBusy,
+		"a relay of this deployment captures through replication slot %q, and REPLICATION_SLOT is %q", old, c.config.Slot).
 		WithFix("stop the relays that run with the old name, or set REPLICATION_SLOT back")
 }
 
@@ -136,8 +139,8 @@ func slotsExhausted(all int64) *fault.Fault {
 		WithFix(raised("max_replication_slots", all))
 }
 
-// raised is how a setting is raised above its value. A number that nobody compared with it could lower it, and Postgres does
-// not start with fewer slots than there are.
+// raised is how a setting is raised above its value. A number that nobody compared with it could lower it, and Postgres
+// does not start with fewer slots than there are.
 func raised(setting string, now int64) string {
 	if now == 0 {
 		return "SHOW " + setting + "; -- then ALTER SYSTEM SET a higher value, and restart Postgres"
@@ -145,11 +148,12 @@ func raised(setting string, now int64) string {
 	return fmt.Sprintf("ALTER SYSTEM SET %s = %d; -- then restart Postgres", setting, now+10)
 }
 
-// createSlot makes the slot on a replication connection and returns where its stream starts and the name of the snapshot
-// that shows exactly what was committed before. The snapshot lives until the connection's next command. On Postgres 17
-// and later the slot can be one that standbys keep (failover).
+// createSlot makes the slot on a replication connection and returns where its stream starts and the name of the
+// snapshot that shows exactly what was committed before. The snapshot lives until the connection's next command. On
+// Postgres 17 and later the slot can be one that standbys keep (failover).
 func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersion int) (pglogrepl.LSN, string, error) {
-	// The exported snapshot is a transaction of this session, and lives for as long as the baseline takes: no time-out ends it.
+	// The exported snapshot is a transaction of this session, and lives for as long as the baseline takes: no time-out
+	// ends it.
 	options := "EXPORT_SNAPSHOT"
 	if serverVersion >= 170000 && c.Failover {
 		options = "(SNAPSHOT 'export', FAILOVER)"
@@ -170,8 +174,8 @@ func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersio
 	return start, made.SnapshotName, err
 }
 
-// EndReader ends the session that reads the slot, if there is one, so that the relay behind it looks at the bookkeeping anew:
-// an idle one has no other reason to.
+// EndReader ends the session that reads the slot, if there is one, so that the relay behind it looks at the bookkeeping
+// anew: an idle one has no other reason to.
 func EndReader(ctx context.Context, conn *pgx.Conn, c Config) error {
 	_, err := conn.Exec(ctx, slotEndReaderSQL, c.Slot)
 	if err != nil {
@@ -180,8 +184,8 @@ func EndReader(ctx context.Context, conn *pgx.Conn, c Config) error {
 	return nil
 }
 
-// dropSlot removes a slot that cannot be read on, or that a crash in the baseline left, with the walsender that may still
-// be creating it.
+// dropSlot removes a slot that cannot be read on, or that a crash in the baseline left, with the walsender that may
+// still be creating it.
 func dropSlot(ctx context.Context, conn *pgx.Conn, name string) error {
 	s, err := readSlot(ctx, conn, name)
 	if err != nil || s == nil {

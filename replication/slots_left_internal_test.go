@@ -9,7 +9,8 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// Postgres does not start with fewer slots than there are, so what is printed must raise the setting, whatever its value.
+// Postgres does not start with fewer slots than there are, so what is printed must raise the setting, whatever its
+// value.
 func TestTheFixForExhaustedSlotsRaisesTheSetting(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, map[string]string{"max_replication_slots": "24", "wal_level": "replica"})

@@ -34,8 +34,8 @@ type Source struct {
 	Status   Column
 	// Accepted are the accepted values as the type writes them: true is t for a bool.
 	Accepted []string
-	// Labels are all labels of the status, if it is an enum, a domain over one or an array of one, with their oids. They are
-	// written as the stream writes them.
+	// Labels are all labels of the status, if it is an enum, a domain over one or an array of one, with their oids. They
+	// are written as the stream writes them.
 	Labels map[string]uint32
 	// stream says how names and accepted values are written in the stream.
 	stream streamForms
@@ -61,7 +61,8 @@ type Column struct {
 // Name returns the table's qualified and quoted name.
 func (s *Source) Name() string { return pgx.Identifier{s.Schema, s.Table}.Sanitize() }
 
-// From is what reads the rows that the stream carries under this table's name: not those of tables that inherit from it.
+// From is what reads the rows that the stream carries under this table's name: not those of tables that inherit from
+// it.
 func (s *Source) From() string {
 	if s.Partitioned {
 		return s.Name()
@@ -160,17 +161,20 @@ func (s *Source) streamable(kind, persistence string, identified bool) error {
 	case kind != "r" && kind != "p":
 		return fault.New(fault.SourceMissing, "%s is not a table (SOURCE_TABLE)", s.Name())
 	case persistence != "p":
-		return fault.New(fault.SourceMissing, "%s is an unlogged or temporary table: its changes are not in the WAL", s.Name()).
+		return fault.New(fault.SourceMissing, "%s is an unlogged or temporary table: its changes are not in the WAL",
+			s.Name()).
 			WithFix("ALTER TABLE " + s.Name() + " SET LOGGED")
 	case !identified:
 		return fault.New(fault.NoReplicaIdentity,
-			"%s has no immediate primary key, or it or one of its partitions has another REPLICA IDENTITY: in a publication the application's own UPDATE and DELETE would fail", s.Name()).
+			"%s has no immediate primary key, or it or one of its partitions has another REPLICA IDENTITY: in a publication "+
+				"the application's own UPDATE and DELETE would fail", s.Name()).
 			WithFix("ALTER TABLE " + s.Name() + " ADD PRIMARY KEY (id); ALTER TABLE " + s.Name() + " REPLICA IDENTITY DEFAULT")
 	}
 	return nil
 }
 
-// absent reports whether a look-up by name found nothing, or the name has characters that the database's encoding lacks.
+// absent reports whether a look-up by name found nothing, or the name has characters that the database's encoding
+// lacks.
 func absent(err error) bool {
 	code := postgres.Code(err)
 	return errors.Is(err, pgx.ErrNoRows) || code == "22P05" || code == "22021"
@@ -194,7 +198,8 @@ func numbered(columns []Column, numbers []int16, table string) ([]Column, error)
 	for _, number := range numbers {
 		at := slices.IndexFunc(columns, func(c Column) bool { return c.Number == number })
 		if at < 0 {
-			return nil, fmt.Errorf("reading the columns of %s from the catalog: the table was altered or dropped meanwhile", table)
+			return nil, fmt.Errorf("reading the columns of %s from the catalog: the table was altered or dropped meanwhile",
+				table)
 		}
 		picked = append(picked, columns[at])
 	}
@@ -208,7 +213,8 @@ func findColumn(columns []Column, variable, name, table string) (Column, error) 
 			WithFix("set " + variable + " to a column of the table, in verbatim case")
 	}
 	if columns[at].Generated {
-		return Column{}, fault.New(fault.SourceMissing, "column %q of %s is generated: the stream does not carry it (%s)", name, table, variable).
+		return Column{}, fault.New(fault.SourceMissing, "column %q of %s is generated: the stream does not carry it (%s)",
+			name, table, variable).
 			WithFix("set " + variable + " to an ordinary column")
 	}
 	return columns[at], nil

@@ -36,7 +36,8 @@ func TestTheSourceIsReadWhileItIsMadeAnew(t *testing.T) {
 	config := replication.Config{Table: "public.attendees", Key: "id", Status: "status", Accepted: []string{"Accepted"}}
 	meanwhile := 0
 	for range 1000 {
-		if _, err := replication.ReadSource(t.Context(), conn, config); err != nil && strings.Contains(err.Error(), "meanwhile") {
+		if _, err := replication.ReadSource(t.Context(), conn, config); err != nil &&
+			strings.Contains(err.Error(), "meanwhile") {
 			meanwhile++
 		}
 	}

@@ -17,7 +17,8 @@ import (
 )
 
 const query = `select id as key, id as attendee_id, 'Ada' as name, 'Lovelace' as surname, 'ada@example.org' as email, 1 as price,
-	'EUR' as currency, 1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url from people where id = any ($1::int[])`
+	'EUR' as currency, 1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url from people
+		where id = any ($1::int[])`
 
 const table = `create table people (id int primary key, status text, note text);`
 
@@ -27,7 +28,8 @@ func newRig(t *testing.T, db *pgtest.DB, ddl string) *capturetest.Rig {
 	db.Exec(t, ddl)
 	rig := capturetest.New(db)
 	rig.Source.Table, rig.Outbox.Query = "public.people", query
-	rig.Marker = "insert into people (id, status) values (1000000000, 'marker') on conflict (id) do update set status = 'marker'"
+	rig.Marker = "insert into people (id, status) values (1000000000, 'marker') on conflict (id) do update set status = " +
+		"'marker'"
 	return rig
 }
 
@@ -85,7 +87,9 @@ func (w *writers) count() int {
 
 func (w *writers) await(t *testing.T, n int) {
 	t.Helper()
-	pgtest.WaitUntil(t, capturetest.Patience, fmt.Sprint(n, " rows are written"), func() (bool, string) { return w.count() >= n, fmt.Sprint(w.count()) })
+	pgtest.WaitUntil(t, capturetest.Patience, fmt.Sprint(n, " rows are written"), func() (bool, string) {
+		return w.count() >= n, fmt.Sprint(w.count())
+	})
 }
 
 // verify says of each row whether it is in the baseline (commit_lsn NULL in the ledger) or announced, and once.
@@ -93,7 +97,8 @@ func verify(t *testing.T, rig *capturetest.Rig, ids []int) (baseline, announced 
 	t.Helper()
 	const rows = `with a as (select identity from attendee_relay.message union all select identity from attendee_relay.acceptance)
 		select array[identity::int, (commit_lsn is null)::int, coalesce(n, 0)::int] from attendee_relay.ledger
-		left join (select identity, count(*) as n from a group by 1) as counted using (identity) where identity::int >= 1000000`
+		left join (select identity, count(*) as n from a group by 1) as counted using (identity)
+			where identity::int >= 1000000`
 	seen := map[int]bool{}
 	for _, row := range pgtest.Values[[]int](t, rig.DB, rows) {
 		id, marked, messages := row[0], row[1], row[2]
@@ -120,11 +125,13 @@ func TestBaselineUnderLoad(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rig := newRig(t, pgtest.New(t, pgtest.Empty()), table+"insert into people select i, 'Accepted' from generate_series(1, 100000) as i")
+			rig := newRig(t, pgtest.New(t, pgtest.Empty()),
+				table+"insert into people select i, 'Accepted' from generate_series(1, 100000) as i")
 			load := startWriters(t, rig.DB, 4)
 			load.await(t, 50)
 			if given {
-				rig.DB.Exec(t, "create publication "+rig.Source.Publication+" for table people with (publish_via_partition_root = true)")
+				rig.DB.Exec(t, "create publication "+rig.Source.Publication+" for table people with (publish_via_partition_root "+
+					"= true)")
 				rig.DB.Exec(t, "select pg_create_logical_replication_slot($1, 'pgoutput')", rig.Source.Slot)
 				load.await(t, load.count()+50)
 				rig.DB.Exec(t, "update people set note = 'x' where id <= 10")
@@ -135,13 +142,15 @@ func TestBaselineUnderLoad(t *testing.T) {
 			ids := load.end(t)
 			rig.CaughtUp(t)
 			baseline, announced := verify(t, rig, ids)
-			if old := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.ledger where identity::int <= 100000 and commit_lsn is null"); old != 100000 {
+			if old := pgtest.Value[int](t, rig.DB,
+				"select count(*)::int from attendee_relay.ledger where identity::int <= 100000 and commit_lsn is null"); old != 100000 {
 				t.Errorf("%d rows of the 100000 are in the baseline", old)
 			}
 			if baseline < 50 || announced < 50 {
 				t.Errorf("%d rows are in the baseline and %d announced: the load was not on while it started", baseline, announced)
 			}
-			if got := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.outbox where source_key::int <= 100000"); got != 0 {
+			if got := pgtest.Value[int](t, rig.DB,
+				"select count(*)::int from attendee_relay.outbox where source_key::int <= 100000"); got != 0 {
 				t.Errorf("%d rows of the baseline are announced", got)
 			}
 			t.Logf("%d in the baseline, %d announced", baseline, announced)
@@ -157,12 +166,14 @@ func TestBaselineUnderLoad(t *testing.T) {
 
 func TestBaselineIsSent(t *testing.T) {
 	t.Parallel()
-	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table+"insert into people select i, case when i % 2 = 0 then 'Accepted' end from generate_series(1, 2000) as i")
+	rig := newRig(t, pgtest.New(t, pgtest.Empty()),
+		table+"insert into people select i, case when i % 2 = 0 then 'Accepted' end from generate_series(1, 2000) as i")
 	rig.Outbox.Baseline = "send"
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	pgtest.WaitUntil(t, 20*time.Second, "1000 messages are there", func() (bool, string) {
-		n := pgtest.Value[int](t, rig.DB, "select count(distinct source_key)::int from attendee_relay.outbox where committed_at is null")
+		n := pgtest.Value[int](t, rig.DB,
+			"select count(distinct source_key)::int from attendee_relay.outbox where committed_at is null")
 		return n == 1000, fmt.Sprint(n)
 	})
 	rig.Stop(t)
@@ -182,7 +193,8 @@ func TestCrashInTheBaseline(t *testing.T) {
 	rig.Stop(t)
 	slot := "select restart_lsn::text from pg_replication_slots where slot_name = '" + rig.Source.Slot + "'"
 	left := pgtest.Value[string](t, rig.DB, slot)
-	rig.DB.Exec(t, "update attendee_relay.checkpoint set phase = 'own_slot', lsn = '0/0'; delete from attendee_relay.ledger")
+	rig.DB.Exec(t, "update attendee_relay.checkpoint set phase = 'own_slot', lsn = '0/0'; delete from "+
+		"attendee_relay.ledger")
 	rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
 	rig.Start(t)
 	rig.CaughtUp(t)
@@ -207,7 +219,8 @@ func TestSlotFaults(t *testing.T) {
 		rig.CaughtUp(t)
 		rig.Stop(t)
 		pgtest.WaitUntil(t, capturetest.Patience, "the slot is free", func() (bool, string) {
-			active := pgtest.Value[bool](t, rig.DB, "select active from pg_replication_slots where slot_name = $1", rig.Source.Slot)
+			active := pgtest.Value[bool](t, rig.DB, "select active from pg_replication_slots where slot_name = $1",
+				rig.Source.Slot)
 			return !active, fmt.Sprint(active)
 		})
 		return rig
@@ -228,14 +241,16 @@ func TestSlotFaults(t *testing.T) {
 		rig.DB.Exec(t, "select pg_drop_replication_slot($1)", rig.Source.Slot)
 		rig.Start(t)
 		rig.AwaitFault(t, fault.SlotMissing)
-		if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_replication_slots where slot_name = $1", rig.Source.Slot); n != 0 {
+		if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_replication_slots where slot_name = $1",
+			rig.Source.Slot); n != 0 {
 			t.Error("the slot was made again: what was committed in between would be lost without a word")
 		}
 	})
 	t.Run("of another plugin", func(t *testing.T) {
 		t.Parallel()
 		rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)
-		rig.DB.Exec(t, "create publication "+rig.Source.Publication+" for table people with (publish_via_partition_root = true)")
+		rig.DB.Exec(t, "create publication "+rig.Source.Publication+" for table people with (publish_via_partition_root = "+
+			"true)")
 		rig.DB.Exec(t, "select pg_create_physical_replication_slot($1)", rig.Source.Slot)
 		t.Cleanup(func() { rig.DB.Exec(t, "select pg_drop_replication_slot($1)", rig.Source.Slot) })
 		rig.Start(t)
@@ -270,33 +285,52 @@ func TestRefusedUntilMended(t *testing.T) {
 		change          func(*capturetest.Rig)
 	}{
 		{"no table", "select", table, fault.SourceMissing, nil},
-		{"a view", "create view people as select 1 as id, 'x' as status, 'x' as note", "drop view people;" + table, fault.SourceMissing, nil},
-		{"no status column", "create table people (id int primary key, note text)", "alter table people add status text", fault.SourceMissing, nil},
-		{"a generated key", "create table people (number int primary key, id int generated always as (number) stored, status text)", "drop table people;" + table + "alter publication PUB add table only people", fault.SourceMissing, nil},
-		{"a value that the status cannot have", "create type s as enum ('new'); create table people (id int primary key, status s, note text)", "alter type s add value 'Accepted'", fault.SourceMissing, func(r *capturetest.Rig) {
-			r.Marker = "insert into people (id, status) values (1000000000, 'new') on conflict (id) do update set status = 'new'"
-		}},
-		{"no primary key", "create table people (id int, status text, note text)", "alter table people add primary key (id)", fault.NoReplicaIdentity, nil},
-		{"a deferrable primary key", "create table people (id int primary key deferrable, status text, note text)", "alter table people drop constraint people_pkey, add primary key (id)", fault.NoReplicaIdentity, nil},
-		{"replica identity nothing", table + "alter table people replica identity nothing", "alter table people replica identity default", fault.NoReplicaIdentity, nil},
-		{"replica identity full without a primary key", "create table people (id int not null, status text, note text); alter table people replica identity full", "alter table people add primary key (id)", fault.NoReplicaIdentity, nil},
-		{"unlogged", strings.Replace(table, "create", "create unlogged", 1), "alter table people set logged", fault.SourceMissing, nil},
+		{"a view", "create view people as select 1 as id, 'x' as status, 'x' as note", "drop view people;" + table,
+			fault.SourceMissing, nil},
+		{"no status column", "create table people (id int primary key, note text)", "alter table people add status text",
+			fault.SourceMissing, nil},
+		{"a generated key", "create table people (number int primary key, id int generated always as (number) stored, " +
+			"status text)", "drop table people;" + table + "alter publication PUB add table only people", fault.SourceMissing,
+			nil},
+		{"a value that the status cannot have",
+			"create type s as enum ('new'); create table people (id int primary key, status s, note text)",
+			"alter type s add value 'Accepted'", fault.SourceMissing, func(r *capturetest.Rig) {
+				r.Marker = "insert into people (id, status) values (1000000000, 'new') on conflict (id) do update set status = 'new'"
+			}},
+		{"no primary key", "create table people (id int, status text, note text)", "alter table people add primary key (id)",
+			fault.NoReplicaIdentity, nil},
+		{"a deferrable primary key", "create table people (id int primary key deferrable, status text, note text)",
+			"alter table people drop constraint people_pkey, add primary key (id)", fault.NoReplicaIdentity, nil},
+		{"replica identity nothing", table + "alter table people replica identity nothing",
+			"alter table people replica identity default", fault.NoReplicaIdentity, nil},
+		{"replica identity full without a primary key",
+			"create table people (id int not null, status text, note text); alter table people replica identity full",
+			"alter table people add primary key (id)", fault.NoReplicaIdentity, nil},
+		{"unlogged", strings.Replace(table, "create", "create unlogged", 1), "alter table people set logged",
+			fault.SourceMissing, nil},
 		{"a partition with another replica identity", `create table people (id int primary key, status text, note text) partition by range (id); create table rest partition of people default;
 			alter table rest replica identity nothing`, "alter table rest replica identity default", fault.NoReplicaIdentity, nil},
-		{"a row filter", table + publication + " where (id > 0)", "alter publication PUB set table people", fault.PublicationUnsafe, nil},
-		{"a column list", table + publication + " (id, status)", "alter publication PUB set table people", fault.PublicationUnsafe, nil},
+		{"a row filter", table + publication + " where (id > 0)", "alter publication PUB set table people",
+			fault.PublicationUnsafe, nil},
+		{"a column list", table + publication + " (id, status)", "alter publication PUB set table people",
+			fault.PublicationUnsafe, nil},
 		{"all tables", table + "create publication PUB for all tables", "drop publication PUB", fault.PublicationUnsafe, nil},
-		{"inserts only", table + publication + " with (publish = 'insert')", "alter publication PUB set (publish = 'insert, update, delete, truncate')", fault.PublicationUnsafe, nil},
-		{"a publication of another table", table + "create table other (id int primary key); create publication PUB for table other", "alter publication PUB add table people", fault.PublicationMissing, nil},
-		{"partitions under their own names", `create table people (id int primary key, status text, note text) partition by range (id); create table rest partition of people default;` +
-			publication, "alter publication PUB set (publish_via_partition_root = true)", fault.PublicationUnsafe, nil},
+		{"inserts only", table + publication + " with (publish = 'insert')",
+			"alter publication PUB set (publish = 'insert, update, delete, truncate')", fault.PublicationUnsafe, nil},
+		{"a publication of another table", table +
+			"create table other (id int primary key); create publication PUB for table other",
+			"alter publication PUB add table people", fault.PublicationMissing, nil},
+		{"partitions under their own names",
+			`create table people (id int primary key, status text, note text) partition by range (id); create table rest partition of people default;` +
+				publication, "alter publication PUB set (publish_via_partition_root = true)", fault.PublicationUnsafe, nil},
 	}
 	since15 := []string{"a row filter", "a column list"}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t, pgtest.Empty())
-			if slices.Contains(since15, c.name) && pgtest.Value[int](t, db, "select current_setting('server_version_num')::int") < 150000 {
+			if slices.Contains(since15, c.name) &&
+				pgtest.Value[int](t, db, "select current_setting('server_version_num')::int") < 150000 {
 				t.Skip("Postgres 14 publishes whole tables only")
 			}
 			rig := newRig(t, db, strings.ReplaceAll(c.ddl, "PUB", db.Name()))

@@ -12,8 +12,8 @@ import (
 //go:embed status.sql
 var statusSQL string
 
-// SlotStatus is how the slot stands; the names are fixed by the public contract, section 6. What is not known, because there is
-// no slot or it is lost, is null.
+// SlotStatus is how the slot stands; the names are fixed by the public contract, section 6. What is not known, because
+// there is no slot or it is lost, is null.
 type SlotStatus struct {
 	Name        string  `json:"name"`
 	Active      bool    `json:"active"`

@@ -1,4 +1,5 @@
--- The slot, if it is there, and how far it is behind. restart_lsn is NULL once the slot is lost. A standby may have a copy of it.
+-- The slot, if it is there, and how far it is behind. restart_lsn is NULL once the slot is lost. A standby may have a
+-- copy of it.
 SELECT s.active,
        s.wal_status,
        pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn)::bigint,

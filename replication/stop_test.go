@@ -133,8 +133,10 @@ func TestNoCallOfCaptureStopsSilently(t *testing.T) {
 func TestWhatIsDoneToTheBookkeepingIsShown(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ do, undo, want string }{
-		"a table is gone":  {"alter table attendee_relay.ledger rename to away", "alter table attendee_relay.away rename to ledger", "42P01"},
-		"a column is gone": {"alter table attendee_relay.checkpoint rename lsn to away", "alter table attendee_relay.checkpoint rename away to lsn", "42703"},
+		"a table is gone": {"alter table attendee_relay.ledger rename to away",
+			"alter table attendee_relay.away rename to ledger", "42P01"},
+		"a column is gone": {"alter table attendee_relay.checkpoint rename lsn to away",
+			"alter table attendee_relay.checkpoint rename away to lsn", "42703"},
 		"a trigger raises": {`create function no() returns trigger language plpgsql as 'begin raise exception ''Kowalski''; end';
 			create trigger no before insert on attendee_relay.ledger execute function no()`,
 			"drop trigger no on attendee_relay.ledger", "message not shown"},
@@ -212,7 +214,9 @@ func TestReadingAgainIsNoProgress(t *testing.T) {
 	poisoned.Store(true)
 	rig.Through = func(r replication.Recorder) replication.Recorder {
 		return &refusing{Recorder: r, refuses: func(c replication.Commit) bool {
-			return poisoned.Load() && slices.ContainsFunc(c.Changes, func(change replication.Change) bool { return change.Identity == "13" })
+			return poisoned.Load() && slices.ContainsFunc(c.Changes, func(change replication.Change) bool {
+				return change.Identity == "13"
+			})
 		}}
 	}
 	rig.Start(t)
@@ -249,7 +253,8 @@ func TestWaitingForAStandbyIsNoFault(t *testing.T) {
 			accepted := make(chan error, 1)
 			pool := rig.DB.OwnerPool(t)
 			go func() {
-				_, err := pool.Exec(context.Background(), "begin; set local synchronous_commit = "+commit+"; insert into people values (1, 'Accepted'); commit")
+				_, err := pool.Exec(context.Background(),
+					"begin; set local synchronous_commit = "+commit+"; insert into people values (1, 'Accepted'); commit")
 				accepted <- err
 			}()
 			pgtest.WaitUntil(t, capturetest.Patience, "a commit has waited for three times the limit", func() (bool, string) {

@@ -10,9 +10,9 @@ import (
 	"attendee-relay/internal/fault"
 )
 
-// tasks are what the fault board watches of capture. Hanging calls show by themselves. Errors end the stream, and a new one
-// reads again from the checkpoint; that it started, or recorded again what it had recorded before, is no progress: a failure
-// is over when the stream has passed the place where it failed.
+// tasks are what the fault board watches of capture. Hanging calls show by themselves. Errors end the stream, and a new
+// one reads again from the checkpoint; that it started, or recorded again what it had recorded before, is no progress:
+// a failure is over when the stream has passed the place where it failed.
 type tasks struct {
 	// capturing is the whole: getting hold of the slot, and every error that ended a stream.
 	capturing *fault.Task
@@ -44,7 +44,8 @@ func (c *Capture) newTasks() tasks {
 		capturing: c.board.Task(fault.CaptureFailing, "capture", named, fault.Excusing(c.works)),
 		preparing: c.board.Task(fault.CaptureFailing, "reading what commits come to", named),
 		storing:   c.board.Task(fault.CaptureFailing, "recording commits", named, fault.Excusing(c.awaitsStandby)),
-		watching: c.board.Task(fault.CaptureFailing, "comparing the catalog with what capture rests on", named, fault.Partly(),
+		watching: c.board.Task(fault.CaptureFailing, "comparing the catalog with what capture rests on", named,
+			fault.Partly(),
 			fault.Allowing(c.WatchEvery)),
 	}
 }
@@ -68,8 +69,8 @@ func (t *tasks) failed(err error) {
 	t.capturing.End(err)
 }
 
-// blocked notes that the slot cannot be had yet. instead: another fault said until now that capture does not run. It is over
-// as soon as the stream starts.
+// blocked notes that the slot cannot be had yet. instead: another fault said until now that capture does not run. It is
+// over as soon as the stream starts.
 func (t *tasks) blocked(err error, instead bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -118,7 +119,8 @@ func (t *tasks) over() {
 	t.capturing.End(nil)
 }
 
-// reach is how far a batch reaches. The parts of a large transaction have its commit's LSN; a position lies behind all commits.
+// reach is how far a batch reaches. The parts of a large transaction have its commit's LSN; a position lies behind all
+// commits.
 func (b *batch) reach() place {
 	p := place{lsn: b.position}
 	for i := range b.commits {

@@ -67,7 +67,8 @@ func planTeardown(ctx context.Context, conn *pgx.Conn, c Config, deployment stri
 	case errors.As(s.ours(c.Slot), &f):
 		t.Notes = append(t.Notes, f.Message+": it stays")
 	case s.active:
-		return nil, fault.New(fault.SlotBusy, "replication slot %q is read by %q, process %d of the server", c.Slot, s.holder, s.pid).
+		return nil, fault.New(fault.SlotBusy, "replication slot %q is read by %q, process %d of the server", c.Slot, s.holder,
+			s.pid).
 			WithFix("stop the relay first")
 	default:
 		t.Slot = true
@@ -87,14 +88,16 @@ func planTeardown(ctx context.Context, conn *pgx.Conn, c Config, deployment stri
 func refuseConnected(ctx context.Context, conn *pgx.Conn, deployment string) error {
 	var name string
 	var pid int
-	err := ask(ctx, conn, "looking for relays that are connected", connectedSQL, []any{"attendee-relay/" + deployment + " "}, &name, &pid)
+	err := ask(ctx, conn, "looking for relays that are connected", connectedSQL,
+		[]any{"attendee-relay/" + deployment + " "}, &name, &pid)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.SlotBusy, "a relay of this deployment is connected: %q, process %d of the server", name, pid).WithFix("stop the relay first")
+	return fault.New(fault.SlotBusy, "a relay of this deployment is connected: %q, process %d of the server", name,
+		pid).WithFix("stop the relay first")
 }
 
 func (t *Teardown) planPublication(ctx context.Context, conn *pgx.Conn) error {
@@ -109,11 +112,13 @@ func (t *Teardown) planPublication(ctx context.Context, conn *pgx.Conn) error {
 	case err != nil:
 		return err
 	case allTables:
-		t.Notes = append(t.Notes, fmt.Sprintf("publication %q is FOR ALL TABLES, which no relay makes: it stays", t.config.Publication))
+		t.Notes = append(t.Notes, fmt.Sprintf("publication %q is FOR ALL TABLES, which no relay makes: it stays",
+			t.config.Publication))
 	case others != "":
 		t.Notes = append(t.Notes, fmt.Sprintf("publication %q also holds %s: it stays", t.config.Publication, others))
 	case !mine:
-		t.Notes = append(t.Notes, fmt.Sprintf("publication %q belongs to another role and stays; as that role: %s", t.config.Publication, t.dropPublicationSQL()))
+		t.Notes = append(t.Notes, fmt.Sprintf("publication %q belongs to another role and stays; as that role: %s",
+			t.config.Publication, t.dropPublicationSQL()))
 	default:
 		t.Publication = true
 	}
@@ -131,9 +136,11 @@ func (t *Teardown) Remove(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, slotDropSQL, t.config.Slot)
 		switch postgres.Code(err) {
 		case "42501":
-			failed = fault.New(fault.Privilege, "the role may not drop replication slot %q", t.config.Slot).WithFix("ALTER ROLE " + roleName(conn.PgConn()) + " REPLICATION")
+			failed = fault.New(fault.Privilege, "the role may not drop replication slot %q",
+				t.config.Slot).WithFix("ALTER ROLE " + roleName(conn.PgConn()) + " REPLICATION")
 		case "55006":
-			return fault.New(fault.SlotBusy, "replication slot %q is read again by somebody", t.config.Slot).WithFix("stop the relay first")
+			return fault.New(fault.SlotBusy, "replication slot %q is read again by somebody",
+				t.config.Slot).WithFix("stop the relay first")
 		default:
 			if err != nil {
 				return fmt.Errorf("dropping replication slot %q: %w", t.config.Slot, err)
@@ -151,7 +158,8 @@ func (t *Teardown) Remove(ctx context.Context, conn *pgx.Conn) error {
 // TeardownSQL is Remove for somebody else to run: it does nothing where there is nothing.
 func (c Config) TeardownSQL() []string {
 	return []string{
-		"SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots\n WHERE slot_name = " + quoteLiteral(c.Slot) +
+		"SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots\n WHERE slot_name = " +
+			quoteLiteral(c.Slot) +
 			" AND plugin = 'pgoutput' AND database = pg_catalog.current_database();",
 		(&Teardown{config: c}).dropPublicationSQL() + ";",
 	}

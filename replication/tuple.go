@@ -10,9 +10,9 @@ import (
 
 var errCutShort = errors.New("it is malformed: it is cut short")
 
-// rowMessage is an Insert, Update or Delete of pgoutput (PostgreSQL 14-18, "Logical Replication Message Formats"). It is read
-// in place, because most columns of most rows are not looked at: what it holds is valid as long as the message's bytes, and
-// its room is used again for the next one.
+// rowMessage is an Insert, Update or Delete of pgoutput (PostgreSQL 14-18, "Logical Replication Message Formats"). It
+// is read in place, because most columns of most rows are not looked at: what it holds is valid as long as the
+// message's bytes, and its room is used again for the next one.
 type rowMessage struct {
 	op       Op
 	relation uint32
@@ -112,14 +112,15 @@ func (t *tuple) read(data []byte) ([]byte, error) {
 	return data, nil
 }
 
-// field returns what a row has at a place. What the new row leaves out as an unchanged TOAST value stands in the old one
-// under REPLICA IDENTITY FULL, or with a key column.
+// field returns what a row has at a place. What the new row leaves out as an unchanged TOAST value stands in the old
+// one under REPLICA IDENTITY FULL, or with a key column.
 func (t *tuple) field(at int, old *tuple) (field, error) {
 	if t == nil || at >= len(t.fields) {
 		return field{}, errors.New("a change in the stream has fewer columns than its table")
 	}
 	f := t.fields[at]
-	if f.kind == pglogrepl.TupleDataTypeToast && old != nil && at < len(old.fields) && old.fields[at].kind == pglogrepl.TupleDataTypeText {
+	if f.kind == pglogrepl.TupleDataTypeToast && old != nil && at < len(old.fields) &&
+		old.fields[at].kind == pglogrepl.TupleDataTypeText {
 		return old.fields[at], nil
 	}
 	return f, nil

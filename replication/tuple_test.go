@@ -29,8 +29,8 @@ func rowMessages() [][]byte {
 	}
 }
 
-// What is read of a message is what the library reads, whatever was read before into the same place, and what the library
-// refuses is refused.
+// What is read of a message is what the library reads, whatever was read before into the same place, and what the
+// library refuses is refused.
 func FuzzRowMessage(f *testing.F) {
 	for _, message := range rowMessages() {
 		f.Add(message)
@@ -52,7 +52,8 @@ func FuzzRowMessage(f *testing.F) {
 		switch {
 		case err != nil && theirs == nil && !wronglyMarked(data):
 			t.Errorf("%q is refused, and the library reads it: %v", data, err)
-		case err == nil && theirs != nil && string(data[5:]) != "N\x00\x00": // a row without columns, which the library finds short
+		// a row without columns, which the library finds short
+		case err == nil && theirs != nil && string(data[5:]) != "N\x00\x00":
 			t.Errorf("%q is read, and the library refuses it: %v", data, theirs)
 		case err == nil && theirs == nil && !sameAsParsed(&m, parsed):
 			t.Errorf("%q is read as %+v, and by the library as %+v", data, m, parsed)
@@ -60,8 +61,8 @@ func FuzzRowMessage(f *testing.F) {
 	})
 }
 
-// claimsLongText holds for a message that may claim a text longer than itself: the library would allocate as much at once,
-// which a server that is Postgres never makes it do.
+// claimsLongText holds for a message that may claim a text longer than itself: the library would allocate as much at
+// once, which a server that is Postgres never makes it do.
 func claimsLongText(message []byte) bool {
 	for i := 1; i+2 < len(message); i++ {
 		if (message[i] == 't' || message[i] == 'b') && (message[i+1] != 0 || message[i+2] != 0) {
@@ -71,8 +72,8 @@ func claimsLongText(message []byte) bool {
 	return false
 }
 
-// wronglyMarked holds for an update whose new row does not begin as one: the library looks for that only where there is no
-// old row.
+// wronglyMarked holds for an update whose new row does not begin as one: the library looks for that only where there is
+// no old row.
 func wronglyMarked(update []byte) bool {
 	var old tuple
 	rest, err := old.read(update[6:])
@@ -84,7 +85,8 @@ func sameAsParsed(m *rowMessage, parsed pglogrepl.Message) bool {
 	case *pglogrepl.InsertMessage:
 		return m.op == Insert && m.relation == p.RelationID && m.before == nil && sameTuple(m.after, p.Tuple)
 	case *pglogrepl.UpdateMessage:
-		return m.op == Update && m.relation == p.RelationID && sameTuple(m.before, p.OldTuple) && sameTuple(m.after, p.NewTuple)
+		return m.op == Update && m.relation == p.RelationID && sameTuple(m.before, p.OldTuple) &&
+			sameTuple(m.after, p.NewTuple)
 	case *pglogrepl.DeleteMessage:
 		return m.op == Delete && m.relation == p.RelationID && sameTuple(m.before, p.OldTuple) && m.after == nil
 	}
@@ -104,14 +106,14 @@ func TestAMalformedRowIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, message := range map[string][]byte{
 		"an insert with the mark of an old row": appendTuple(rowStart('I', 'O'), "1", "Accepted"),
-		"an insert with an old row":             appendTuple(append(appendTuple(rowStart('I', 'O'), "1", "x"), 'N'), "1", "Accepted"),
-		"an update with an unknown mark":        appendTuple(rowStart('U', 'X'), "1", "Accepted"),
-		"an update with two old rows":           appendTuple(append(appendTuple(rowStart('U', 'K'), "1", "x"), 'K'), "1", "x"),
-		"an update with an old row only":        appendTuple(rowStart('U', 'O'), "1", "Accepted"),
-		"a delete with a new row":               appendTuple(rowStart('D', 'N'), "1", "Accepted"),
-		"a text longer than the message":        append(rowStart('I', 'N'), "\x00\x01t\x00\x00\x00\x021"...),
-		"a text of 4 GiB":                       append(rowStart('I', 'N'), "\x00\x01t\xff\xff\xff\xff1"...),
-		"more columns than the message":         append(rowStart('I', 'N'), "\xff\xffnn"...),
+		"an insert with an old row": appendTuple(append(appendTuple(rowStart('I', 'O'), "1", "x"), 'N'), "1",
+			"Accepted"), "an update with an unknown mark": appendTuple(rowStart('U', 'X'), "1", "Accepted"),
+		"an update with two old rows": appendTuple(append(appendTuple(rowStart('U', 'K'), "1", "x"), 'K'), "1",
+			"x"), "an update with an old row only": appendTuple(rowStart('U', 'O'), "1", "Accepted"),
+		"a delete with a new row":        appendTuple(rowStart('D', 'N'), "1", "Accepted"),
+		"a text longer than the message": append(rowStart('I', 'N'), "\x00\x01t\x00\x00\x00\x021"...),
+		"a text of 4 GiB":                append(rowStart('I', 'N'), "\x00\x01t\xff\xff\xff\xff1"...),
+		"more columns than the message":  append(rowStart('I', 'N'), "\xff\xffnn"...),
 	} {
 		if err := new(rowMessage).read(rowOp(message), message); err == nil {
 			t.Errorf("%s is read", name)
@@ -131,7 +133,8 @@ func TestACommitOutlivesItsMessages(t *testing.T) {
 	t.Parallel()
 	a := newAssembler(testSource(), 10)
 	var commit *Commit
-	for _, message := range [][]byte{relation(), begin(), appendTuple(append(appendTuple(rowStart('U', 'K'), "1", "x"), 'N'), "2", "Accepted"),
+	for _, message := range [][]byte{relation(), begin(),
+		appendTuple(append(appendTuple(rowStart('U', 'K'), "1", "x"), 'N'), "2", "Accepted"),
 		appendTuple(rowStart('D', 'K'), "3", "x"), append([]byte{'C'}, make([]byte, 25)...)} {
 		var err error
 		if commit, err = a.take(message); err != nil {
@@ -158,11 +161,13 @@ func TestAnUnchangedValueStandsInTheOldRow(t *testing.T) {
 		message []byte
 		want    Status
 	}{
-		"no old row":             {append(rowStart('U', 'N'), unchanged...), StatusUnchanged},
-		"an old row":             {append(append(appendTuple(rowStart('U', 'O'), "1", "Accepted"), 'N'), unchanged...), Accepted},
-		"an old row without it":  {append(append(append(rowStart('U', 'O'), unchanged...), 'N'), unchanged...), StatusUnchanged},
-		"an old row with a NULL": {append(append(append(rowStart('U', 'K'), "\x00\x02t\x00\x00\x00\x011n"...), 'N'), unchanged...), StatusUnchanged},
-		"an old row cut off":     {append(append(appendTuple(rowStart('U', 'K'), "1"), 'N'), unchanged...), StatusUnchanged},
+		"no old row": {append(rowStart('U', 'N'), unchanged...), StatusUnchanged},
+		"an old row": {append(append(appendTuple(rowStart('U', 'O'), "1", "Accepted"), 'N'), unchanged...),
+			Accepted}, "an old row without it": {append(append(append(rowStart('U', 'O'), unchanged...), 'N'), unchanged...),
+			StatusUnchanged},
+		"an old row with a NULL": {append(append(append(rowStart('U', 'K'), "\x00\x02t\x00\x00\x00\x011n"...), 'N'),
+			unchanged...), StatusUnchanged},
+		"an old row cut off": {append(append(appendTuple(rowStart('U', 'K'), "1"), 'N'), unchanged...), StatusUnchanged},
 	} {
 		a := newAssembler(testSource(), 1)
 		for _, message := range [][]byte{relation(), begin()} {

@@ -27,8 +27,8 @@ const watchEvery = 30 * time.Second
 // CompareLimit is how many differing rows are handled at a time.
 const CompareLimit = 10_000
 
-// difference is that ledger and table differ. It is reconciled when the stream has passed after, so that nothing had merely
-// not been read yet.
+// difference is that ledger and table differ. It is reconciled when the stream has passed after, so that nothing had
+// merely not been read yet.
 type difference struct {
 	look  int64
 	after pglogrepl.LSN
@@ -55,7 +55,8 @@ type watch struct {
 const compareTimeout = 10 * time.Minute
 
 // errPartitions: the stream has to be started anew.
-var errPartitions = errors.New("the partitions of the watched table changed: Postgres 14 streams those attached only to a new session")
+var errPartitions = errors.New(
+	"the partitions of the watched table changed: Postgres 14 streams those attached only to a new session")
 
 // run returns a fault when capture no longer rests on what it was started with. What cannot be looked at is looked at
 // next time.
@@ -74,7 +75,8 @@ func (w *watch) run(ctx context.Context) error {
 		}
 		w.capture.tasks.watching.End(err)
 		if err != nil {
-			w.capture.log.Warn("the watched table could not be compared with the catalog", zap.String("error", fault.Sentence(err)))
+			w.capture.log.Warn("the watched table could not be compared with the catalog",
+				zap.String("error", fault.Sentence(err)))
 		}
 		select {
 		case <-ticker.C:
@@ -85,7 +87,8 @@ func (w *watch) run(ctx context.Context) error {
 }
 
 func (w *watch) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout, fmt.Errorf("the database did not answer within %v", compareTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout, fmt.Errorf("the database did not answer within %v",
+		compareTimeout))
 	defer cancel()
 	conn, err := postgres.Direct(ctx, w.capture.url, w.capture.name("watch"))
 	if err != nil {
@@ -100,13 +103,15 @@ func (w *watch) look(ctx context.Context) error {
 		return err
 	}
 	if !w.source.same(now) {
-		return fault.New(fault.SourceDrift, "%s, or its place in the publication, is not what capture was started with: it was altered or made anew", w.source.Name())
+		return fault.New(fault.SourceDrift, "%s, or its place in the publication, is not what capture was started with: it "+
+			"was altered or made anew", w.source.Name())
 	}
 	w.capture.warnOfValues(ctx, conn, now)
 	return w.compareFiles(ctx, conn)
 }
 
-// partitionsChanged reports whether other tables hold the rows than at the last look; a truncated one only has another file.
+// partitionsChanged reports whether other tables hold the rows than at the last look; a truncated one only has another
+// file.
 func (w *watch) partitionsChanged(files string) bool {
 	leaves := func(files string) (oids []string) {
 		for _, file := range strings.Fields(files) {

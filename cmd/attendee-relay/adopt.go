@@ -45,7 +45,8 @@ under REPLICATION_ON_LOSS=stop, slot_lost and slot_missing. Relays may run meanw
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if flags.keep == flags.discard {
-				return usageError{errors.New("adopt needs --keep-pending or --discard-pending: what becomes of messages that were not sent yet")}
+				return usageError{errors.New(
+					"adopt needs --keep-pending or --discard-pending: what becomes of messages that were not sent yet")}
 			}
 			flags.narrowed = cmd.Flags().Changed("where")
 			switch {
@@ -64,7 +65,8 @@ under REPLICATION_ON_LOSS=stop, slot_lost and slot_missing. Relays may run meanw
 	command.Flags().BoolVar(&flags.keep, "keep-pending", false, "send what was not sent yet")
 	command.Flags().BoolVar(&flags.discard, "discard-pending", false, "end what was not sent yet as dead")
 	command.Flags().BoolVar(&flags.send, "send-missing", false, "announce the accepted rows that the ledger does not have")
-	command.Flags().StringVar(&flags.where, "where", "", "announce only those for which this SQL `CONDITION` on the watched table holds")
+	command.Flags().StringVar(&flags.where, "where", "",
+		"announce only those for which this SQL `CONDITION` on the watched table holds")
 	command.Flags().BoolVar(&flags.yes, "yes", false, "do it; without, only show what would be done")
 	return command
 }
@@ -79,7 +81,8 @@ func adopt(ctx context.Context, cfg *config.Config, flags adoptFlags, out io.Wri
 	if err != nil {
 		return fmt.Errorf("reading the watched table, to compare it with the ledger: %w", err)
 	}
-	plan, err := outbox.PlanAdoption(ctx, conn, cfg.Outbox, settings(cfg), cfg.Deployment, source, outbox.Choice{Send: flags.send, Where: flags.where})
+	plan, err := outbox.PlanAdoption(ctx, conn, cfg.Outbox, settings(cfg), cfg.Deployment, source,
+		outbox.Choice{Send: flags.send, Where: flags.where})
 	var condition *outbox.ConditionError
 	if errors.As(err, &condition) {
 		return usageError{err}
@@ -95,7 +98,8 @@ func adopt(ctx context.Context, cfg *config.Config, flags adoptFlags, out io.Wri
 	if err := carryOut(ctx, conn, cfg, plan, flags); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out, "Done: a relay takes it from here; attendee_relay.gap and its log say what the comparison found.")
+	_, err = fmt.Fprintln(out,
+		"Done: a relay takes it from here; attendee_relay.gap and its log say what the comparison found.")
 	return err
 }
 
@@ -129,7 +133,8 @@ func printAdoption(out io.Writer, plan *outbox.Adoption, flags adoptFlags) {
 		say("The bookkeeping belongs to %s; it would belong to %s.", owner(plan.Was), owner(plan.Is))
 	}
 	if plan.Behind {
-		say("The server's WAL ends at %s, before the checkpoint %s: what was recorded after it is not known here.", plan.WAL, plan.Checkpoint)
+		say("The server's WAL ends at %s, before the checkpoint %s: what was recorded after it is not known here.", plan.WAL,
+			plan.Checkpoint)
 	}
 	becomes := "stay to be sent"
 	if flags.discard {

@@ -13,7 +13,8 @@ import (
 // vips accepts n attendees in a way that only SOURCE_ACCEPTED=Accepted,VIP knows.
 func vips(t *testing.T, db *pgtest.DB, event int64, n int) {
 	t.Helper()
-	db.Exec(t, "insert into attendees (event_id, name, surname, status) select $1, 'v', 'v', 'VIP' from generate_series(1, $2)", event, n)
+	db.Exec(t, "insert into attendees (event_id, name, surname, status) select $1, 'v', 'v', 'VIP' from "+
+		"generate_series(1, $2)", event, n)
 }
 
 // With other SOURCE_ settings adopt says which accepted rows the ledger lacks, marks them or announces those that the
@@ -28,8 +29,10 @@ func TestAdoptMarksOrSendsWhatIsMissing(t *testing.T) {
 		shown []string
 		sent  int64
 	}{
-		{"marked", nil, []string{"30 accepted rows are not in the ledger", "30 of them are marked", "SOURCE_KEY 2, 3, 4,", ", 21 and 10 more", "--send-missing"}, 0},
-		{"sent", []string{"--send-missing"}, []string{"30 of them are announced: SOURCE_KEY 2, 3, 4,", ", 21 and 10 more"}, 30},
+		{"marked", nil, []string{"30 accepted rows are not in the ledger", "30 of them are marked", "SOURCE_KEY 2, 3, 4,",
+			", 21 and 10 more", "--send-missing"}, 0},
+		{"sent", []string{"--send-missing"}, []string{"30 of them are announced: SOURCE_KEY 2, 3, 4,", ", 21 and 10 more"},
+			30},
 		{"narrowed", []string{"--send-missing", "--where", "attendees.id % 2 = 0 -- the even ones"},
 			[]string{"15 of them are announced: SOURCE_KEY 2, 4,", "15 of them are marked"}, 15},
 		{"none of them", []string{"--send-missing", "--where", "NULL"}, []string{"30 of them are marked"}, 0},
@@ -80,7 +83,8 @@ func TestAdoptMarksOrSendsWhatIsMissing(t *testing.T) {
 
 func ledgerOf(t *testing.T, db *pgtest.DB) string {
 	t.Helper()
-	return pgtest.Value[string](t, db, "select format('%s rows, epoch %s', (select count(*) from attendee_relay.ledger), epoch) from attendee_relay.checkpoint")
+	return pgtest.Value[string](t, db, "select format('%s rows, epoch %s', (select count(*) from "+
+		"attendee_relay.ledger), epoch) from attendee_relay.checkpoint")
 }
 
 // A condition is an expression on the watched table that only reads, whatever is written into it.
@@ -92,12 +96,14 @@ func TestAdoptRefusesConditions(t *testing.T) {
 	relay.AwaitRole(t, ready, "leader")
 	vips(t, db, event, 2)
 	relay.Kill()
-	db.Exec(t, "create function writes() returns boolean language sql as 'update public.events set name = ''changed'' returning true'; grant execute on function writes() to public")
+	db.Exec(t, "create function writes() returns boolean language sql as 'update public.events set name = ''changed'' "+
+		"returning true'; grant execute on function writes() to public")
 	before := ledgerOf(t, db)
 	for _, condition := range []string{
-		"true) OR (true", "true); DROP TABLE attendees; SELECT (true", "true] OR ARRAY[true", "true /*", "true /* ) */ ) --", "'", "$$", "", "  ",
-		"id", "nothing = 1", "name = 'x' GROUP BY id", "true, true", "count(*) > 1", "public.writes()", "generate_series(1, 2) = 1",
-		"EXISTS (DELETE FROM attendees RETURNING true)", "true UNION SELECT 1", "1 / 0 = id", "name::int = 1", "\"", "E'\\'", "id = $3",
+		"true) OR (true", "true); DROP TABLE attendees; SELECT (true", "true] OR ARRAY[true", "true /*", "true /* ) */ ) --",
+		"'", "$$", "", "  ", "id", "nothing = 1", "name = 'x' GROUP BY id", "true, true", "count(*) > 1", "public.writes()",
+		"generate_series(1, 2) = 1", "EXISTS (DELETE FROM attendees RETURNING true)", "true UNION SELECT 1", "1 / 0 = id",
+		"name::int = 1", "\"", "E'\\'", "id = $3",
 	} {
 		status, stdout, stderr := command(t, append(relaytest.Environ(db), "SOURCE_ACCEPTED=Accepted,VIP"),
 			"adopt", "--keep-pending", "--yes", "--send-missing", "--where", condition)
@@ -111,11 +117,13 @@ func TestAdoptRefusesConditions(t *testing.T) {
 	if after := ledgerOf(t, db); after != before {
 		t.Errorf("the ledger went from %s to %s", before, after)
 	}
-	if got := pgtest.Value[string](t, db, "select format('%s %s', (select count(*) from attendees), (select string_agg(distinct name, ' ') from events))"); got != "2 Sommerfest" {
+	if got := pgtest.Value[string](t, db,
+		"select format('%s %s', (select count(*) from attendees), (select string_agg(distinct name, ' ') from events))"); got != "2 Sommerfest" {
 		t.Errorf("the application has %s", got)
 	}
 	// What passes is bound by its parentheses.
-	shown := mustAdopt(t, db, []string{"SOURCE_ACCEPTED=Accepted,VIP"}, "--keep-pending", "--send-missing", "--where", fmt.Sprintf("false AND event_id = %d OR name = ')' || '--'", event))
+	shown := mustAdopt(t, db, []string{"SOURCE_ACCEPTED=Accepted,VIP"}, "--keep-pending", "--send-missing", "--where",
+		fmt.Sprintf("false AND event_id = %d OR name = ')' || '--'", event))
 	if !strings.Contains(shown, "2 of them are marked") {
 		t.Error(shown)
 	}

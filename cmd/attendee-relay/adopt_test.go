@@ -24,7 +24,8 @@ func command(t *testing.T, environ []string, arguments ...string) (status int, s
 // mustAdopt adopts and returns what was printed.
 func mustAdopt(t *testing.T, db *pgtest.DB, settings []string, flags ...string) string {
 	t.Helper()
-	status, stdout, stderr := command(t, append(relaytest.Environ(db), settings...), append([]string{"adopt"}, flags...)...)
+	status, stdout, stderr := command(t, append(relaytest.Environ(db), settings...),
+		append([]string{"adopt"}, flags...)...)
 	if status != 0 {
 		t.Fatalf("adopt ended with %d: %s%s", status, stdout, stderr)
 	}
@@ -60,8 +61,8 @@ func TestAdoptAsksWhatBecomesOfThePending(t *testing.T) {
 	}
 }
 
-// A copy of the database sends nothing until it is adopted; then it sends what was pending, or not, and what was accepted
-// in it meanwhile.
+// A copy of the database sends nothing until it is adopted; then it sends what was pending, or not, and what was
+// accepted in it meanwhile.
 func TestCopyIsAdopted(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"--keep-pending", "--discard-pending"} {
@@ -104,7 +105,8 @@ func TestCopyIsAdopted(t *testing.T) {
 			relaytest.Accept(t, staging, event, 1)
 			want := map[string]int64{"--keep-pending": 4, "--discard-pending": 2}[flag]
 			awaitState(t, staging, "delivered", want)
-			if n := pgtest.Value[int64](t, staging, "select count(*) from attendee_relay.outbox where state = 'dead' and last_error = 'discarded by adopt'"); n != 4-want {
+			if n := pgtest.Value[int64](t, staging,
+				"select count(*) from attendee_relay.outbox where state = 'dead' and last_error = 'discarded by adopt'"); n != 4-want {
 				t.Errorf("%d were discarded", n)
 			}
 			if got := sources(t, staging); len(got) != 4 || len(slices.Compact(got)) != 4 {
@@ -145,7 +147,8 @@ func TestAdoptEndsTheFault(t *testing.T) {
 		{"WAL behind the checkpoint", "lsn_behind", nil, "update attendee_relay.checkpoint set lsn = 'FFFF/0'", "", 2},
 		{"another deployment", "cluster_changed", []string{"DEPLOYMENT=blue"}, "select", "adopted +2 -0", 2},
 		{"other accepted values", "source_changed", []string{"SOURCE_ACCEPTED=Accepted,VIP"}, "select", "adopted +0 -0", 0},
-		{"a lost slot under stop", "slot_missing", []string{"REPLICATION_ON_LOSS=stop"}, "select pg_drop_replication_slot('SLOT')", "adopted +2 -0", 2},
+		{"a lost slot under stop", "slot_missing", []string{"REPLICATION_ON_LOSS=stop"},
+			"select pg_drop_replication_slot('SLOT')", "adopted +2 -0", 2},
 		{"another type", "source_drift", nil, "alter table attendees alter status type varchar(20)", "adopted +2 -0", 2},
 	}
 	for _, c := range cases {
@@ -174,7 +177,8 @@ func TestAdoptEndsTheFault(t *testing.T) {
 			if got := sources(t, db); int64(len(slices.Compact(got))) != 2+c.announced {
 				t.Errorf("the outbox has %q", got)
 			}
-			const gap = "select format('%s +%s -%s%s', reason, added, removed, case when announce then '' else ' not announced' end) from attendee_relay.gap"
+			const gap = "select format('%s +%s -%s%s', reason, added, removed, case when announce then '' else ' not " +
+				"announced' end) from attendee_relay.gap"
 			if got := pgtest.Values[string](t, db, gap); c.gap != "" && !slices.Equal(got, []string{c.gap}) {
 				t.Errorf("the gaps are %q", got)
 			}

@@ -42,8 +42,8 @@ func sized(t *testing.T, variable string, quick int) int {
 	return n
 }
 
-// patience is how long a relay may take to lead: making its slot waits for every transaction of the tests beside it, and here those are
-// long.
+// patience is how long a relay may take to lead: making its slot waits for every transaction of the tests beside it,
+// and here those are long.
 const patience = 3 * time.Minute
 
 // bareReceiver is a receiver that keeps no bodies, only how often each message came.

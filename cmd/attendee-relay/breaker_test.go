@@ -111,5 +111,6 @@ func awaitEndpoint(t *testing.T, db *pgtest.DB, want string) {
 
 func endpointState(t *testing.T, db *pgtest.DB) string {
 	t.Helper()
-	return pgtest.Value[string](t, db, "select coalesce(min(state), 'none') from attendee_relay.endpoint where failures > 0 or state <> 'active'")
+	return pgtest.Value[string](t, db,
+		"select coalesce(min(state), 'none') from attendee_relay.endpoint where failures > 0 or state <> 'active'")
 }

@@ -20,7 +20,8 @@ func TestCommandsOnAStandby(t *testing.T) {
 	if unmet, _ := checked(t, environ, statusFailed); !slices.Equal(unmet, []string{"fail in_recovery"}) {
 		t.Errorf("not ok: %q", unmet)
 	}
-	if got := invoke(t, environ, "setup", "--yes"); got.status != statusFailed || !strings.Contains(got.stdout, "in_recovery") {
+	if got := invoke(t, environ, "setup", "--yes"); got.status != statusFailed ||
+		!strings.Contains(got.stdout, "in_recovery") {
 		t.Errorf("%+v", got)
 	}
 	s := readStatusOf(t, environ, statusDone)

@@ -68,15 +68,19 @@ func TestCheckBeforeAndWhileARelayRuns(t *testing.T) {
 	}
 	load.Stop(t)
 	other := append(relaytest.Environ(db), "DEPLOYMENT=other")
-	if unmet, _ := checked(t, other, statusFailed); !slices.Contains(unmet, "fail slot_busy") || !slices.Contains(unmet, "fail cluster_changed") {
+	if unmet, _ := checked(t, other, statusFailed); !slices.Contains(unmet, "fail slot_busy") ||
+		!slices.Contains(unmet, "fail cluster_changed") {
 		t.Errorf("another deployment's: not ok: %q", unmet)
 	}
 	text := invoke(t, other, "check")
-	if !strings.Contains(text.stdout, "fail  slot_busy") || !strings.Contains(text.stdout, "fix: SELECT pg_catalog.pg_terminate_backend(") || text.status != statusFailed {
+	if !strings.Contains(text.stdout, "fail  slot_busy") ||
+		!strings.Contains(text.stdout, "fix: SELECT pg_catalog.pg_terminate_backend(") || text.status != statusFailed {
 		t.Errorf("for people: %+v", text)
 	}
 	// What passed is named by the requirement, and the last line says what did not.
-	if lines := strings.Split(strings.TrimSpace(text.stdout), "\n"); !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "ok    publication ") }) ||
+	if lines := strings.Split(strings.TrimSpace(text.stdout), "\n"); !slices.ContainsFunc(lines, func(l string) bool {
+		return strings.HasPrefix(l, "ok    publication ")
+	}) ||
 		!strings.HasPrefix(lines[len(lines)-1], "Not met: slot_busy, cluster_changed; 1 warning: wal_keep_unlimited.") {
 		t.Errorf("for people: %s", text.stdout)
 	}
@@ -108,7 +112,8 @@ func TestCheckOfADatabaseThatIsAway(t *testing.T) {
 		environ := []string{"DATABASE_URL=" + url}
 		unmet, _ := checked(t, environ, statusFailed)
 		text := invoke(t, environ, "check")
-		if !slices.Equal(unmet, []string{"fail database_unreachable"}) || text.status != statusFailed || strings.Contains(text.stdout+text.stderr, "hunter2") {
+		if !slices.Equal(unmet, []string{"fail database_unreachable"}) || text.status != statusFailed ||
+			strings.Contains(text.stdout+text.stderr, "hunter2") {
 			t.Errorf("%s: %q %+v", name, unmet, text)
 		}
 	}
@@ -126,12 +131,14 @@ func TestCheckOfTwoDatabases(t *testing.T) {
 	}
 	// The same database by another address, as behind a pooler.
 	same := append(relaytest.Environ(db), "DATABASE_REPLICATION_URL="+db.URL()+"&connect_timeout=9")
-	if unmet, findings := checked(t, same, statusDone); !slices.Equal(unmet, onlyWALKeep) || findings[len(findings)-1].Code != fault.SameDatabase {
+	if unmet, findings := checked(t, same, statusDone); !slices.Equal(unmet, onlyWALKeep) ||
+		findings[len(findings)-1].Code != fault.SameDatabase {
 		t.Errorf("not ok: %q", unmet)
 	}
 }
 
-// A role that owns nothing, with a publication and a slot that a DBA made from what check and setup --sql print, is enough.
+// A role that owns nothing, with a publication and a slot that a DBA made from what check and setup --sql print, is
+// enough.
 func TestManualSetupByARoleThatOwnsNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -140,7 +147,8 @@ func TestManualSetupByARoleThatOwnsNothing(t *testing.T) {
 	t.Cleanup(func() { db.Exec(t, "drop owned by "+role+" cascade; drop role "+role) })
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, db, receiver.URL)
-	environ := append(relaytest.Environ(db), "DATABASE_URL="+db.As(t, role, "x"), "REPLICATION_SETUP=manual", "REPLICATION_PUBLICATION="+db.Name())
+	environ := append(relaytest.Environ(db), "DATABASE_URL="+db.As(t, role, "x"), "REPLICATION_SETUP=manual",
+		"REPLICATION_PUBLICATION="+db.Name())
 	for round := 1; ; round++ {
 		got := invoke(t, environ, "check", "--json")
 		if got.status == statusDone {

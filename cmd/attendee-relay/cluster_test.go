@@ -19,8 +19,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// cluster is a primary with one standby, whose name is second. The application and the relay know one address each, which
-// leads to the primary until failOver.
+// cluster is a primary with one standby, whose name is second. The application and the relay know one address each,
+// which leads to the primary until failOver.
 type cluster struct {
 	primary, standby *pgserver.Server
 	own              *pgtest.DB      // on the first primary
@@ -46,7 +46,8 @@ func (c *cluster) synchronous(t *testing.T) {
 	c.own.Exec(t, "alter system set synchronous_standby_names = 'second'")
 	c.own.Exec(t, "select pg_reload_conf()")
 	pgtest.WaitUntil(t, ready, "the standby is synchronous", func() (bool, string) {
-		states := pgtest.Values[string](t, c.own, "select sync_state from pg_stat_replication where application_name = 'second'")
+		states := pgtest.Values[string](t, c.own,
+			"select sync_state from pg_stat_replication where application_name = 'second'")
 		return slices.Equal(states, []string{"sync"}), fmt.Sprint(states)
 	})
 }
@@ -54,7 +55,8 @@ func (c *cluster) synchronous(t *testing.T) {
 // run starts a relay.
 func (c *cluster) run(t *testing.T, settings ...string) *relaytest.Relay {
 	t.Helper()
-	relay := relaytest.Run(t, c.own, append(settings, relaytest.Through(t, c.own, c.network), "REPLICATION_TAKEOVER=2s")...)
+	relay := relaytest.Run(t, c.own, append(settings, relaytest.Through(t, c.own, c.network),
+		"REPLICATION_TAKEOVER=2s")...)
 	relay.AwaitRole(t, ready, "leader")
 	return relay
 }
@@ -87,7 +89,8 @@ func arrivals(t *testing.T, db *pgtest.DB, event int64) (stop func()) {
 			for ctx.Err() == nil {
 				// It is not interrupted: giving up the wait for a standby would commit.
 				step, end := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-				_, _ = pool.Exec(step, "insert into attendees (event_id, name, surname, status) values ($1, 'Ada', 'Lovelace', 'Accepted')", event)
+				_, _ = pool.Exec(step, "insert into attendees (event_id, name, surname, status) values ($1, 'Ada', 'Lovelace', "+
+					"'Accepted')", event)
 				end()
 				select {
 				case <-time.After(10 * time.Millisecond):
@@ -104,8 +107,8 @@ func arrivals(t *testing.T, db *pgtest.DB, event int64) (stop func()) {
 	return stop
 }
 
-// acceptPhantom accepts somebody in a commit that waits for the standby, and returns when the relay was sent it and has said
-// that it got it.
+// acceptPhantom accepts somebody in a commit that waits for the standby, and returns when the relay was sent it and has
+// said that it got it.
 func (c *cluster) acceptPhantom(t *testing.T, event int64) *sync.WaitGroup {
 	t.Helper()
 	pool := c.own.OwnerPool(t)
@@ -116,12 +119,15 @@ func (c *cluster) acceptPhantom(t *testing.T, event int64) *sync.WaitGroup {
 			pgx.QueryExecModeSimpleProtocol)
 	})
 	pgtest.WaitUntil(t, ready, "the commit waits for the standby", func() (bool, string) {
-		waits := pgtest.Values[string](t, c.own, "select coalesce(wait_event, '') from pg_stat_activity where query like '%Phantom%' and pid <> pg_backend_pid()")
+		waits := pgtest.Values[string](t, c.own,
+			"select coalesce(wait_event, '') from pg_stat_activity where query like '%Phantom%' and pid <> pg_backend_pid()")
 		return slices.Equal(waits, []string{"SyncRep"}), fmt.Sprint(waits)
 	})
 	at := pgtest.Value[string](t, c.own, "select pg_current_wal_insert_lsn()::text")
 	pgtest.WaitUntil(t, ready, "the relay has got it", func() (bool, string) {
-		got := pgtest.Values[string](t, c.own, "select write_lsn::text from pg_stat_replication where write_lsn >= $1::text::pg_lsn and application_name like '%walsender'", at)
+		got := pgtest.Values[string](t, c.own,
+			"select write_lsn::text from pg_stat_replication where write_lsn >= $1::text::pg_lsn and application_name like "+
+				"'%walsender'", at)
 		return len(got) == 1, at
 	})
 	return waiting

@@ -48,12 +48,13 @@ func TestComposeServicesWorkWithoutAnEngine(t *testing.T) {
 	listening.AwaitStdout(t, ready, `"surname": "Müller-Lüdenscheidt"`)
 }
 
-// startDatabase does what the image of Postgres does at its first start: the role and the database of the environment, then
-// the scripts in the order of their names.
+// startDatabase does what the image of Postgres does at its first start: the role and the database of the environment,
+// then the scripts in the order of their names.
 func startDatabase(t *testing.T, server *pgserver.Server, project *types.Project, local *strings.Replacer) *url.URL {
 	t.Helper()
 	service := project.Services["db"]
-	role, password, name := *service.Environment["POSTGRES_USER"], *service.Environment["POSTGRES_PASSWORD"], *service.Environment["POSTGRES_DB"]
+	role, password, name := *service.Environment["POSTGRES_USER"], *service.Environment["POSTGRES_PASSWORD"],
+		*service.Environment["POSTGRES_DB"]
 	run(t, server.URL("postgres"), "alter role "+pgtest.Role+" rename to set_aside") // the scripts make it themselves
 	run(t, server.URL("postgres"), "create role "+role+" superuser login password '"+password+"'")
 	run(t, server.URL("postgres"), "create database "+name+" owner "+role)

@@ -57,7 +57,8 @@ func TestComposeEnvironmentIsUnderstood(t *testing.T) {
 	}
 	// What the sample events point to is what the relay may reach.
 	subnet := project.Networks["webhooks"].Ipam.Config[0].Subnet
-	if networks := c.Delivery.AllowNetworks; !c.Delivery.AllowHTTP || len(networks) != 1 || networks[0].String() != subnet {
+	if networks := c.Delivery.AllowNetworks; !c.Delivery.AllowHTTP || len(networks) != 1 ||
+		networks[0].String() != subnet {
 		t.Errorf("the relay may reach %v, http: %v; the receiver is in %s", networks, c.Delivery.AllowHTTP, subnet)
 	}
 	if stop := relay.StopGracePeriod; stop == nil || c.ShutdownTimeout >= time.Duration(*stop) {
@@ -87,8 +88,8 @@ func TestComposeCommandsExist(t *testing.T) {
 	}
 }
 
-// The init scripts are run in the order of the image: the schema, which the test's database has, the relay's access, then
-// the sample, which sees the settings of its role as a new session does.
+// The init scripts are run in the order of the image: the schema, which the test's database has, the relay's access,
+// then the sample, which sees the settings of its role as a new session does.
 func TestComposeInitScriptsRun(t *testing.T) {
 	t.Parallel()
 	project := loadCompose(t)

@@ -14,8 +14,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// Under load, with failures and retries, a relay has at most DATABASE_MAX_CONNS sessions and one walsender, from its first
-// moment on.
+// Under load, with failures and retries, a relay has at most DATABASE_MAX_CONNS sessions and one walsender, from its
+// first moment on.
 func TestConnectionsStayWithinTheirLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 5 // the least that is allowed
@@ -34,7 +34,8 @@ func TestConnectionsStayWithinTheirLimit(t *testing.T) {
 	load.Verify(t, receiver, 4*ready)
 
 	most, walsenders, names, samples := counted()
-	t.Logf("%d acceptances; at most %d sessions and %d walsenders in %d samples: %s", accepted, most, walsenders, samples, names)
+	t.Logf("%d acceptances; at most %d sessions and %d walsenders in %d samples: %s", accepted, most, walsenders, samples,
+		names)
 	if most > limit || walsenders != 1 {
 		t.Errorf("%d sessions and %d walsenders: %s", most, walsenders, names)
 	}
@@ -43,8 +44,8 @@ func TestConnectionsStayWithinTheirLimit(t *testing.T) {
 	}
 }
 
-// startCounting counts the relays' sessions again and again, until the returned function is called. That gives the most that
-// were seen, with their names.
+// startCounting counts the relays' sessions again and again, until the returned function is called. That gives the most
+// that were seen, with their names.
 func startCounting(t *testing.T, db *pgtest.DB) func() (most, walsenders int, names string, samples int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), db.OwnerURL())

@@ -101,7 +101,8 @@ func TestStandbyNoticesThatItIsCutOff(t *testing.T) {
 }
 
 // startCutOff starts a leader whose connections lead through a proxy, and a standby whose do not.
-func startCutOff(t *testing.T, db *pgtest.DB, takeover time.Duration) (network *cutproxy.Proxy, leader, standby *relaytest.Relay) {
+func startCutOff(t *testing.T, db *pgtest.DB,
+	takeover time.Duration) (network *cutproxy.Proxy, leader, standby *relaytest.Relay) {
 	t.Helper()
 	network = relaytest.Proxy(t, db)
 	settings := []string{"REPLICATION_TAKEOVER=" + takeover.String()}

@@ -75,7 +75,8 @@ func TestDeadAtTheEndOfTheSchedule(t *testing.T) {
 	relay.AwaitRole(t, ready, "leader")
 	relaytest.Accept(t, db, event, 1)
 	awaitState(t, db, "dead", 1)
-	const message = "select format('%s %s %s %s', attempts, last_status, delivered_at is null, last_error is not null) from attendee_relay.outbox"
+	const message = "select format('%s %s %s %s', attempts, last_status, delivered_at is null, last_error is not null) " +
+		"from attendee_relay.outbox"
 	if got := pgtest.Value[string](t, db, message); got != "3 503 t t" || len(receiver.Webhooks()) != 3 {
 		t.Errorf("the message: %s, after %d requests", got, len(receiver.Webhooks()))
 	}
@@ -108,8 +109,10 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	// One text for all of them, and for a name that does not exist.
-	const refusal = " refused: no such host, or its address is not public and not in DELIVERY_ALLOW_NETWORKS, or it is in DELIVERY_DENY_NETWORKS"
-	hosts := []string{"127.0.0.1", "localhost", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1", "nowhere.invalid"}
+	const refusal = " refused: no such host, or its address is not public and not in DELIVERY_ALLOW_NETWORKS, or it is " +
+		"in DELIVERY_DENY_NETWORKS"
+	hosts := []string{"127.0.0.1", "localhost", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1",
+		"nowhere.invalid"}
 	db := pgtest.New(t)
 	relay := relaytest.Run(t, db, "DELIVERY_ALLOW_NETWORKS=", "DELIVERY_RETRY_SCHEDULE=50ms")
 	relay.AwaitRole(t, ready, "leader")
@@ -117,7 +120,8 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 		relaytest.Accept(t, db, relaytest.AddEvent(t, db, "http://"+host+":"+port+"/"), 1)
 	}
 	awaitState(t, db, "dead", int64(len(hosts)))
-	for _, message := range pgtest.Values[string](t, db, "select webhook_url || ' ' || last_error from attendee_relay.outbox") {
+	for _, message := range pgtest.Values[string](t, db,
+		"select webhook_url || ' ' || last_error from attendee_relay.outbox") {
 		if !strings.HasSuffix(message, refusal) {
 			t.Errorf("it does not say why: %s", message)
 		}
@@ -179,7 +183,8 @@ func TestDeliveriesGoOnWhileCommitsWaitForAStandby(t *testing.T) {
 	})
 	db := pgtest.On(t, pgtest.Start(t, nil))
 	event := relaytest.AddEvent(t, db, receiver.URL)
-	relaytest.Run(t, db, "DELIVERY_BREAKER_FAILURES=10000", "DELIVERY_RETRY_SCHEDULE="+strings.Repeat("200ms,", 100)+"200ms").AwaitRole(t, ready, "leader")
+	relaytest.Run(t, db, "DELIVERY_BREAKER_FAILURES=10000", "DELIVERY_RETRY_SCHEDULE="+strings.Repeat("200ms,",
+		100)+"200ms").AwaitRole(t, ready, "leader")
 	relaytest.Accept(t, db, event, n)
 	receiver.Await(t, n, ready)
 

@@ -16,7 +16,8 @@ func newDemoCommand(p *program) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "demo",
 		Short: "Play registrations against a private Postgres and print each webhook as it arrives",
-		Long: "Starts a private Postgres, the relay and a receiver, plays registrations, and prints each webhook with the time\n" +
+		Long: "Starts a private Postgres, the relay and a receiver, plays registrations, and prints each webhook with the " +
+			"time\n" +
 			"since its commit, until Ctrl-C. Nothing is left behind.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,7 +35,8 @@ func newDemoCommand(p *program) *cobra.Command {
 	return command
 }
 
-// runDemoRelay runs the same relay as run does, configured through the same variables, as the role that the demo makes for it.
+// runDemoRelay runs the same relay as run does, configured through the same variables, as the role that the demo makes
+// for it.
 func (p *program) runDemoRelay(ctx context.Context, databaseURL, logLevel string) error {
 	databaseURL, err := demo.RelayURL(databaseURL)
 	if err != nil {

@@ -53,7 +53,8 @@ func startDemo(t *testing.T, args ...string) (demo *relaytest.Process, temporary
 	if err := os.Chmod(temporary, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	environ := []string{"TMPDIR=" + temporary, "HOME=" + os.Getenv("HOME"), "XDG_CACHE_HOME=" + os.Getenv("XDG_CACHE_HOME")}
+	environ := []string{"TMPDIR=" + temporary, "HOME=" + os.Getenv("HOME"), "XDG_CACHE_HOME=" +
+		os.Getenv("XDG_CACHE_HOME")}
 	return relaytest.Start(t, environ, append([]string{"demo"}, args...)...), temporary
 }
 

@@ -46,7 +46,8 @@ func TestNoFileDescriptorsIsAFaultOfOurs(t *testing.T) {
 		relaytest.Accept(t, db, event, 1)
 	}
 	failing(t, relay, "delivery_failing")
-	if dead := pgtest.Value[int64](t, db, "select count(*) from attendee_relay.outbox where state = 'dead' or attempts > 1"); dead != 0 {
+	if dead := pgtest.Value[int64](t, db,
+		"select count(*) from attendee_relay.outbox where state = 'dead' or attempts > 1"); dead != 0 {
 		t.Errorf("%d messages used up attempts", dead)
 	}
 	limitFiles(t, relay.PID(), 1000)

@@ -56,8 +56,9 @@ func (c *chatty) await(t *testing.T, n int) []string {
 	return got
 }
 
-// The whole relay on databases that are not UTF-8: bytes without UTF-8 in a row that is not even accepted end nothing, bodies are
-// UTF-8, a body that cannot be waits alone, and every answer is recorded. A default URL may have characters that the database lacks.
+// The whole relay on databases that are not UTF-8: bytes without UTF-8 in a row that is not even accepted end nothing,
+// bodies are UTF-8, a body that cannot be waits alone, and every answer is recorded. A default URL may have characters
+// that the database lacks.
 func TestRunInOtherEncodings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ encoding, name, odd, want, answer string }{
@@ -93,20 +94,24 @@ func TestRunInOtherEncodings(t *testing.T) {
 				t.Errorf("%d attempts are recorded", n)
 			}
 			body := func(path, id, name, event, eventName string) string {
-				return path + ` {"type":"attendee_accepted","attendee":{"id":` + id + `,"name":"` + name + `","surname":"` + c.want + `","email":null},"fee":null,"event":{"id":` +
+				return path + ` {"type":"attendee_accepted","attendee":{"id":` + id + `,"name":"` + name + `","surname":"` +
+					c.want + `","email":null},"fee":null,"event":{"id":` +
 					event + `,"name":"` + eventName + `"},"group":null,"form_fields":[],"additional_attendees":[]}`
 			}
-			want := []string{body("/hook", "1", "a", "1", c.want), body("/hook", "4", "d", "1", c.want), body("/ż", "2", "b", "2", "without a URL")}
+			want := []string{body("/hook", "1", "a", "1", c.want), body("/hook", "4", "d", "1", c.want),
+				body("/ż", "2", "b", "2", "without a URL")}
 			if got := receiver.await(t, 3); !slices.Equal(got, want) {
 				t.Errorf("received %q\nwant %q", got, want)
 			}
-			const answers = "select convert(convert_to(response, getdatabaseencoding()), getdatabaseencoding(), 'UTF8') from attendee_relay.attempt"
+			const answers = "select convert(convert_to(response, getdatabaseencoding()), getdatabaseencoding(), 'UTF8') from " +
+				"attendee_relay.attempt"
 			for _, answer := range pgtest.Values[[]byte](t, db, answers) {
 				if string(answer) != c.answer {
 					t.Errorf("the answer is recorded as %q, want %q", answer, c.answer)
 				}
 			}
-			waiting := pgtest.Values[string](t, db, "select source_key || ' ' || (last_error ~ '22021|22P05') from attendee_relay.acceptance where state = 'waiting'")
+			waiting := pgtest.Values[string](t, db,
+				"select source_key || ' ' || (last_error ~ '22021|22P05') from attendee_relay.acceptance where state = 'waiting'")
 			if c.odd != "" && !slices.Equal(waiting, []string{"3 true"}) || c.odd == "" && len(waiting) > 0 {
 				t.Errorf("waiting: %q", waiting)
 			}
@@ -122,7 +127,8 @@ func TestMuleInternalIsRefused(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Encoding("MULE_INTERNAL"))
 	unmet, findings := checked(t, relaytest.Environ(db), statusFailed)
-	if !slices.Equal(unmet, []string{"fail encoding_unsupported"}) || !strings.Contains(findings[0].Message, "MULE_INTERNAL") {
+	if !slices.Equal(unmet, []string{"fail encoding_unsupported"}) ||
+		!strings.Contains(findings[0].Message, "MULE_INTERNAL") {
 		t.Errorf("check: %q %+v", unmet, findings)
 	}
 	state := relaytest.Run(t, db).AwaitFault(t, ready, "encoding_unsupported")

@@ -49,7 +49,8 @@ func newEndpointsListCommand(p *program) *cobra.Command {
 			})
 		},
 	}
-	command.Flags().BoolVar(&asJSON, "json", false, `print [{"id","url","state","by","since","failures","pending","last_error"}]`)
+	command.Flags().BoolVar(&asJSON, "json", false,
+		`print [{"id","url","state","by","since","failures","pending","last_error"}]`)
 	return command
 }
 

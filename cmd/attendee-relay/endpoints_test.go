@@ -65,7 +65,8 @@ func TestEndpointsEnable(t *testing.T) {
 			url := receiver.URL + "/hook?token=hidden"
 			event := relaytest.AddEvent(t, db, url)
 			// No probe within the test: only the command can bring it back.
-			relaytest.Run(t, db, "DELIVERY_BREAKER_FAILURES=1", "DELIVERY_BREAKER_PROBE=15m", "DELIVERY_RETRY_SCHEDULE=50ms,50ms").AwaitRole(t, ready, "leader")
+			relaytest.Run(t, db, "DELIVERY_BREAKER_FAILURES=1", "DELIVERY_BREAKER_PROBE=15m",
+				"DELIVERY_RETRY_SCHEDULE=50ms,50ms").AwaitRole(t, ready, "leader")
 			relaytest.Accept(t, db, event, 1)
 			awaitEndpoint(t, db, c.state)
 			relaytest.Accept(t, db, event, messages-1)
@@ -73,13 +74,15 @@ func TestEndpointsEnable(t *testing.T) {
 
 			environ := relaytest.Environ(db)
 			e := listed(t, environ)
-			if string(e.State) != c.state || e.URL != receiver.URL+"/hook" || e.Failures != 1 || e.Pending != messages || e.Since == nil || e.LastError == nil {
+			if string(e.State) != c.state || e.URL != receiver.URL+"/hook" || e.Failures != 1 || e.Pending != messages ||
+				e.Since == nil || e.LastError == nil {
 				t.Errorf("listed: %+v", e)
 			}
 			name := map[string]string{"by its URL": url, "by its id": e.ID.String()}[c.name]
 			back.Store(true)
 			shown := endpoints(t, environ, statusDone, "enable", name).stdout
-			for _, want := range []string{e.ID.String(), receiver.URL + "/hook", c.state, *e.LastError, "wait for it: 6.", "Nothing was done: add --yes to do it."} {
+			for _, want := range []string{e.ID.String(), receiver.URL + "/hook", c.state, *e.LastError, "wait for it: 6.",
+				"Nothing was done: add --yes to do it."} {
 				if !strings.Contains(shown, want) {
 					t.Errorf("without --yes it says nothing of %q: %s", want, shown)
 				}

@@ -38,7 +38,8 @@ func TestRunNamesEveryWrongVariable(t *testing.T) {
 	if status := relay.Exit(t, 20*time.Second); status != statusUsage {
 		t.Errorf("exit status %d", status)
 	}
-	for _, name := range []string{"DATABASE_URL", "REPLICATION_SLOT", "DELIVERY_TIMEOUT", "DELIVERY_RETRY_SCHEDUEL", "SOURCE_REPEAT", "ADMIN_ADDR"} {
+	for _, name := range []string{"DATABASE_URL", "REPLICATION_SLOT", "DELIVERY_TIMEOUT", "DELIVERY_RETRY_SCHEDUEL",
+		"SOURCE_REPEAT", "ADMIN_ADDR"} {
 		if !strings.Contains(relay.Stderr(), name) {
 			t.Errorf("%s is not named: %s", name, relay.Stderr())
 		}
@@ -51,7 +52,8 @@ func TestRunNamesEveryWrongVariable(t *testing.T) {
 func TestRunFailsWhereItsAddressIsTaken(t *testing.T) {
 	t.Parallel()
 	taken := relaytest.NewReceiver(t, nil)
-	relay := relaytest.Start(t, []string{"DATABASE_URL=postgres://127.0.0.1:1/x", "ADMIN_ADDR=" + strings.TrimPrefix(taken.URL, "http://")}, "run")
+	relay := relaytest.Start(t, []string{"DATABASE_URL=postgres://127.0.0.1:1/x", "ADMIN_ADDR=" +
+		strings.TrimPrefix(taken.URL, "http://")}, "run")
 	if status := relay.Exit(t, 20*time.Second); status != statusFailed || !strings.Contains(relay.Stderr(), "ADMIN_ADDR") {
 		t.Errorf("exit status %d, %s", status, relay.Stderr())
 	}
@@ -148,7 +150,8 @@ func TestMetricsHaveTheirNames(t *testing.T) {
 func awaitState(t *testing.T, db *pgtest.DB, state string, n int64) {
 	t.Helper()
 	pgtest.WaitUntil(t, ready, "messages are "+state, func() (bool, string) {
-		got := pgtest.Value[string](t, db, "select coalesce(string_agg(state, ' ' order by state), '') from attendee_relay.outbox")
+		got := pgtest.Value[string](t, db,
+			"select coalesce(string_agg(state, ' ' order by state), '') from attendee_relay.outbox")
 		return int64(strings.Count(got, state)) == n, got
 	})
 }

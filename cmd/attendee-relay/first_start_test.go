@@ -16,13 +16,15 @@ import (
 func plainRole(t *testing.T, db *pgtest.DB) (role string, environ []string) {
 	t.Helper()
 	role = "plain_" + db.Name()
-	db.Exec(t, "create role "+role+" login replication password 'x'; drop publication if exists attendee_relay; create schema if not exists attendee_relay; alter schema attendee_relay owner to "+role+
+	db.Exec(t, "create role "+role+" login replication password 'x'; drop publication if exists attendee_relay; create "+
+		"schema if not exists attendee_relay; alter schema attendee_relay owner to "+role+
 		"; grant usage on schema public to "+role+"; create publication "+db.Name()+" for table only public.attendees")
 	t.Cleanup(func() { db.Exec(t, "drop owned by "+role+" cascade; drop role "+role) })
 	return role, append(relaytest.Environ(db), "DATABASE_URL="+db.As(t, role, "x"), "REPLICATION_PUBLICATION="+db.Name())
 }
 
-const referenceTables = "public.attendees, public.events, public.groups, public.fees, public.form_fields, public.form_values"
+const referenceTables = "public.attendees, public.events, public.groups, public.fees, public.form_fields, " +
+	"public.form_values"
 
 // says waits until /readyz is this and shows this one fault, with all of these words.
 func says(t *testing.T, relay *relaytest.Relay, status int, code string, words ...string) {
@@ -52,12 +54,14 @@ func TestAFirstStartWaitsForTheRights(t *testing.T) {
 	relay := relaytest.RunWith(t, environ)
 	untouched := func() {
 		t.Helper()
-		const made = "select (select count(*)::int from pg_replication_slots where slot_name = $1) + (select count(*)::int from pg_class where relnamespace = 'attendee_relay'::regnamespace)"
+		const made = "select (select count(*)::int from pg_replication_slots where slot_name = $1) + (select count(*)::int " +
+			"from pg_class where relnamespace = 'attendee_relay'::regnamespace)"
 		if n := pgtest.Value[int](t, db, made, db.Name()); n != 0 {
 			t.Errorf("it has made %d slots and tables", n)
 		}
 	}
-	says(t, relay, http.StatusServiceUnavailable, "privilege", "GRANT SELECT ON public.events TO", "GRANT SELECT ON public.form_values TO")
+	says(t, relay, http.StatusServiceUnavailable, "privilege", "GRANT SELECT ON public.events TO",
+		"GRANT SELECT ON public.form_values TO")
 	untouched()
 	db.Exec(t, "grant select on "+referenceTables+" to "+role+"; revoke select on public.fees from "+role)
 	says(t, relay, http.StatusServiceUnavailable, "privilege", "GRANT SELECT ON public.fees TO")
@@ -79,7 +83,8 @@ func TestAFirstStartWaitsForTheRights(t *testing.T) {
 	db.Exec(t, "revoke select on public.fees from "+role)
 	relaytest.Accept(t, db, event, 1)
 	says(t, relay, http.StatusServiceUnavailable, "query_failing", "GRANT SELECT ON public.fees TO")
-	if s := readStatusOf(t, environ, statusDone); s.Acceptances.Waiting != 1 || s.Acceptances.Failing != 1 || !s.Slot.Active {
+	if s := readStatusOf(t, environ, statusDone); s.Acceptances.Waiting != 1 || s.Acceptances.Failing != 1 ||
+		!s.Slot.Active {
 		t.Errorf("status: %+v", s)
 	}
 	db.Exec(t, "grant select on public.fees to "+role)
@@ -94,7 +99,8 @@ func TestAFirstStartReadsTheQueryUnderTheRolesPath(t *testing.T) {
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	query := `select a.id as key, a.id as attendee_id, a.name, a.surname, a.email, 1 as price, 'EUR' as currency, e.id as event_id,
-		e.name as event_name, e.webhook_url, e.webhook_secret as secret from attendees a join events e on e.id = a.event_id where a.id = any ($1::bigint[])`
+		e.name as event_name, e.webhook_url, e.webhook_secret as secret from attendees a join events e on e.id = a.event_id
+			where a.id = any ($1::bigint[])`
 	relay := relaytest.Run(t, db, "SOURCE_QUERY="+query)
 	relay.AwaitRole(t, ready, "leader")
 	relaytest.Accept(t, db, event, 1)
@@ -108,7 +114,8 @@ func TestOneKeyThatFailsIsShown(t *testing.T) {
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	query := `select a.id as key, a.id as attendee_id, a.name, a.surname, a.email, 1 / length(a.name) as price, 'EUR' as currency, e.id as event_id,
-		e.name as event_name, e.webhook_url, e.webhook_secret as secret from public.attendees a join public.events e on e.id = a.event_id where a.id = any ($1::bigint[])`
+		e.name as event_name, e.webhook_url, e.webhook_secret as secret from public.attendees a join public.events e
+			on e.id = a.event_id where a.id = any ($1::bigint[])`
 	addr := freeAddr(t)
 	environ := append(relaytest.Environ(db), "SOURCE_QUERY="+query, "ADMIN_ADDR="+addr)
 	relay := relaytest.Run(t, db, "SOURCE_QUERY="+query)
@@ -120,12 +127,15 @@ func TestOneKeyThatFailsIsShown(t *testing.T) {
 	receiver.Await(t, 3, ready)
 	says(t, relay, http.StatusOK, "query_failing", "error of the payload query: 1;", "division by zero")
 	s := readStatusOf(t, environ, statusDone)
-	if s.Acceptances.Waiting != 1 || s.Acceptances.Failing != 1 || s.OldestWaiting <= 0 || len(s.Faults) != 1 || s.Faults[0].Code != "query_failing" {
+	if s.Acceptances.Waiting != 1 || s.Acceptances.Failing != 1 || s.OldestWaiting <= 0 || len(s.Faults) != 1 ||
+		s.Faults[0].Code != "query_failing" {
 		t.Errorf("status without a relay on this machine: %+v", s)
 	}
 	db.Exec(t, "update attendees set name = 'Ada' where name = ''")
 	receiver.Await(t, 4, ready)
-	relay.Await(t, ready, "has no fault", func(s relaytest.State) bool { return s.Status == http.StatusOK && len(s.Faults) == 0 })
+	relay.Await(t, ready, "has no fault", func(s relaytest.State) bool {
+		return s.Status == http.StatusOK && len(s.Faults) == 0
+	})
 }
 
 // A wrong SOURCE_ACCEPTED is green everywhere but for this warning, in check, status and the log.
@@ -133,23 +143,28 @@ func TestAWrongAcceptedValueIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	event := relaytest.AddEvent(t, db, "http://127.0.0.1:1/")
-	db.Exec(t, "insert into attendees (event_id, name, surname, status) select $1, 'a', 'b', case when i <= 3 then 'CANCELLED' else 'ACTIVE' end from generate_series(1, 10) i", event)
+	db.Exec(t, "insert into attendees (event_id, name, surname, status) select $1, 'a', 'b', case when i <= 3 then "+
+		"'CANCELLED' else 'ACTIVE' end from generate_series(1, 10) i", event)
 	const want = "status has ACTIVE 7, CANCELLED 3; none is Accepted"
 	environ := append(relaytest.Environ(db), "ADMIN_ADDR="+freeAddr(t))
 	if unmet, _ := checked(t, environ, statusDone); !slices.Contains(unmet, "warn accepted_unseen") {
 		t.Errorf("check says %q", unmet)
 	}
-	if text := invoke(t, environ, "check"); !strings.Contains(text.stdout, want) || !strings.Contains(text.stdout, "accepted_unseen.\n") {
+	if text := invoke(t, environ, "check"); !strings.Contains(text.stdout, want) ||
+		!strings.Contains(text.stdout, "accepted_unseen.\n") {
 		t.Error(text.stdout)
 	}
 	if text := invoke(t, environ, "status"); !strings.Contains(text.stdout, want) {
 		t.Error(text.stdout)
 	}
 	relay := relaytest.RunWith(t, environ)
-	pgtest.WaitUntil(t, ready, "the log warns", func() (bool, string) { return strings.Contains(relay.Stderr(), want), relay.Stderr() })
+	pgtest.WaitUntil(t, ready, "the log warns", func() (bool, string) {
+		return strings.Contains(relay.Stderr(), want), relay.Stderr()
+	})
 	pgtest.WaitUntil(t, ready, "the relay on this machine leads", func() (bool, string) {
 		s := readStatusOf(t, environ, statusDone)
-		return s.Role == "leader" && len(s.Faults) == 1 && s.Faults[0].Code == "accepted_unseen" && strings.Contains(s.Faults[0].Message, want), fmt.Sprintf("%+v", s)
+		return s.Role == "leader" && len(s.Faults) == 1 && s.Faults[0].Code == "accepted_unseen" &&
+			strings.Contains(s.Faults[0].Message, want), fmt.Sprintf("%+v", s)
 	})
 	db.Exec(t, "update attendees set status = 'Accepted' where id = (select min(id) from attendees)")
 	if s := readStatusOf(t, environ, statusDone); len(s.Faults) != 0 {

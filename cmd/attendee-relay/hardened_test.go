@@ -15,8 +15,9 @@ import (
 
 var ofTheCatalog = regexp.MustCompile(`pg_catalog\.(\w+)`)
 
-// Hardened servers take rights from PUBLIC that everybody has else. Whichever of those that our statements need is taken, check looks at
-// all the rest, says in lines of their own what it may not ask, and prints the grants that are enough.
+// Hardened servers take rights from PUBLIC that everybody has else. Whichever of those that our statements need is
+// taken, check looks at all the rest, says in lines of their own what it may not ask, and prints the grants that are
+// enough.
 func TestCheckOnAHardenedServer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -31,8 +32,10 @@ func TestCheckOnAHardenedServer(t *testing.T) {
 		 where relnamespace = 'pg_catalog'::regnamespace and relkind in ('r', 'v') and relname = any ($1)
 		   and has_table_privilege('public', oid, 'SELECT')
 		 union all
-		select format('EXECUTE ON FUNCTION pg_catalog.%I(%s)', min(proname), min(pg_get_function_identity_arguments(oid))) from pg_proc
-		 where pronamespace = 'pg_catalog'::regnamespace and proname = any ($1) and prokind = 'f' and has_function_privilege('public', oid, 'EXECUTE')
+		select format('EXECUTE ON FUNCTION pg_catalog.%I(%s)', min(proname), min(pg_get_function_identity_arguments(oid)))
+			from pg_proc
+		 where pronamespace = 'pg_catalog'::regnamespace and proname = any ($1) and prokind = 'f'
+		 	and has_function_privilege('public', oid, 'EXECUTE')
 		   and proname !~ '^(has_|pg_has_role|format$|text$|set_config|current_setting|convert|int|unnest|array|to_jsonb|concat|octet|length|now)'
 		 group by proname having count(*) = 1
 		 order by 1`

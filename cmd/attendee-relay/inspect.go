@@ -27,8 +27,8 @@ type inspection struct {
 	at replication.Position
 }
 
-// inspect looks at everything that run rests on, as the command of this name. It changes nothing. What it cannot look at,
-// because the database is away, is a finding too.
+// inspect looks at everything that run rests on, as the command of this name. It changes nothing. What it cannot look
+// at, because the database is away, is a finding too.
 func inspect(ctx context.Context, cfg *config.Config, command string) (*inspection, error) {
 	seen := &inspection{}
 	conn, err := direct(ctx, cfg, command)
@@ -63,8 +63,8 @@ func (s *inspection) close(ctx context.Context) {
 	}
 }
 
-// look inspects the books before capture, which is judged by where they stand, and reports capture first, as run meets it. One look
-// that fails for want of a right is a finding, and does not end the list.
+// look inspects the books before capture, which is judged by where they stand, and reports capture first, as run meets
+// it. One look that fails for want of a right is a finding, and does not end the list.
 func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	books := outbox.Inspector{Config: cfg.Outbox, Settings: settings(cfg), Deployment: cfg.Deployment}
 	cluster, ofBooks, err := s.lookAtBooks(ctx, books)
@@ -103,7 +103,8 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 }
 
 // lookAtBooks returns which database this is, where it says so, and what there is to say of the books in it.
-func (s *inspection) lookAtBooks(ctx context.Context, books outbox.Inspector) (replication.Cluster, []fault.Finding, error) {
+func (s *inspection) lookAtBooks(ctx context.Context, books outbox.Inspector) (replication.Cluster, []fault.Finding,
+	error) {
 	cluster, err := replication.Identify(ctx, s.conn)
 	if postgres.Code(err) == "55000" { // a standby does not say; capture's look names it
 		return replication.Cluster{}, nil, nil

@@ -22,16 +22,16 @@ const (
 	isolationShort, isolationLong = 2 * time.Second, 20 * time.Second
 )
 
-// isolated is one run's situation: of the endpoints so many hang from the first request, and the first of those has a backlog; or fifty
-// are paused, and have so many messages that wait.
+// isolated is one run's situation: of the endpoints so many hang from the first request, and the first of those has a
+// backlog; or fifty are paused, and have so many messages that wait.
 type isolated struct {
 	name                      string
 	hanging, backlog, waiting int
 }
 
-// What hangs delays nobody else: the same load to the same healthy endpoints, alone, beside one endpoint that hangs and has a
-// backlog, and beside fifty. ISOLATION_ROUNDS=5 compares the medians of so many interleaved rounds; one short round, as in every
-// test run, is no measurement, and only what a timeout would show is an error there.
+// What hangs delays nobody else: the same load to the same healthy endpoints, alone, beside one endpoint that hangs and
+// has a backlog, and beside fifty. ISOLATION_ROUNDS=5 compares the medians of so many interleaved rounds; one short
+// round, as in every test run, is no measurement, and only what a timeout would show is an error there.
 func TestHangingEndpointsDelayNoOther(t *testing.T) {
 	if relaytest.Racing() {
 		t.Skip("under the race detector nothing is fast")
@@ -45,7 +45,8 @@ func TestHangingEndpointsDelayNoOther(t *testing.T) {
 		rounds, load, backlog, waiting = n, isolationLong, 100_000, 1_000_000
 	}
 	situations := []isolated{
-		{"alone", 0, 0, 0}, {"one of 100 hangs", 1, backlog, 0}, {"50 of 100 hang", 50, 0, 0}, {"50 of 100 dead", 0, 0, waiting},
+		{"alone", 0, 0, 0}, {"one of 100 hangs", 1, backlog, 0}, {"50 of 100 hang", 50, 0, 0},
+		{"50 of 100 dead", 0, 0, waiting},
 	}
 	medians, tails := make([][]time.Duration, len(situations)), make([][]time.Duration, len(situations))
 	for range rounds {
@@ -83,12 +84,14 @@ func (s isolated) measure(t *testing.T, load time.Duration) []time.Duration {
 	})
 	defer close(release)
 	db.Exec(t, `insert into events (id, name, webhook_url, webhook_secret)
-		select i, 'Sommerfest', $1 || case when i <= $2 then '/hangs/' else '/answers/' end || i, $3 from generate_series(1, $4) as i`,
+		select i, 'Sommerfest', $1 || case when i <= $2 then '/hangs/' else '/answers/' end || i, $3 from generate_series(1,
+			$4) as i`,
 		receiver.URL, s.hanging, relaytest.Secret, isolationEndpoints)
 	relay := relaytest.Run(t, db, "LOG_LEVEL=info", "DELIVERY_TIMEOUT=15s")
 	relay.AwaitRole(t, ready, "leader")
 	if s.backlog > 0 {
-		db.Exec(t, "insert into attendees (event_id, name, surname, email, status) select 1, 'Ada', 'Lovelace', i || '@example.org', 'Accepted' from generate_series(1, $1) as i", s.backlog)
+		db.Exec(t, "insert into attendees (event_id, name, surname, email, status) select 1, 'Ada', 'Lovelace', i || "+
+			"'@example.org', 'Accepted' from generate_series(1, $1) as i", s.backlog)
 		awaitPending(t, db, s.backlog)
 	}
 	if s.waiting > 0 {
@@ -98,7 +101,8 @@ func (s isolated) measure(t *testing.T, load time.Duration) []time.Duration {
 		receiver.Await(t, 1, 5*time.Minute)
 	}
 	// The same load in every situation, to healthy endpoints only; each of the others has twenty messages.
-	db.Exec(t, "insert into attendees (event_id, name, surname, status) select i, 'Ada', 'Lovelace', 'Accepted' from generate_series(1, $1) as i, generate_series(1, 20)", s.hanging)
+	db.Exec(t, "insert into attendees (event_id, name, surname, status) select i, 'Ada', 'Lovelace', 'Accepted' from "+
+		"generate_series(1, $1) as i, generate_series(1, 20)", s.hanging)
 	awaitPending(t, db, s.waiting+s.backlog+20*s.hanging)
 	// What Postgres has to do after so many rows are written is not what is measured.
 	db.Exec(t, "vacuum analyze")
@@ -115,7 +119,9 @@ func (s isolated) measure(t *testing.T, load time.Duration) []time.Duration {
 		return n >= sent, fmt.Sprintf("%d of %d", n, sent)
 	})
 	committed := map[string]time.Time{}
-	for _, line := range pgtest.Values[string](t, db, "select message_id || ' ' || extract(epoch from committed_at) from attendee_relay.outbox where webhook_url like '%/answers/%' order by committed_at offset 50") {
+	for _, line := range pgtest.Values[string](t, db,
+		"select message_id || ' ' || extract(epoch from committed_at) from attendee_relay.outbox where webhook_url like "+
+			"'%/answers/%' order by committed_at offset 50") {
 		id, at, _ := strings.Cut(line, " ")
 		seconds, err := strconv.ParseFloat(at, 64)
 		if err != nil {
@@ -137,12 +143,16 @@ func (s isolated) measure(t *testing.T, load time.Duration) []time.Duration {
 func addPaused(t *testing.T, db *pgtest.DB, messages int) {
 	t.Helper()
 	db.Exec(t, `insert into attendee_relay.endpoint (id, webhook_url, state, failures, probe_at, probe_wait)
-		select md5(i::text)::uuid, 'https://dead.example/' || i, 'paused', 10, now() + interval '1 hour', interval '1 hour' from generate_series(0, 49) as i`)
+		select md5(i::text)::uuid, 'https://dead.example/' || i, 'paused', 10, now() + interval '1 hour', interval '1 hour'
+			from generate_series(0, 49) as i`)
 	db.Exec(t, `with made as (
-			insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
-			select 'm' || i, i, i, '0/1', -i, '2', md5((i % 50)::text)::uuid, 'https://dead.example/' || i % 50, '{}' from generate_series(1, $1) as i
+			insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint,
+				webhook_url, payload)
+			select 'm' || i, i, i, '0/1', -i, '2', md5((i % 50)::text)::uuid, 'https://dead.example/' || i % 50, '{}'
+				from generate_series(1, $1) as i
 			returning id, endpoint, attendee_id)
-		insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, endpoint, attendee_relay.lane(attendee_id), now() from made`, messages)
+		insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, endpoint, attendee_relay.lane(attendee_id),
+			now() from made`, messages)
 }
 
 func awaitPending(t *testing.T, db *pgtest.DB, n int) {

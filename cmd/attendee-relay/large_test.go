@@ -49,7 +49,8 @@ func TestLargeTransactions(t *testing.T) {
 	db := pgtest.On(t, pgtest.Start(t, nil))
 	steady := relaytest.NewReceiver(t, func(relaytest.Webhook) int { time.Sleep(slowAnswer); return http.StatusNoContent })
 	others := relaytest.NewReceiver(t, nil)
-	events := map[string]int64{"steady": relaytest.AddEvent(t, db, steady.URL), "others": relaytest.AddEvent(t, db, others.URL)}
+	events := map[string]int64{"steady": relaytest.AddEvent(t, db, steady.URL),
+		"others": relaytest.AddEvent(t, db, others.URL)}
 	for _, name := range []string{"large", "undone"} { // without a URL, for their requests are not what this is about
 		events[name] = pgtest.Value[int64](t, db, "insert into events (name) values ($1) returning id", name)
 	}
@@ -83,7 +84,8 @@ func TestLargeTransactions(t *testing.T) {
 		t.Errorf("no message was delivered for %v", pause)
 	}
 	checkOutbox(t, db, events, n, made)
-	t.Logf("%d rows: recorded %v and announced %v after the commit; %d MiB resident; the longest pause of other deliveries %v; %s",
+	t.Logf("%d rows: recorded %v and announced %v after the commit; %d MiB resident; the longest pause of other "+
+		"deliveries %v; %s",
 		n, recorded.Sub(committed).Round(time.Millisecond), announced.Sub(committed).Round(time.Millisecond), peak>>20,
 		pause.Round(time.Millisecond), waits(t, db, others, committed, recorded))
 }
@@ -137,8 +139,8 @@ func checkOutbox(t *testing.T, db *pgtest.DB, events map[string]int64, n, others
 	}
 }
 
-// waits says how long the other registrations took from commit to receipt: those made before the large transaction's commit,
-// those made while it was being recorded, and later ones.
+// waits says how long the other registrations took from commit to receipt: those made before the large transaction's
+// commit, those made while it was being recorded, and later ones.
 func waits(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, committed, recorded time.Time) string {
 	t.Helper()
 	at := map[string]time.Time{}
@@ -146,8 +148,10 @@ func waits(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, committed,
 		at[w.ID] = w.At
 	}
 	var before, during, after []time.Duration
-	ids := pgtest.Values[string](t, db, "select message_id from attendee_relay.outbox where webhook_url = $1 order by commit_lsn", receiver.URL)
-	times := pgtest.Values[time.Time](t, db, "select committed_at from attendee_relay.outbox where webhook_url = $1 order by commit_lsn", receiver.URL)
+	ids := pgtest.Values[string](t, db,
+		"select message_id from attendee_relay.outbox where webhook_url = $1 order by commit_lsn", receiver.URL)
+	times := pgtest.Values[time.Time](t, db,
+		"select committed_at from attendee_relay.outbox where webhook_url = $1 order by commit_lsn", receiver.URL)
 	for i, id := range ids {
 		received, ok := at[id]
 		if !ok {
@@ -167,7 +171,8 @@ func waits(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, committed,
 	text := "commit to receipt of others"
 	for i, took := range [][]time.Duration{before, during, after} {
 		if len(took) > 0 {
-			text += fmt.Sprintf(", %s (%d) median %v, max %v", []string{"before", "while it was recorded", "after"}[i], len(took),
+			text += fmt.Sprintf(", %s (%d) median %v, max %v", []string{"before", "while it was recorded", "after"}[i],
+				len(took),
 				relaytest.Percentile(took, .5).Round(time.Millisecond), relaytest.Percentile(took, 1).Round(time.Millisecond))
 		}
 	}

@@ -28,10 +28,12 @@ func TestLatencyAtFiftyASecond(t *testing.T) {
 	took := make([]time.Duration, count)
 	for i, w := range received[:count] {
 		// Both are the clock of this machine; Postgres takes it right before the commit's flush.
-		took[i] = w.At.Sub(pgtest.Value[time.Time](t, db, "select committed_at from attendee_relay.outbox where message_id = $1", w.ID))
+		took[i] = w.At.Sub(pgtest.Value[time.Time](t, db,
+			"select committed_at from attendee_relay.outbox where message_id = $1", w.ID))
 	}
 	median := relaytest.Percentile(took, .5)
-	t.Logf("%d acceptances, commit to receipt: median %v, min %v, p99 %v, max %v", count, median.Round(10*time.Microsecond),
+	t.Logf("%d acceptances, commit to receipt: median %v, min %v, p99 %v, max %v", count,
+		median.Round(10*time.Microsecond),
 		relaytest.Percentile(took, 0).Round(10*time.Microsecond), relaytest.Percentile(took, .99).Round(10*time.Microsecond),
 		relaytest.Percentile(took, 1).Round(10*time.Microsecond))
 	if median > 100*time.Millisecond {

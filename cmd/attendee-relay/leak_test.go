@@ -10,8 +10,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// Everything goes wrong at once, at the most talkative level, and nothing of it shows who registered, where webhooks go,
-// or what opens a door.
+// Everything goes wrong at once, at the most talkative level, and nothing of it shows who registered, where webhooks
+// go, or what opens a door.
 func TestNothingSecretIsLogged(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, nil)
@@ -42,7 +42,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		"DELIVERY_DEFAULT_URL="+good.URL+"/?token=querysecret", "DELIVERY_SIGNING_SECRETS="+relaytest.Secret,
 		"ADMIN_TOKEN=admintoken")
 	relay.AwaitRole(t, ready, "leader")
-	db.Exec(t, "insert into attendees (event_id, name, surname, email, status) values (1, '7', 'Lovelace', 'ada@example.org', 'Accepted')")
+	db.Exec(t, "insert into attendees (event_id, name, surname, email, status) values (1, '7', 'Lovelace', "+
+		"'ada@example.org', 'Accepted')")
 	awaitWaiting(t, db)
 
 	// A database that is lost, refuses, and comes back.

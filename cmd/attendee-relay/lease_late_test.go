@@ -38,8 +38,8 @@ func TestLeaseThatEndedBeforeAnOutcomeAndTheMessageIsDelivered(t *testing.T) {
 	}
 }
 
-// The other relay waits for its answers when the frozen one wakes up and records its own: a late failure leaves the message to
-// the one that has it now, a late 2xx is its delivery, and then the other one's failure is late.
+// The other relay waits for its answers when the frozen one wakes up and records its own: a late failure leaves the
+// message to the one that has it now, a late 2xx is its delivery, and then the other one's failure is late.
 func TestLeaseThatEndedBeforeAnOutcomeAndAnotherHasTheMessage(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ late, other, lateOfFirst, lateOfSecond int }{
@@ -85,8 +85,8 @@ func TestLeaseThatEndedBeforeAnOutcomeAndAnotherHasTheMessage(t *testing.T) {
 	}
 }
 
-// frozenBeforeRecording runs a relay whose requests are answered in time with that status. It is frozen before it has recorded
-// that, and its session ended: it tries again when it wakes up.
+// frozenBeforeRecording runs a relay whose requests are answered in time with that status. It is frozen before it has
+// recorded that, and its session ended: it tries again when it wakes up.
 func frozenBeforeRecording(t *testing.T, db *pgtest.DB, event int64, status int) *relaytest.Relay {
 	t.Helper()
 	outcome := "delivered"
@@ -131,7 +131,8 @@ func holdOutcomes(t *testing.T, db *pgtest.DB) (let func()) {
 func endWaiters(t *testing.T, db *pgtest.DB) {
 	t.Helper()
 	pgtest.WaitUntil(t, ready, "no session waits for a table", func() (bool, string) {
-		ended := pgtest.Values[bool](t, db, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event = 'relation'")
+		ended := pgtest.Values[bool](t, db, "select pg_terminate_backend(pid) from pg_stat_activity where datname = "+
+			"current_database() and wait_event = 'relation'")
 		return len(ended) == 0, fmt.Sprint(ended)
 	})
 }

@@ -20,9 +20,9 @@ const (
 	leaseTimeout  = "DELIVERY_TIMEOUT=2s"
 )
 
-// The answers to a frozen relay's requests come, and nobody reads them. When it wakes up, its timeout is over as well: whether
-// it finds a late 2xx or a timeout is the scheduler's choice. Both come after the lease, when the other one has delivered, so
-// both are refused and counted, and change nothing.
+// The answers to a frozen relay's requests come, and nobody reads them. When it wakes up, its timeout is over as well:
+// whether it finds a late 2xx or a timeout is the scheduler's choice. Both come after the lease, when the other one has
+// delivered, so both are refused and counted, and change nothing.
 func TestLeaseOfARelayFrozenInFlight(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64
@@ -49,13 +49,15 @@ func TestLeaseOfARelayFrozenInFlight(t *testing.T) {
 	wake(t, db, first, receiver, event)
 }
 
-// takeOver starts another relay and checks that it sends each message again once, as it was, when the lease is over and not
-// before. It returns the other relay.
+// takeOver starts another relay and checks that it sends each message again once, as it was, when the lease is over and
+// not before. It returns the other relay.
 func takeOver(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, settings ...string) *relaytest.Relay {
 	t.Helper()
 	leases := map[string]time.Time{}
-	for _, id := range pgtest.Values[string](t, db, "select message_id from attendee_relay.outbox where state = 'pending' and attempts = 0") {
-		leases[id] = pgtest.Value[time.Time](t, db, "select next_attempt_at from attendee_relay.outbox where message_id = $1", id)
+	for _, id := range pgtest.Values[string](t, db,
+		"select message_id from attendee_relay.outbox where state = 'pending' and attempts = 0") {
+		leases[id] = pgtest.Value[time.Time](t, db, "select next_attempt_at from attendee_relay.outbox where message_id = $1",
+			id)
 	}
 	if len(leases) != leaseMessages {
 		t.Fatalf("%d messages are under a lease", len(leases))
@@ -79,10 +81,12 @@ func takeOver(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, setting
 	return second
 }
 
-// wake lets the frozen relay go on and checks that what it comes with is refused, counted by itself and without consequence.
+// wake lets the frozen relay go on and checks that what it comes with is refused, counted by itself and without
+// consequence.
 func wake(t *testing.T, db *pgtest.DB, first *relaytest.Relay, receiver *relaytest.Receiver, event int64) {
 	t.Helper()
-	const rows = "select format('%s %s %s %s', message_id, state, attempts, delivered_at) from attendee_relay.outbox order by 1"
+	const rows = "select format('%s %s %s %s', message_id, state, attempts, delivered_at) from attendee_relay.outbox " +
+		"order by 1"
 	before := pgtest.Values[string](t, db, rows)
 	first.Signal(t, syscall.SIGCONT)
 	awaitMetric(t, first, fmt.Sprint("attendee_relay_late_outcomes_total ", leaseMessages))

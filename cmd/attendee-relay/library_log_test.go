@@ -18,8 +18,10 @@ import (
 func TestALibrarysLineIsOneStructuredLine(t *testing.T) {
 	t.Parallel()
 	for printed, want := range map[string]string{
-		"http: TLS handshake error from 192.0.2.1:5000: EOF\n":                                      "http: TLS handshake error from 192.0.2.1:5000: EOF",
-		"Unsolicited response received on idle HTTP channel starting with \"hunter2\"; err=<nil>\n": "Unsolicited response received on idle HTTP channel",
+		"http: TLS handshake error from 192.0.2.1:5000: EOF\n": "http: TLS handshake " +
+			"error from 192.0.2.1:5000: EOF",
+		"Unsolicited response received on idle HTTP channel starting with \"hunter2\"; err=<nil>\n": "Unsolicited " +
+			"response received on idle HTTP channel",
 		"panic\nwith a stack\x1b\n":           "panic\nwith a stack\x1b",
 		"\xff":                                "",
 		strings.Repeat("x", 2*maxLibraryLine): strings.Repeat("x", maxLibraryLine),
@@ -72,7 +74,8 @@ func TestLinesOfNetHTTPAreLoggedWithoutTheReceiversBytes(t *testing.T) {
 	relay := relaytest.Run(t, db)
 	relay.AwaitRole(t, ready, "leader")
 	const line = "Unsolicited response received on idle HTTP channel"
-	// Whether the two writes come together is the network's to say; net/http sees an idle connection only when they do not.
+	// Whether the two writes come together is the network's to say; net/http sees an idle connection only when they do
+	// not.
 	event := relaytest.AddEvent(t, db, "http://"+listener.Addr().String()+"/")
 	var accepted int64
 	pgtest.WaitUntil(t, time.Minute, "net/http prints its line", func() (bool, string) {

@@ -55,7 +55,8 @@ With another --addr, allow the network of that address.`,
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:9000", "host:port to listen on")
-	flags.StringArrayVar(&o.secrets, "secret", nil, "secret to verify with, whsec_... or a text as it stands; may be repeated, or hold several separated by blanks")
+	flags.StringArrayVar(&o.secrets, "secret", nil,
+		"secret to verify with, whsec_... or a text as it stands; may be repeated, or hold several separated by blanks")
 	flags.IntVar(&o.status, "status", 0, "answer everything with this status, to try retries out (default 204, or 401)")
 	flags.IntVar(&o.most, "max", 0, "end with exit status 0 after so many webhooks (default: never)")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object a line")
@@ -121,8 +122,8 @@ func (p *program) listenSecrets(o listenOptions) ([]string, error) {
 	return secrets, nil
 }
 
-// serve runs an HTTP server until ctx is done and lets answers under way end. It returns why it ended, if that was neither
-// an interruption nor enough.
+// serve runs an HTTP server until ctx is done and lets answers under way end. It returns why it ended, if that was
+// neither an interruption nor enough.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, complaints *zap.Logger) error {
 	server := &http.Server{
 		Handler:           handler,

@@ -19,7 +19,8 @@ import (
 	"attendee-relay/demo"
 )
 
-// webhookPrinter is listen's handler: the demo's receiver, whose webhooks it prints, with the answer that was asked for.
+// webhookPrinter is listen's handler: the demo's receiver, whose webhooks it prints, with the answer that was asked
+// for.
 type webhookPrinter struct {
 	out     io.Writer
 	secrets []string
@@ -43,8 +44,8 @@ func (p *webhookPrinter) ServeHTTP(w http.ResponseWriter, request *http.Request)
 	demo.NewReceiver(p.secrets, func(received demo.Received) { p.print(received, request.Header) }).ServeHTTP(w, request)
 }
 
-// print shows one webhook. What comes after the last one that was asked for is answered, since its sender waits, and not
-// shown.
+// print shows one webhook. What comes after the last one that was asked for is answered, since its sender waits, and
+// not shown.
 func (p *webhookPrinter) print(received demo.Received, header http.Header) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,7 +141,8 @@ func (s shownWebhook) text() string {
 	if s.Body != nil && json.Indent(&pretty, s.Body, "", "  ") == nil {
 		body = pretty.String()
 	}
-	return fmt.Sprintf("%s  %s  %s  %s  %s\n%s\n\n", s.ReceivedAt.Format("15:04:05.000"), s.ID, signature, age, s.Path, body)
+	return fmt.Sprintf("%s  %s  %s  %s  %s\n%s\n\n", s.ReceivedAt.Format("15:04:05.000"), s.ID, signature, age, s.Path,
+		body)
 }
 
 // line is for programs: one JSON object.

@@ -29,7 +29,8 @@ func TestListenPrintsAndVerifies(t *testing.T) {
 			args: []string{"--secret", "old", "--secret", listenSecret}, secret: listenSecret,
 			body:   `{"type":"attendee_accepted","attendee":{"name":"Zoë"}}`,
 			status: http.StatusNoContent,
-			shows:  []string{"msg_1  verified  ", " s old  /hook\n", "{\n  \"type\": \"attendee_accepted\",\n  \"attendee\": {\n    \"name\": \"Zoë\""},
+			shows: []string{"msg_1  verified  ", " s old  /hook\n",
+				"{\n  \"type\": \"attendee_accepted\",\n  \"attendee\": {\n    \"name\": \"Zoë\""},
 		},
 		"a secret from the environment": {
 			environ: []string{"DELIVERY_SIGNING_SECRETS=old, " + listenSecret}, secret: listenSecret,
@@ -160,7 +161,8 @@ func listenAddr(t *testing.T, stderr lines) string {
 // send posts one webhook and returns the answer's status.
 func send(t *testing.T, addr, secret, body string) int {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/hook", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/hook",
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

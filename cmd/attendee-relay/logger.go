@@ -10,8 +10,8 @@ import (
 )
 
 // newLogger returns the process's logger: level is LOG_LEVEL, format LOG_FORMAT. Logs go to stderr in every command, so
-// that what a command prints can be piped. Logging never waits for whoever reads w; the caller ends with Sync, which does,
-// for a second at most.
+// that what a command prints can be piped. Logging never waits for whoever reads w; the caller ends with Sync, which
+// does, for a second at most.
 func newLogger(level, format string, w io.Writer) (*zap.Logger, error) {
 	atLeast, err := zapcore.ParseLevel(level)
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 //go:embed testdata/lookalikes.sql
 var lookalikes string
 
-// Somebody who may create things in public, which even stands first in the role's own search_path, has none of them run by the relay or by
-// check: neither by a statement of ours, nor by the default payload query.
+// Somebody who may create things in public, which even stands first in the role's own search_path, has none of them run
+// by the relay or by check: neither by a statement of ours, nor by the default payload query.
 func TestNothingOfPublicRunsAsTheRelay(t *testing.T) {
 	t.Parallel()
 	db := pgtest.On(t, pgtest.Start(t, nil))
@@ -42,7 +42,8 @@ func TestNothingOfPublicRunsAsTheRelay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	for _, trapped := range []string{"select to_jsonb(e) from public.events e", "select json_agg(e) from public.events e", "select 'a'::pg_catalog.name = 'b'::pg_catalog.text"} {
+	for _, trapped := range []string{"select to_jsonb(e) from public.events e", "select json_agg(e) from public.events e",
+		"select 'a'::pg_catalog.name = 'b'::pg_catalog.text"} {
 		if _, err := conn.Exec(t.Context(), trapped); postgres.Code(err) != "PL666" {
 			t.Fatalf("%s does not run a look-alike: %v", trapped, err)
 		}
@@ -59,11 +60,13 @@ func TestNothingOfPublicRunsAsTheRelay(t *testing.T) {
 	}
 
 	receiver := relaytest.NewReceiver(t, nil)
-	event := pgtest.Value[int64](t, db, "insert into public.events (name, webhook_url, webhook_secret) values ('x', $1, $2) returning id",
+	event := pgtest.Value[int64](t, db,
+		"insert into public.events (name, webhook_url, webhook_secret) values ('x', $1, $2) returning id",
 		receiver.URL, relaytest.Secret)
 	relay := relaytest.Run(t, db)
 	relay.AwaitRole(t, ready, "leader")
-	db.Exec(t, fmt.Sprintf("insert into public.attendees (event_id, name, surname, status) values (%d, 'Ada', 'Lovelace', 'Accepted')", event))
+	db.Exec(t, fmt.Sprintf("insert into public.attendees (event_id, name, surname, status) values (%d, 'Ada', "+
+		"'Lovelace', 'Accepted')", event))
 	receiver.Await(t, 1, ready)
 	if said := relay.Stderr(); strings.Contains(said, "PL666") || slices.Contains(strings.Fields(said), "look-alike") {
 		t.Errorf("a look-alike was called:\n%s", said)

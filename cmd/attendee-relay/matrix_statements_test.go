@@ -26,8 +26,8 @@ type answer struct {
 	rows       int
 }
 
-// answers runs each statement on a session of the program's, and takes back what it did. The planner's settings, which such a session
-// has as Postgres is shipped, are made in it all the same: a statement must not need them.
+// answers runs each statement on a session of the program's, and takes back what it did. The planner's settings, which
+// such a session has as Postgres is shipped, are made in it all the same: a statement must not need them.
 func answers(t *testing.T, db *pgtest.DB, statements []pgtap.Statement, setting string) map[string]answer {
 	t.Helper()
 	conn, err := postgres.Direct(t.Context(), secret.New(db.URL()), "matrix")
@@ -69,12 +69,15 @@ func planners(setting string) bool {
 	name, _, _ := strings.Cut(strings.Trim(setting, `"`), " ")
 	return strings.HasPrefix(name, "enable_") || strings.HasSuffix(name, "_cost") || strings.HasSuffix(name, "_limit") ||
 		strings.Contains(name, "parallel") || strings.Contains(name, "scan_size") || strings.HasPrefix(name, "geqo") ||
-		slices.Contains([]string{"plan_cache_mode", "constraint_exclusion", "jit", "jit_above_cost", "work_mem", "effective_cache_size"}, name)
+		slices.Contains([]string{"plan_cache_mode", "constraint_exclusion", "jit", "jit_above_cost", "work_mem",
+			"effective_cache_size"}, name)
 }
 
-// moves reports whether the rows of a statement may be others the next time: it counts sessions, or is about the setting itself.
+// moves reports whether the rows of a statement may be others the next time: it counts sessions, or is about the
+// setting itself.
 func moves(s pgtap.Statement) bool {
-	return strings.Contains(s.SQL, "pg_stat_activity") || strings.HasPrefix(s.SQL, "-- For this session: a commit is on disk")
+	return strings.Contains(s.SQL, "pg_stat_activity") ||
+		strings.HasPrefix(s.SQL, "-- For this session: a commit is on disk")
 }
 
 var otherSessions = regexp.MustCompile(`others use \d+`)
@@ -93,11 +96,12 @@ func excused(s pgtap.Statement, code string) bool {
 	return false
 }
 
-// control is what only has a meaning in its place, or an effect that is not taken back: transactions, the walsender's commands,
-// definitions, a slot that is dropped.
-var control = regexp.MustCompile(`(?is)^\s*(--[^\n]*\n)*\s*(begin|commit|rollback|set |reset |deallocate|create |alter |drop |do |lock |` +
-	`identify_system|start_replication|create_replication_slot|create schema|;|-- ping|$)` +
-	`|savepoint |pg_drop_replication_slot\(\$1\)|EXPLAIN .*EXECUTE `)
+// control is what only has a meaning in its place, or an effect that is not taken back: transactions, the walsender's
+// commands, definitions, a slot that is dropped.
+var control = regexp.MustCompile(
+	`(?is)^\s*(--[^\n]*\n)*\s*(begin|commit|rollback|set |reset |deallocate|create |alter |drop |do |lock |` +
+		`identify_system|start_replication|create_replication_slot|create schema|;|-- ping|$)` +
+		`|savepoint |pg_drop_replication_slot\(\$1\)|EXPLAIN .*EXECUTE `)
 
 // withUnsent leaves out what only has a meaning in its place, and adds the embedded statements that are missing.
 func withUnsent(t *testing.T, sent []pgtap.Statement) (all []pgtap.Statement) {
@@ -129,7 +133,8 @@ func withUnsent(t *testing.T, sent []pgtap.Statement) (all []pgtap.Statement) {
 func embedded(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
-	for _, pattern := range []string{"../../replication/*.sql", "../../outbox/sql/*.sql", "../../internal/postgres/*.sql"} {
+	for _, pattern := range []string{"../../replication/*.sql", "../../outbox/sql/*.sql",
+		"../../internal/postgres/*.sql"} {
 		names, err := filepath.Glob(pattern)
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: %v, %v", pattern, names, err)

@@ -13,8 +13,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// clutter are the tables of an application that has many: some with rows stored apart (TOAST), whose schema no role may use, some
-// partitioned, some without a key, in a schema of their own.
+// clutter are the tables of an application that has many: some with rows stored apart (TOAST), whose schema no role may
+// use, some partitioned, some without a key, in a schema of their own.
 const clutter = `
 	create schema clutter;
 	do $$ begin
@@ -32,8 +32,9 @@ const clutter = `
 	create type clutter.mood as enum ('glad');
 	create materialized view clutter.seen as select 1 as id;`
 
-// Every statement of ours gives the same answer as the README's role beside thousands of tables, with analysed catalogs, under
-// every setting that a role or a database may have: each planner switch, odd costs, and whatever else changes what SQL means.
+// Every statement of ours gives the same answer as the README's role beside thousands of tables, with analysed
+// catalogs, under every setting that a role or a database may have: each planner switch, odd costs, and whatever else
+// changes what SQL means.
 func TestStatementsUnderEverySetting(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, nil)
@@ -75,8 +76,10 @@ func TestRelayUnderHostileSettings(t *testing.T) {
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	for i, group := range [][]string{
 		{"enable_indexscan = off", "enable_indexonlyscan = off", "enable_bitmapscan = off"},
-		{"enable_seqscan = off", "enable_hashjoin = off", "enable_mergejoin = off", "enable_nestloop = off", "enable_sort = off"},
-		{"from_collapse_limit = 1", "join_collapse_limit = 1", "random_page_cost = 0", "seq_page_cost = 1000000", "plan_cache_mode = force_custom_plan"},
+		{"enable_seqscan = off", "enable_hashjoin = off", "enable_mergejoin = off", "enable_nestloop = off",
+			"enable_sort = off"},
+		{"from_collapse_limit = 1", "join_collapse_limit = 1", "random_page_cost = 0", "seq_page_cost = 1000000",
+			"plan_cache_mode = force_custom_plan"},
 		hostile,
 	} {
 		for _, setting := range group {
@@ -99,21 +102,23 @@ func TestRelayUnderHostileSettings(t *testing.T) {
 
 // hostile are settings that a role or a database may have and that change what statements mean, or end them.
 var hostile = []string{
-	"default_transaction_isolation = 'serializable'", "default_transaction_read_only = on", "default_transaction_deferrable = on",
-	"standard_conforming_strings = off", "datestyle = 'SQL, DMY'", "intervalstyle = 'iso_8601'", "timezone = 'Asia/Kathmandu'",
-	"search_path = ''", "statement_timeout = '1ms'", "lock_timeout = '1ms'", "idle_in_transaction_session_timeout = '1ms'",
-	"idle_session_timeout = '1ms'", "row_security = off", "bytea_output = 'escape'", "extra_float_digits = '-15'",
-	"client_encoding = 'sql_ascii'", "xmloption = 'document'", "synchronous_commit = off", "default_table_access_method = 'heap'",
-	"array_nulls = off", "transform_null_equals = on", "quote_all_identifiers = on", "work_mem = '64kB'", "application_name = 'x'",
+	"default_transaction_isolation = 'serializable'", "default_transaction_read_only = on",
+	"default_transaction_deferrable = on", "standard_conforming_strings = off", "datestyle = 'SQL, DMY'",
+	"intervalstyle = 'iso_8601'", "timezone = 'Asia/Kathmandu'", "search_path = ''", "statement_timeout = '1ms'",
+	"lock_timeout = '1ms'", "idle_in_transaction_session_timeout = '1ms'", "idle_session_timeout = '1ms'",
+	"row_security = off", "bytea_output = 'escape'", "extra_float_digits = '-15'", "client_encoding = 'sql_ascii'",
+	"xmloption = 'document'", "synchronous_commit = off", "default_table_access_method = 'heap'", "array_nulls = off",
+	"transform_null_equals = on", "quote_all_identifiers = on", "work_mem = '64kB'", "application_name = 'x'",
 }
 
-// settingsToTry returns what is tried, each alone, as "name = value": every switch of a session turned over, every value of those
-// that have a list, and numbers far from the usual.
+// settingsToTry returns what is tried, each alone, as "name = value": every switch of a session turned over, every
+// value of those that have a list, and numbers far from the usual.
 func settingsToTry(t *testing.T, db *pgtest.DB) []string {
 	t.Helper()
 	const listed = `select format('%I = %L', name, case setting when 'on' then 'off' else 'on' end)
 		  from pg_settings
-		 where context = 'user' and vartype = 'bool' and name not like 'debug_print%' and name not like 'log_%' and name not like 'trace_%' and name not like 'transaction_%'
+		 where context = 'user' and vartype = 'bool' and name not like 'debug_print%' and name not like 'log_%'
+		 	and name not like 'trace_%' and name not like 'transaction_%'
 		   and name not in ('is_superuser', 'in_hot_standby', 'zero_damaged_pages')
 		 union all
 		select format('%I = %L', name, value)
@@ -122,21 +127,25 @@ func settingsToTry(t *testing.T, db *pgtest.DB) []string {
 		   and name not in ('client_min_messages', 'log_error_verbosity', 'backslash_quote') and (name <> 'bytea_output' or value <> 'hex')
 		 order by 1`
 	tried := pgtest.Values[string](t, db, listed)
-	tried = append(tried, "seq_page_cost = 0", "seq_page_cost = 1000000", "random_page_cost = 0", "random_page_cost = 1000000",
-		"cpu_tuple_cost = 1000000", "cpu_index_tuple_cost = 1000000", "cpu_operator_cost = 1000000", "from_collapse_limit = 1",
-		"join_collapse_limit = 1", "geqo_threshold = 2", "work_mem = '64kB'", "effective_cache_size = '8kB'", "parallel_setup_cost = 0",
-		"min_parallel_table_scan_size = 0", "jit_above_cost = 0", "search_path = 'clutter, pg_temp'", "search_path = 'public, pg_catalog'",
-		"max_parallel_workers_per_gather = 0", "temp_buffers = '800kB'", "client_encoding = 'latin1'")
+	tried = append(tried, "seq_page_cost = 0", "seq_page_cost = 1000000", "random_page_cost = 0",
+		"random_page_cost = 1000000",
+		"cpu_tuple_cost = 1000000", "cpu_index_tuple_cost = 1000000", "cpu_operator_cost = 1000000",
+		"from_collapse_limit = 1", "join_collapse_limit = 1", "geqo_threshold = 2", "work_mem = '64kB'",
+		"effective_cache_size = '8kB'", "parallel_setup_cost = 0", "min_parallel_table_scan_size = 0", "jit_above_cost = 0",
+		"search_path = 'clutter, pg_temp'", "search_path = 'public, pg_catalog'", "max_parallel_workers_per_gather = 0",
+		"temp_buffers = '800kB'", "client_encoding = 'latin1'")
 	tried = append(tried, hostile...)
 	slices.Sort(tried)
 	if testing.Short() {
-		tried = slices.DeleteFunc(tried, func(s string) bool { return !strings.HasPrefix(s, "enable_") && !slices.Contains(hostile, s) })
+		tried = slices.DeleteFunc(tried, func(s string) bool {
+			return !strings.HasPrefix(s, "enable_") && !slices.Contains(hostile, s)
+		})
 	}
 	return slices.Compact(tried)
 }
 
-// exercised returns the statements of the program as it sent them with their parameters, and after them those of the embedded
-// files that it had no reason to send, with parameters of NULL.
+// exercised returns the statements of the program as it sent them with their parameters, and after them those of the
+// embedded files that it had no reason to send, with parameters of NULL.
 func exercised(t *testing.T, db *pgtest.DB) []pgtap.Statement {
 	t.Helper()
 	tap := pgtap.New(t, serverAddress(t, db))
@@ -159,7 +168,8 @@ func exercised(t *testing.T, db *pgtest.DB) []pgtap.Statement {
 	db.Exec(t, "update attendees set email = 'x', updated_at = now()")
 	db.Exec(t, "update attendees set id = id + 1000 where event_id = $1", event)
 	db.Exec(t, `begin; create temp table kept as select * from attendees; truncate attendees cascade; insert into attendees select * from kept;
-		insert into attendees (event_id, name, surname, status) select event_id, 'Grace', 'Hopper', 'Accepted' from attendees limit 2; commit`)
+		insert into attendees (event_id, name, surname, status) select event_id, 'Grace', 'Hopper', 'Accepted'
+			from attendees limit 2; commit`)
 	invoke(t, environ, "status", "--json")
 	invoke(t, environ, "endpoints", "list")
 	invoke(t, environ, "check", "--json")

@@ -13,8 +13,9 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// These are the clauses of the contract's section 4, "Nothing is sent on old knowledge", one case each, by their numbers. They see the built
-// program, the columns of attendee_relay.outbox and attendee_relay.attempt, and a receiver; nothing else of the relay.
+// These are the clauses of the contract's section 4, "Nothing is sent on old knowledge", one case each, by their
+// numbers. They see the built program, the columns of attendee_relay.outbox and attendee_relay.attempt, and a receiver;
+// nothing else of the relay.
 
 // knowing is a relay whose payload query reads a table of webhooks that a case changes.
 type knowing struct {
@@ -84,7 +85,8 @@ func (k *knowing) rehook(person int, rows ...string) {
 	k.db.Exec(k.t, `with gone as (delete from webhooks where person = $1)
 		insert into webhooks (person, delivery_key, attendee, url, secret, headers)
 		select person::bigint, delivery_key, attendee, url, nullif(secret, '-'), nullif(headers, '-')::jsonb
-		from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) as t (person, delivery_key, attendee, url, secret, headers)`,
+		from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) as t (person, delivery_key,
+			attendee, url, secret, headers)`,
 		person, columns[0], columns[1], columns[2], columns[3], columns[4], columns[5])
 }
 
@@ -152,11 +154,14 @@ func (k *knowing) quiet(since time.Time) {
 	}
 }
 
-// unsent checks clause 19 for the only message with the delivery_key k that ended unsent: it is logged, counted and shown.
+// unsent checks clause 19 for the only message with the delivery_key k that ended unsent: it is logged, counted and
+// shown.
 func (k *knowing) unsent(reason string) {
 	k.t.Helper()
-	id := pgtest.Value[string](k.t, k.db, "select message_id from attendee_relay.outbox where delivery_key = 'k' and state in ('dead', 'skipped')")
-	last := pgtest.Value[string](k.t, k.db, "select coalesce(last_error, '') from attendee_relay.outbox where message_id = $1", id)
+	id := pgtest.Value[string](k.t, k.db,
+		"select message_id from attendee_relay.outbox where delivery_key = 'k' and state in ('dead', 'skipped')")
+	last := pgtest.Value[string](k.t, k.db,
+		"select coalesce(last_error, '') from attendee_relay.outbox where message_id = $1", id)
 	if !strings.HasPrefix(last, reason+": ") {
 		k.t.Errorf("last_error is %q, want %s", last, reason)
 	}
@@ -194,7 +199,8 @@ func TestKnowledge01WhatWasTriedBeforeGoesWithTheSecretAndHeadersOfNow(t *testin
 	all := k.at("/a")
 	first, last := all[0], all[len(all)-1]
 	if signed(first, "old") || first.Header.Get("Authorization") != "old" || !signed(last, "new") {
-		t.Errorf("first %q, %v; last %q, %v", first.Header.Get("Authorization"), first.Verified, last.Header.Get("Authorization"), last.Verified)
+		t.Errorf("first %q, %v; last %q, %v", first.Header.Get("Authorization"), first.Verified,
+			last.Header.Get("Authorization"), last.Verified)
 	}
 	if first.Body != last.Body || first.ID != last.ID || !strings.Contains(last.Body, "Ada") {
 		t.Errorf("%s %s, then %s %s", first.ID, first.Body, last.ID, last.Body)
@@ -209,7 +215,8 @@ func TestKnowledge02WhatWasReadMoreThanAMinuteAgoIsAskedForBeforeItsFirstAttempt
 	k.accept(3)
 	k.become("k /a pending", "k /b pending", "k /b pending")
 	pgtest.WaitUntil(t, 2*time.Minute, "the messages are more than a minute old", func() (bool, string) {
-		return pgtest.Value[bool](t, k.db, "select bool_and(created_at < now() - interval '60.5 seconds') from attendee_relay.outbox"), ""
+		return pgtest.Value[bool](t, k.db,
+			"select bool_and(created_at < now() - interval '60.5 seconds') from attendee_relay.outbox"), ""
 	})
 	k.rehook(1, "1 k 1 /c "+newRow)
 	k.db.Exec(t, "delete from attendees where id = 2")
@@ -248,7 +255,8 @@ func TestKnowledge04ElseTheOnlyRowOfItsDeliveryKey(t *testing.T) {
 	since := time.Now()
 	k.become("k /b delivered")
 	k.quiet(since)
-	if got := k.at("/b"); len(got) != 1 || !signed(got[0], "new") || got[0].ID != k.at("/a")[0].ID || got[0].Body != k.at("/a")[0].Body {
+	if got := k.at("/b"); len(got) != 1 || !signed(got[0], "new") || got[0].ID != k.at("/a")[0].ID ||
+		got[0].Body != k.at("/a")[0].Body {
 		t.Errorf("%+v", got)
 	}
 }
@@ -522,7 +530,8 @@ func TestKnowledge15WhoIsAcceptedAgainIsAnnounced(t *testing.T) {
 	k.hook("1 k 1 /a")
 	k.accept(1)
 	k.await("/a", 1)
-	k.db.Exec(t, "update attendees set status = 'Cancelled' where id = 1; update attendees set status = 'Accepted' where id = 1")
+	k.db.Exec(t, "update attendees set status = 'Cancelled' where id = 1; update attendees set status = 'Accepted' "+
+		"where id = 1")
 	k.answer("/a", http.StatusNoContent)
 	k.become("k /a delivered")
 }
@@ -533,7 +542,8 @@ func TestKnowledge16AQueryThatFailsLeavesItAsStored(t *testing.T) {
 	k.accept(1)
 	k.accept(2)
 	k.await("/a", 2)
-	k.db.Exec(t, "update webhooks set price = 'none', url = $1, secret = 'another_secret', headers = null where person = 1", k.receiver.URL+"/b")
+	k.db.Exec(t, "update webhooks set price = 'none', url = $1, secret = 'another_secret', headers = null where person "+
+		"= 1", k.receiver.URL+"/b")
 	k.db.Exec(t, "delete from attendees where id = 2") // the query's failure for one hides no other
 	k.further("/a", 2)
 	k.answer("/a", http.StatusNoContent)
@@ -613,7 +623,8 @@ func TestKnowledge18ARedirectedMessageIsDueAtOnce(t *testing.T) {
 func TestKnowledge19WhatEndsUnsentIsLoggedCountedAndShown(t *testing.T) {
 	k := newKnowing(t, "DELIVERY_RETRY_SCHEDULE=100ms")
 	_, metrics := k.relay.Get(t, "/metrics")
-	for _, reason := range []string{"exhausted", "expired", "discarded", "endpoint_removed", "withdrawn", "body_too_large", "no_url", "forgotten"} {
+	for _, reason := range []string{"exhausted", "expired", "discarded", "endpoint_removed", "withdrawn", "body_too_large",
+		"no_url", "forgotten"} {
 		if line := fmt.Sprintf("\nattendee_relay_messages_unsent_total{reason=%q} 0\n", reason); !strings.Contains(metrics, line) {
 			t.Errorf("there is no %q", line)
 		}

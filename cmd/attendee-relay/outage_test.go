@@ -28,13 +28,17 @@ var outages = []outage{
 			t.Fatal(err)
 		}
 	}, func(_ *testing.T, server *pgserver.Server, _ *cutproxy.Proxy) { server.Continue() }, "database_unreachable"},
-	{"refusing", func(_ *testing.T, _ *pgserver.Server, network *cutproxy.Proxy) { network.Refuse() }, resume, "database_unreachable"},
+	{"refusing", func(_ *testing.T, _ *pgserver.Server, network *cutproxy.Proxy) {
+		network.Refuse()
+	}, resume, "database_unreachable"},
 	{"crashed", func(t *testing.T, server *pgserver.Server, _ *cutproxy.Proxy) {
 		if err := server.Crash(); err != nil {
 			t.Fatal(err)
 		}
 	}, func(t *testing.T, server *pgserver.Server, _ *cutproxy.Proxy) { restart(t, server) }, "database_unreachable"},
-	{"slow", func(_ *testing.T, _ *pgserver.Server, network *cutproxy.Proxy) { network.Delay(50 * time.Millisecond) }, resume, ""},
+	{"slow", func(_ *testing.T, _ *pgserver.Server, network *cutproxy.Proxy) {
+		network.Delay(50 * time.Millisecond)
+	}, resume, ""},
 	{"cut again and again", func(_ *testing.T, _ *pgserver.Server, network *cutproxy.Proxy) {
 		for range 5 {
 			network.Cut()
@@ -77,7 +81,8 @@ func TestOutagesOfPostgres(t *testing.T) {
 		relay.AwaitRole(t, ready, "leader")
 		captured := time.Since(ended)
 		receiver.Await(t, n+1, ready)
-		t.Logf("%s: captured %v and delivered %v after its end", o.name, captured.Round(10*time.Millisecond), time.Since(ended).Round(10*time.Millisecond))
+		t.Logf("%s: captured %v and delivered %v after its end", o.name, captured.Round(10*time.Millisecond),
+			time.Since(ended).Round(10*time.Millisecond))
 		receiver.Await(t, n+50, ready)
 	}
 	accepted := load.Stop(t)

@@ -16,8 +16,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// Through a PgBouncer, beside an application's client that leaves its own settings in the session that they share, everything is
-// delivered once, also after the pooler was away.
+// Through a PgBouncer, beside an application's client that leaves its own settings in the session that they share,
+// everything is delivered once, also after the pooler was away.
 func TestDeliveryThroughAPooler(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"transaction", "session"} {
@@ -59,7 +59,8 @@ func TestDeliveryThroughAPooler(t *testing.T) {
 	}
 }
 
-// unsettle is an application's client that sets what it likes and leaves it so, again and again; it comes back when it was cut off.
+// unsettle is an application's client that sets what it likes and leaves it so, again and again; it comes back when it
+// was cut off.
 func unsettle(t *testing.T, address string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -74,8 +75,11 @@ func unsettle(t *testing.T, address string) (stop func()) {
 			config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 			conn, err := pgx.ConnectConfig(ctx, config)
 			for i := 0; err == nil; i++ {
-				_, err = conn.Exec(ctx, fmt.Sprintf("SET search_path = public; SET row_security = on; SET default_transaction_read_only = on; SET IntervalStyle = iso_8601; "+
-					"SET default_transaction_isolation = serializable; SET enable_indexscan = off; SET statement_timeout = %d; SELECT pg_sleep(0.01)", 500+i%2))
+				_, err = conn.Exec(ctx, fmt.Sprintf(
+					"SET search_path = public; SET row_security = on; SET default_transaction_read_only = on; SET IntervalStyle = "+
+						"iso_8601; "+
+						"SET default_transaction_isolation = serializable; SET enable_indexscan = off; SET statement_timeout = %d; "+
+						"SELECT pg_sleep(0.01)", 500+i%2))
 			}
 			if conn != nil {
 				_ = conn.Close(context.Background())
@@ -95,7 +99,8 @@ func TestPoolerAlone(t *testing.T) {
 	db := pgtest.New(t)
 	for name, settings := range map[string][]string{
 		"parameters refused": nil,
-		"parameters ignored": {"ignore_startup_parameters=" + strings.Join(append(postgres.Pinned(), "replication", "wal_sender_timeout", "attendee_relay.session"), ",")},
+		"parameters ignored": {"ignore_startup_parameters=" +
+			strings.Join(append(postgres.Pinned(), "replication", "wal_sender_timeout", "attendee_relay.session"), ",")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -108,7 +113,8 @@ func TestPoolerAlone(t *testing.T) {
 			})
 			check := relaytest.Start(t, environ, "check")
 			check.Exit(t, ready)
-			if out := check.Stdout() + check.Stderr(); !strings.Contains(out, "DATABASE_REPLICATION_URL") || strings.Contains(out, pooler.URL(t)) {
+			if out := check.Stdout() + check.Stderr(); !strings.Contains(out, "DATABASE_REPLICATION_URL") ||
+				strings.Contains(out, pooler.URL(t)) {
 				t.Errorf("check says %s", out)
 			}
 		})

@@ -66,7 +66,8 @@ func (p *program) complain(format string, args ...any) {
 	_ = out.Sync()
 }
 
-// noteStart makes every command say when its own code begins: what fails before, cobra has found wrong in the arguments.
+// noteStart makes every command say when its own code begins: what fails before, cobra has found wrong in the
+// arguments.
 func noteStart(command *cobra.Command, started *bool) {
 	if inner := command.RunE; inner != nil {
 		command.RunE = func(cmd *cobra.Command, args []string) error {

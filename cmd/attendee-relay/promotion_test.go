@@ -23,9 +23,11 @@ func checkAnnouncedOnce(t *testing.T, db *pgtest.DB, receiver *relaytest.Receive
 	pgtest.WaitUntil(t, time.Minute, "everybody is delivered once", func() (bool, string) {
 		state := pgtest.Value[[]int64](t, db, `select array[(select count(*) from attendees where status = 'Accepted'),
 			count(*), count(distinct source_key), count(*) filter (where state = 'delivered'),
-			count(*) filter (where source_key in (select id::text from attendees where status = 'Accepted'))] from attendee_relay.outbox`)
+			count(*) filter (where source_key in (select id::text from attendees where status = 'Accepted'))]
+				from attendee_relay.outbox`)
 		accepted = int(state[0])
-		return len(slices.Compact(slices.Clone(state))) == 1, fmt.Sprint("accepted, messages, keys, delivered, known: ", state)
+		return len(slices.Compact(slices.Clone(state))) == 1, fmt.Sprint("accepted, messages, keys, delivered, known: ",
+			state)
 	})
 	stored := map[string]bool{}
 	for _, id := range pgtest.Values[string](t, db, "select message_id from attendee_relay.outbox") {
@@ -41,8 +43,8 @@ func checkAnnouncedOnce(t *testing.T, db *pgtest.DB, receiver *relaytest.Receive
 	return accepted, len(receiver.Webhooks()) - len(received)
 }
 
-// The slot is not on the standby (before PostgreSQL 17, or where it is not copied): what the old one had not given out is
-// found by comparing ledger and table.
+// The slot is not on the standby (before PostgreSQL 17, or where it is not copied): what the old one had not given out
+// is found by comparing ledger and table.
 func TestPromotionWithoutTheSlot(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, pgserver.StandbyOptions{})
@@ -58,7 +60,8 @@ func TestPromotionWithoutTheSlot(t *testing.T) {
 	// The relay misses some, and the stream that had them goes with the primary.
 	c.network.Stall(true, true)
 	pgtest.WaitUntil(t, ready, "the relay misses some", func() (bool, string) {
-		missed := pgtest.Value[int64](t, c.own, "select (select count(*) from attendees) - (select count(*) from attendee_relay.outbox)")
+		missed := pgtest.Value[int64](t, c.own,
+			"select (select count(*) from attendees) - (select count(*) from attendee_relay.outbox)")
 		return missed >= 20, fmt.Sprint(missed)
 	})
 	began := time.Now()
@@ -69,7 +72,8 @@ func TestPromotionWithoutTheSlot(t *testing.T) {
 		return found >= 20, fmt.Sprint(found)
 	})
 	leader, standby := awaitOneLeader(t, relay, other)
-	t.Logf("promoted in %v, capturing and resynced %v later", switched.Sub(began).Round(10*time.Millisecond), time.Since(switched).Round(10*time.Millisecond))
+	t.Logf("promoted in %v, capturing and resynced %v later", switched.Sub(began).Round(10*time.Millisecond),
+		time.Since(switched).Round(10*time.Millisecond))
 	receiver.Await(t, len(receiver.Webhooks())+100, ready)
 	stop()
 	accepted, repeated := checkAnnouncedOnce(t, c.db, receiver)
@@ -110,7 +114,8 @@ func TestPromotionWithAFailoverSlot(t *testing.T) {
 	receiver.Await(t, 100, ready)
 	standby := c.own.By(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(c.standby.Port())))
 	pgtest.WaitUntil(t, time.Minute, "the standby has the slot", func() (bool, string) {
-		slots := pgtest.Values[string](t, standby, "select slot_name || ' synced ' || synced || ' temporary ' || temporary from pg_replication_slots")
+		slots := pgtest.Values[string](t, standby,
+			"select slot_name || ' synced ' || synced || ' temporary ' || temporary from pg_replication_slots")
 		return slices.Contains(slots, c.own.Name()+" synced true temporary false"), fmt.Sprint(slots)
 	})
 
@@ -118,7 +123,8 @@ func TestPromotionWithAFailoverSlot(t *testing.T) {
 	c.failOver(t)
 	switched := time.Now()
 	relay.AwaitRole(t, ready, "leader")
-	t.Logf("promoted in %v, capturing %v later", switched.Sub(began).Round(10*time.Millisecond), time.Since(switched).Round(10*time.Millisecond))
+	t.Logf("promoted in %v, capturing %v later", switched.Sub(began).Round(10*time.Millisecond),
+		time.Since(switched).Round(10*time.Millisecond))
 	receiver.Await(t, len(receiver.Webhooks())+100, ready)
 	accepted := load.Stop(t)
 	t.Logf("%d acceptances, %d requests repeated", accepted, load.Verify(t, receiver, time.Minute))

@@ -11,19 +11,22 @@ import (
 // An organiser who mends the URL gets what is waiting, and so does one whose old URL is gone for good.
 func TestARetryGoesToTheURLOfNow(t *testing.T) {
 	t.Parallel()
-	for name, status := range map[string]int{"after failures": http.StatusInternalServerError, "after a 410": http.StatusGone} {
+	for name, status := range map[string]int{"after failures": http.StatusInternalServerError,
+		"after a 410": http.StatusGone} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const n = 5
 			old := relaytest.NewReceiver(t, func(relaytest.Webhook) int { return status })
 			mended := relaytest.NewReceiver(t, nil)
 			db := pgtest.New(t)
-			event := pgtest.Value[int64](t, db, "insert into events (name, webhook_url, webhook_secret) values ('Sommerfest', $1, 'another_secret') returning id", old.URL)
+			event := pgtest.Value[int64](t, db, "insert into events (name, webhook_url, webhook_secret) values ('Sommerfest', "+
+				"$1, 'another_secret') returning id", old.URL)
 			relaytest.Run(t, db, "DELIVERY_RETRY_SCHEDULE=300ms,300ms,300ms,300ms,300ms,300ms,300ms,300ms,300ms,300ms,300ms,1h",
 				"DELIVERY_BREAKER_FAILURES=3", "DELIVERY_BREAKER_PROBE=300ms").AwaitRole(t, ready, "leader")
 			relaytest.Accept(t, db, event, n)
 			tried := old.Await(t, 1, ready)
-			db.Exec(t, "update events set webhook_url = $2, webhook_secret = $3 where id = $1", event, mended.URL, relaytest.Secret)
+			db.Exec(t, "update events set webhook_url = $2, webhook_secret = $3 where id = $1", event, mended.URL,
+				relaytest.Secret)
 			awaitState(t, db, "delivered", n)
 			bodies := map[string]string{}
 			for _, w := range tried {

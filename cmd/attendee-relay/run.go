@@ -22,9 +22,9 @@ import (
 	"attendee-relay/replication"
 )
 
-// captureConns are the connections that capture has besides the pool: the writer, its reader and the resolver's, and one
-// that sets up and later looks at the catalog now and then. The walsender is not counted by DATABASE_MAX_CONNS: Postgres has
-// max_wal_senders for it.
+// captureConns are the connections that capture has besides the pool: the writer, its reader and the resolver's, and
+// one that sets up and later looks at the catalog now and then. The walsender is not counted by DATABASE_MAX_CONNS:
+// Postgres has max_wal_senders for it.
 const captureConns = 4
 
 func newRunCommand(p *program) *cobra.Command {
@@ -68,7 +68,8 @@ type relay struct {
 func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 	restore := captureLibraries(log)
 	defer restore()
-	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery", max(1, cfg.Database.MaxConns-captureConns),
+	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery",
+		max(1, cfg.Database.MaxConns-captureConns),
 		cfg.Database.Pooled(), outbox.PrepareSession)
 	if err != nil {
 		return err
@@ -104,17 +105,20 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *postgres.Connection
 	r.recorder.Register(registry)
 	unsent := outbox.NewUnsent(registry, log)
 	r.recorder.Report(unsent)
-	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder, r.recorder, board, log)
+	r.capture = replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, r.recorder,
+		r.recorder, board, log)
 	r.capture.Preflight = firstStart(cfg)
 	r.capture.Register(registry)
 	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
 	r.retention = outbox.NewRetention(pool, cfg.Outbox, r.capture.Leading, board, log)
-	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures, Probe: cfg.Delivery.BreakerProbe}, r.resolver.Lookup)
+	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures,
+		Probe: cfg.Delivery.BreakerProbe}, r.resolver.Lookup)
 	r.retention.Report(unsent)
 	queue.Report(unsent)
 	queue.AskBy(cfg.Delivery.RetrySchedule)
 	queue.LogTo(log)
-	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), queue, sender, delivery.NewMetrics(registry), board, log)
+	r.dispatcher = delivery.NewDispatcher(cfg.Delivery, cfg.ShutdownTimeout-closing(cfg.ShutdownTimeout), queue, sender,
+		delivery.NewMetrics(registry), board, log)
 	r.recorder.HandOver(r.dispatcher.Senders())
 	r.admin = admin.New(cfg.Admin, r.role, board, registry, log)
 	if _, err := r.admin.Listen(ctx); err != nil {
@@ -126,8 +130,8 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *postgres.Connection
 // closing is the end of SHUTDOWN_TIMEOUT, kept for closing the connections after the stages have finished.
 func closing(shutdown time.Duration) time.Duration { return min(shutdown/10, time.Second) }
 
-// await returns what run ended with. It waits for SHUTDOWN_TIMEOUT and no longer: a Postgres that hangs, or commits that
-// wait for its standby, would keep the process until it is killed. What is cut off then is as safe as in a crash.
+// await returns what run ended with. It waits for SHUTDOWN_TIMEOUT and no longer: a Postgres that hangs, or commits
+// that wait for its standby, would keep the process until it is killed. What is cut off then is as safe as in a crash.
 func (r *relay) await(ctx context.Context, shutdown time.Duration, ended <-chan error) error {
 	select {
 	case err := <-ended:
@@ -183,7 +187,8 @@ func (r *relay) report(f fault.Fault, held bool) {
 		r.log.Error("a stage does not get on", zap.String("fault", string(f.Code)), zap.String("reason", f.Message))
 		return
 	}
-	r.log.Info("a stage gets on again", zap.String("fault", string(f.Code)), zap.Duration("after", time.Since(f.Since).Round(time.Millisecond)))
+	r.log.Info("a stage gets on again", zap.String("fault", string(f.Code)),
+		zap.Duration("after", time.Since(f.Since).Round(time.Millisecond)))
 }
 
 func (r *relay) role() admin.Role {

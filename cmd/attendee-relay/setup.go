@@ -55,7 +55,8 @@ func setUp(ctx context.Context, cfg *config.Config, yes bool, out io.Writer, log
 		return err
 	}
 	if cfg.Replication.Setup != "auto" {
-		_, err := fmt.Fprintln(out, "Publication and slot are there. Under REPLICATION_SETUP=manual setup makes nothing; the first run takes the baseline.")
+		_, err := fmt.Fprintln(out, "Publication and slot are there. Under REPLICATION_SETUP=manual setup makes nothing; "+
+			"the first run takes the baseline.")
 		return err
 	}
 	if len(steps) == 0 {
@@ -95,16 +96,18 @@ func planSetup(ctx context.Context, cfg *config.Config, out io.Writer) ([]string
 				return nil, err
 			}
 		}
-		return nil, fmt.Errorf("nothing was done; requirements that are not met: %s", strings.Join(fault.UnmetCodes(failing, fault.Fail), ", "))
+		return nil, fmt.Errorf("nothing was done; requirements that are not met: %s",
+			strings.Join(fault.UnmetCodes(failing, fault.Fail), ", "))
 	}
 	return missing(ctx, cfg, seen)
 }
 
-// missing lists what is to be made. A relay that streamed before and has lost its slot gets it back from run, which then also
-// compares ledger and table.
+// missing lists what is to be made. A relay that streamed before and has lost its slot gets it back from run, which
+// then also compares ledger and table.
 func missing(ctx context.Context, cfg *config.Config, seen *inspection) (steps []string, err error) {
 	if !seen.replication.Published {
-		steps = append(steps, fmt.Sprintf("publication %q is made for %s", cfg.Replication.Publication, seen.replication.Source.Name()))
+		steps = append(steps, fmt.Sprintf("publication %q is made for %s", cfg.Replication.Publication,
+			seen.replication.Source.Name()))
 	}
 	if !seen.replication.Slot {
 		steps = append(steps, fmt.Sprintf("replication slot %q is made", cfg.Replication.Slot))
@@ -136,6 +139,7 @@ func carryOutSetup(ctx context.Context, cfg *config.Config, log *zap.Logger) err
 		return &config.Error{Faults: []string{err.Error()}}
 	}
 	defer recorder.Close(context.WithoutCancel(ctx))
-	capture := replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, recorder, recorder, board, log)
+	capture := replication.NewCapture(cfg.Replication, cfg.Database.ReplicationURL, cfg.Deployment, recorder, recorder,
+		board, log)
 	return capture.SetUp(ctx)
 }

@@ -58,7 +58,9 @@ func printSetupSQL(out io.Writer, cfg *config.Config) error {
 			continue
 		}
 		tables = append(tables, name)
-		if in, _, qualified := strings.Cut(name, "."); qualified && !slices.ContainsFunc(schemas, func(s string) bool { return unquoted(s) == unquoted(in) }) {
+		if in, _, qualified := strings.Cut(name, "."); qualified && !slices.ContainsFunc(schemas, func(s string) bool {
+			return unquoted(s) == unquoted(in)
+		}) {
 			schemas = append(schemas, in)
 		}
 	}

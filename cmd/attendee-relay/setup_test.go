@@ -45,9 +45,12 @@ func TestSetupAndTeardown(t *testing.T) {
 	if got := things(t, db); !slices.Equal(got, everything) {
 		t.Fatalf("there is %q", got)
 	}
-	made := pgtest.Value[string](t, db, "select restart_lsn::text || (select lsn from attendee_relay.checkpoint) from pg_replication_slots where slot_name = $1", db.Name())
+	made := pgtest.Value[string](t, db, "select restart_lsn::text || (select lsn from attendee_relay.checkpoint) from "+
+		"pg_replication_slots where slot_name = $1", db.Name())
 	says("nothing to do", statusDone, "setup", "--yes")
-	if again := pgtest.Value[string](t, db, "select restart_lsn::text || (select lsn from attendee_relay.checkpoint) from pg_replication_slots where slot_name = $1", db.Name()); again != made {
+	if again := pgtest.Value[string](t, db,
+		"select restart_lsn::text || (select lsn from attendee_relay.checkpoint) from pg_replication_slots where slot_name "+
+			"= $1", db.Name()); again != made {
 		t.Errorf("it has changed from %s to %s", made, again)
 	}
 
@@ -97,7 +100,8 @@ func TestSetupAndTeardown(t *testing.T) {
 func awaitGone(t *testing.T, db *pgtest.DB) {
 	t.Helper()
 	pgtest.WaitUntil(t, ready, "the relay's sessions have ended", func() (bool, string) {
-		names := pgtest.Values[string](t, db, "select application_name from pg_stat_activity where datname = current_database() and application_name like 'attendee-relay/%'")
+		names := pgtest.Values[string](t, db, "select application_name from pg_stat_activity where datname = "+
+			"current_database() and application_name like 'attendee-relay/%'")
 		return len(names) == 0, strings.Join(names, ", ")
 	})
 }
@@ -108,7 +112,8 @@ func TestTeardownRefusesWhileAStandbyIsConnected(t *testing.T) {
 	db := pgtest.New(t)
 	leader, standby := startPair(t, db)
 	environ := append(relaytest.Environ(db), "REPLICATION_SLOT=another_"+db.Name())
-	if got := invoke(t, environ, "teardown", "--yes"); got.status != statusFailed || !strings.Contains(got.stderr, "is connected") {
+	if got := invoke(t, environ, "teardown", "--yes"); got.status != statusFailed ||
+		!strings.Contains(got.stderr, "is connected") {
 		t.Errorf("%+v", got)
 	}
 	leader.Kill()
@@ -137,13 +142,15 @@ func TestTeardownDoesNotWaitForLocks(t *testing.T) {
 	}
 	began := time.Now()
 	got := invoke(t, relaytest.Environ(db), "teardown", "--purge", "--yes")
-	if took := time.Since(began); got.status != statusFailed || !strings.Contains(got.stderr, "somebody uses it") || took > 20*time.Second {
+	if took := time.Since(began); got.status != statusFailed || !strings.Contains(got.stderr, "somebody uses it") ||
+		took > 20*time.Second {
 		t.Errorf("after %v: %+v", took, got)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := invoke(t, relaytest.Environ(db), "teardown", "--purge", "--yes"); got.status != statusDone || len(things(t, db)) > 0 {
+	if got := invoke(t, relaytest.Environ(db), "teardown", "--purge", "--yes"); got.status != statusDone ||
+		len(things(t, db)) > 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -152,12 +159,14 @@ func TestTeardownDoesNotWaitForLocks(t *testing.T) {
 func TestTeardownLeavesOthersAlone(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ ddl, note string }{
-		"a slot of another kind":        {"select pg_create_physical_replication_slot('SLOT')", "it stays"},
-		"a slot of another database":    {"select pg_create_logical_replication_slot('SLOT', 'pgoutput')", "belongs to database"},
-		"a publication of more tables":  {"create publication attendee_relay for table attendees, events", "also holds public.events"},
-		"a publication of another one":  {"create publication attendee_relay for table events", "also holds public.events"},
-		"a publication of all tables":   {"create publication attendee_relay for all tables", "FOR ALL TABLES"},
-		"a publication of another role": {"create publication attendee_relay for table attendees", "belongs to another role"},
+		"a slot of another kind": {"select pg_create_physical_replication_slot('SLOT')", "it stays"},
+		"a slot of another database": {"select pg_create_logical_replication_slot('SLOT', 'pgoutput')",
+			"belongs to database"}, "a publication of more tables": {"create publication attendee_relay for table attendees, " +
+			"events", "also holds public.events"},
+		"a publication of another one": {"create publication attendee_relay for table events", "also holds public.events"},
+		"a publication of all tables":  {"create publication attendee_relay for all tables", "FOR ALL TABLES"},
+		"a publication of another role": {"create publication attendee_relay for table attendees",
+			"belongs to another role"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -179,7 +188,8 @@ func TestTeardownLeavesOthersAlone(t *testing.T) {
 			made.Exec(t, strings.ReplaceAll(c.ddl, "SLOT", db.Name()))
 			before := things(t, db)
 			got := invoke(t, environ, "teardown", "--yes", "--purge")
-			if after := things(t, db); got.status != statusDone || !strings.Contains(got.stdout, c.note) || len(before) != 1 || !slices.Equal(before, after) {
+			if after := things(t, db); got.status != statusDone || !strings.Contains(got.stdout, c.note) || len(before) != 1 ||
+				!slices.Equal(before, after) {
 				t.Errorf("%q, then %q: %+v", before, after, got)
 			}
 		})
@@ -206,7 +216,8 @@ func TestSetupSQL(t *testing.T) {
 	if unmet, _ := checked(t, environ, statusDone); !slices.Equal(unmet, onlyWALKeep) {
 		t.Errorf("not ok: %q", unmet)
 	}
-	if got := invoke(t, environ, "setup", "--yes"); got.status != statusDone || !strings.Contains(got.stdout, "setup makes nothing") {
+	if got := invoke(t, environ, "setup", "--yes"); got.status != statusDone ||
+		!strings.Contains(got.stdout, "setup makes nothing") {
 		t.Errorf("%+v", got)
 	}
 
@@ -218,7 +229,8 @@ func TestSetupSQL(t *testing.T) {
 		t.Errorf("there is still %q", got)
 	}
 	got := invoke(t, environ, "setup", "--yes")
-	if got.status != statusFailed || !strings.Contains(got.stdout, "pg_create_logical_replication_slot") || !strings.Contains(got.stdout, "fail  publication_missing") {
+	if got.status != statusFailed || !strings.Contains(got.stdout, "pg_create_logical_replication_slot") ||
+		!strings.Contains(got.stdout, "fail  publication_missing") {
 		t.Errorf("%+v", got)
 	}
 }
@@ -250,7 +262,8 @@ func runScript(t *testing.T, db *pgtest.DB, script string) {
 func TestSetupTellsWhatIsInItsWay(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	db.Exec(t, "alter table form_values drop constraint form_values_attendee_id_fkey; alter table attendees drop constraint attendees_parent_id_fkey; alter table attendees drop constraint attendees_pkey")
+	db.Exec(t, "alter table form_values drop constraint form_values_attendee_id_fkey; alter table attendees drop "+
+		"constraint attendees_parent_id_fkey; alter table attendees drop constraint attendees_pkey")
 	got := invoke(t, relaytest.Environ(db), "setup", "--yes")
 	if got.status != statusFailed || !strings.Contains(got.stdout, "ALTER TABLE public.attendees ADD PRIMARY KEY (id)") {
 		t.Errorf("%+v", got)

@@ -114,7 +114,8 @@ func awaitWaiters(t *testing.T, db *pgtest.DB, event string, do func()) {
 	t.Helper()
 	pgtest.WaitUntil(t, ready, "a session waits for "+event, func() (bool, string) {
 		do()
-		waiting := pgtest.Values[string](t, db, "select coalesce(wait_event, '') from pg_stat_activity where datname = current_database()")
+		waiting := pgtest.Values[string](t, db,
+			"select coalesce(wait_event, '') from pg_stat_activity where datname = current_database()")
 		return slices.Contains(waiting, event), strings.Join(waiting, " ")
 	})
 }

@@ -13,10 +13,10 @@ const (
 	sinkPatience = time.Second
 )
 
-// sink is where log lines go. A pipe that nobody reads blocks its writer, and with it whoever logs under a lock; therefore
-// Write only puts a line into a buffer of bounded size, from which one goroutine writes to the reader. A line that finds no
-// room is dropped and counted, and so is one that could not be written (a full disk, a closed pipe); when lines get through
-// again, one of them says how many are missing. It implements zapcore.WriteSyncer.
+// sink is where log lines go. A pipe that nobody reads blocks its writer, and with it whoever logs under a lock;
+// therefore Write only puts a line into a buffer of bounded size, from which one goroutine writes to the reader. A line
+// that finds no room is dropped and counted, and so is one that could not be written (a full disk, a closed pipe); when
+// lines get through again, one of them says how many are missing. It implements zapcore.WriteSyncer.
 type sink struct {
 	w io.Writer
 	// notice is the line that says how many lines are missing.
@@ -106,8 +106,8 @@ func (s *sink) drain() {
 	}
 }
 
-// next returns the next line; without one the goroutine ends. What is missing at the end is said as well, unless nothing
-// can be written.
+// next returns the next line; without one the goroutine ends. What is missing at the end is said as well, unless
+// nothing can be written.
 func (s *sink) next(failed bool) (line entry, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

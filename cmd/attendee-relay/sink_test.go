@@ -92,7 +92,8 @@ func TestALogThatCannotBeWritten(t *testing.T) {
 		_ = log.Sync()
 		text := out.String()
 		lines := strings.Split(strings.TrimSpace(text), "\n")
-		if len(lines) < 2 || !strings.Contains(text, `"lines":2`) || !strings.Contains(lines[len(lines)-1], `"three"`) || !json.Valid([]byte(lines[len(lines)-1])) {
+		if len(lines) < 2 || !strings.Contains(text, `"lines":2`) || !strings.Contains(lines[len(lines)-1], `"three"`) ||
+			!json.Valid([]byte(lines[len(lines)-1])) {
 			t.Errorf("%v:\n%s", err, text)
 		}
 	}

@@ -13,8 +13,9 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// follow is how long a standby may take when the server has let go of the leader. On a machine of its own it takes a second; with the other
-// tests beside it one took more than five. A server that was not told REPLICATION_TAKEOVER lets go after a minute.
+// follow is how long a standby may take when the server has let go of the leader. On a machine of its own it takes a
+// second; with the other tests beside it one took more than five. A server that was not told REPLICATION_TAKEOVER lets
+// go after a minute.
 const follow = 15 * time.Second
 
 func TestStandbyTakesOverFromAKilledLeader(t *testing.T) {
@@ -73,8 +74,8 @@ func TestStandbyTakesOverFromALeaderFrozenInItsTransaction(t *testing.T) {
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	leader, standby := startPair(t, db, "REPLICATION_TAKEOVER="+takeover.String())
 
-	// The leader has passed the fence and waits for a table when it is frozen. All of the transaction has been sent by then: when it
-	// has the table it commits, whether the leader sleeps or not.
+	// The leader has passed the fence and waits for a table when it is frozen. All of the transaction has been sent by
+	// then: when it has the table it commits, whether the leader sleeps or not.
 	release := holdInTransaction(t, db, event)
 	leader.Freeze(t)
 	frozen := time.Now()
@@ -91,8 +92,8 @@ func TestStandbyTakesOverFromALeaderFrozenInItsTransaction(t *testing.T) {
 	}
 }
 
-// holdInTransaction accepts somebody and returns when the leader, who records that, has passed the fence and waits for a table
-// that release gives it.
+// holdInTransaction accepts somebody and returns when the leader, who records that, has passed the fence and waits for
+// a table that release gives it.
 func holdInTransaction(t *testing.T, db *pgtest.DB, event int64) (release func()) {
 	t.Helper()
 	lock, err := db.OwnerPool(t).Begin(t.Context())
@@ -154,8 +155,8 @@ func TestLeaderNamesItsNewSession(t *testing.T) {
 	}
 }
 
-// The fence itself, without anybody to end the old leader's session: what it would write is refused, and it must take the
-// lead again before it writes.
+// The fence itself, without anybody to end the old leader's session: what it would write is refused, and it must take
+// the lead again before it writes.
 func TestLeaderWithoutTheFenceWritesNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

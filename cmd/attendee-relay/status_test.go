@@ -67,7 +67,8 @@ func TestStatus(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	nothing := readStatusOf(t, relaytest.Environ(db), statusDone)
-	if nothing.Role != "none" || nothing.Slot.Name != db.Name() || nothing.Slot.WALStatus != nil || nothing.Checkpoint != nil || len(nothing.Faults) != 0 {
+	if nothing.Role != "none" || nothing.Slot.Name != db.Name() || nothing.Slot.WALStatus != nil ||
+		nothing.Checkpoint != nil || len(nothing.Faults) != 0 {
 		t.Errorf("nothing exists yet: %+v", nothing)
 	}
 
@@ -78,23 +79,29 @@ func TestStatus(t *testing.T) {
 	relay.AwaitRole(t, ready, "leader")
 	relaytest.Accept(t, db, relaytest.AddEvent(t, db, good.URL), 2)
 	relaytest.Accept(t, db, relaytest.AddEvent(t, db, failing.URL+"/hook?token=hidden"), 1)
-	db.Exec(t, "insert into attendees (event_id, name, surname, status) values ((select max(id) from events), '', '', 'Accepted')")
-	db.Exec(t, "insert into events (name) values ('no URL'); insert into attendees (event_id, name, surname, status) values ((select max(id) from events), '', '', 'Accepted')")
+	db.Exec(t, "insert into attendees (event_id, name, surname, status) values ((select max(id) from events), '', '', "+
+		"'Accepted')")
+	db.Exec(t, "insert into events (name) values ('no URL'); insert into attendees (event_id, name, surname, status) "+
+		"values ((select max(id) from events), '', '', 'Accepted')")
 	awaitState(t, db, "delivered", 2)
 	awaitState(t, db, "skipped", 1)
 	pgtest.WaitUntil(t, ready, "both have failed", func() (bool, string) {
 		return pgtest.Value[int](t, db, "select count(*)::int from attendee_relay.pending where attempts > 0") == 2, ""
 	})
 	s := readStatusOf(t, relaytest.Environ(db), statusDone)
-	if s.Role != "leader" || !s.Slot.Active || *s.Slot.WALStatus != "reserved" || s.Slot.Lag == nil || s.Slot.RetainedWAL == nil || *s.Checkpoint == "" ||
-		s.Outbox.Pending != 2 || s.Outbox.Delivered != 2 || s.Outbox.Skipped != 1 || len(s.Endpoints) != 1 || len(s.Faults) != 0 {
+	if s.Role != "leader" || !s.Slot.Active || *s.Slot.WALStatus != "reserved" || s.Slot.Lag == nil ||
+		s.Slot.RetainedWAL == nil || *s.Checkpoint == "" ||
+		s.Outbox.Pending != 2 || s.Outbox.Delivered != 2 || s.Outbox.Skipped != 1 || len(s.Endpoints) != 1 ||
+		len(s.Faults) != 0 {
 		t.Errorf("%+v", s)
 	}
-	if e := s.Endpoints[0]; e.URL != failing.URL+"/hook" || e.State != "failing" || e.By != nil || e.Failures != 2 || e.Pending != 2 {
+	if e := s.Endpoints[0]; e.URL != failing.URL+"/hook" || e.State != "failing" || e.By != nil || e.Failures != 2 ||
+		e.Pending != 2 {
 		t.Errorf("%+v", e)
 	}
 	text := invoke(t, relaytest.Environ(db), "status")
-	for _, line := range []string{"role         leader\n", "2 pending", failing.URL + "/hook failing: 2 pending", "faults       none"} {
+	for _, line := range []string{"role         leader\n", "2 pending", failing.URL + "/hook failing: 2 pending",
+		"faults       none"} {
 		if !strings.Contains(text.stdout, line) {
 			t.Errorf("there is no %q in %s", line, text.stdout)
 		}
@@ -113,7 +120,8 @@ func TestStatus(t *testing.T) {
 		return s.Role == "none" && !s.Slot.Active, s.Role
 	})
 	db.Exec(t, "drop publication attendee_relay")
-	if s = readStatusOf(t, relaytest.Environ(db), statusDone); len(s.Faults) != 1 || s.Faults[0].Code != "publication_missing" {
+	if s = readStatusOf(t, relaytest.Environ(db), statusDone); len(s.Faults) != 1 ||
+		s.Faults[0].Code != "publication_missing" {
 		t.Errorf("%+v", s.Faults)
 	}
 }

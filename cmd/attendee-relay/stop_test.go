@@ -16,8 +16,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// stopped is how long a stage that does not get on may take to be shown: 10 s, the time-out of the call that was under way, and what
-// the machine needs.
+// stopped is how long a stage that does not get on may take to be shown: 10 s, the time-out of the call that was under
+// way, and what the machine needs.
 const stopped = 40 * time.Second
 
 // failing waits until a relay shows a fault of this code and is not ready, and returns its message.
@@ -56,7 +56,8 @@ func heldUp(t *testing.T, db *pgtest.DB, table string) (release func()) {
 // Somebody holds a table of ours: the stages that need it say so, and go on when it is free.
 func TestALockedTableIsAFault(t *testing.T) {
 	t.Parallel()
-	for table, code := range map[string]string{"pending": "delivery_failing", "ledger": "capture_failing", "acceptance": "rendering_failing"} {
+	for table, code := range map[string]string{"pending": "delivery_failing", "ledger": "capture_failing",
+		"acceptance": "rendering_failing"} {
 		t.Run(table, func(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t)
@@ -73,7 +74,8 @@ func TestALockedTableIsAFault(t *testing.T) {
 			if table == "acceptance" { // it is recorded, and only then nobody can read it
 				relaytest.Accept(t, db, event, 1)
 				pgtest.WaitUntil(t, ready, "an acceptance waits", func() (bool, string) {
-					return pgtest.Value[bool](t, db, "select count(*) > 0 from attendee_relay.acceptance where state = 'waiting'"), "none"
+					return pgtest.Value[bool](t, db, "select count(*) > 0 from attendee_relay.acceptance where state = 'waiting'"),
+						"none"
 				})
 			}
 			release := heldUp(t, db, "attendee_relay."+table)
@@ -82,7 +84,8 @@ func TestALockedTableIsAFault(t *testing.T) {
 			}
 			message := failing(t, relay, code)
 			release()
-			if !strings.Contains(message, "lock") && !strings.Contains(message, "did not answer") && !strings.Contains(message, "not returned") {
+			if !strings.Contains(message, "lock") && !strings.Contains(message, "did not answer") &&
+				!strings.Contains(message, "not returned") {
 				t.Errorf("%s: %q", code, message)
 			}
 			relay.AwaitRole(t, ready, "leader")

@@ -45,14 +45,16 @@ to do.`,
 		},
 	}
 	command.Flags().BoolVar(&flags.yes, "yes", false, "do it; without, only show what would be done")
-	command.Flags().BoolVar(&flags.purge, "purge", false, "drop the schema attendee_relay too, with all messages and the ledger")
+	command.Flags().BoolVar(&flags.purge, "purge", false,
+		"drop the schema attendee_relay too, with all messages and the ledger")
 	command.Flags().BoolVar(&flags.sql, "sql", false, "print the SQL instead, without connecting")
 	return command
 }
 
 // printTeardownSQL prints what somebody else has to run.
 func printTeardownSQL(out io.Writer, cfg *config.Config, purge bool) error {
-	statements := append([]string{"-- Stop the relays first. Each statement may be run again."}, cfg.Replication.TeardownSQL()...)
+	statements := append([]string{"-- Stop the relays first. Each statement may be run again."},
+		cfg.Replication.TeardownSQL()...)
 	if purge {
 		statements = append(statements, outbox.PurgeSQL)
 	}
@@ -103,7 +105,8 @@ func printTeardown(out io.Writer, cfg *config.Config, capture *replication.Teard
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
 	switch {
 	case capture.Slot && capture.Retained != nil:
-		say("replication slot %q is dropped, and the %d bytes of WAL that it keeps are free to go", cfg.Replication.Slot, *capture.Retained)
+		say("replication slot %q is dropped, and the %d bytes of WAL that it keeps are free to go", cfg.Replication.Slot,
+			*capture.Retained)
 	case capture.Slot:
 		say("replication slot %q, which is lost, is dropped", cfg.Replication.Slot)
 	}
@@ -115,8 +118,10 @@ func printTeardown(out io.Writer, cfg *config.Config, capture *replication.Teard
 	}
 	switch {
 	case books.Exists && purge:
-		say("the schema attendee_relay is dropped with everything in it; %d pending messages and %d waiting acceptances are never sent", books.Pending, books.Waiting)
+		say("the schema attendee_relay is dropped with everything in it; %d pending messages and %d waiting acceptances "+
+			"are never sent", books.Pending, books.Waiting)
 	case books.Exists:
-		say("the schema attendee_relay stays (%d pending messages, %d waiting acceptances); --purge drops it", books.Pending, books.Waiting)
+		say("the schema attendee_relay stays (%d pending messages, %d waiting acceptances); --purge drops it", books.Pending,
+			books.Waiting)
 	}
 }

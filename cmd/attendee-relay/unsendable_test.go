@@ -16,15 +16,19 @@ import (
 // What is wrong with a row's secret or headers fails its attempts without a request, and is no failure of the endpoint.
 func TestWhatCannotBeSentMakesNoRequest(t *testing.T) {
 	k := newKnowing(t, "DELIVERY_RETRY_SCHEDULE=100ms,100ms", "DELIVERY_BREAKER_FAILURES=2")
-	k.hook(`1 short 1 /b seven77`, `2 host 2 /b - {"Host":"b"}`, `3 line 3 /b - {"A":"b\nc"}`, `4 form 4 /b - {"A":1}`, `5 twice 5 /b - {"A":"b","a":"b"}`,
+	k.hook(`1 short 1 /b seven77`, `2 host 2 /b - {"Host":"b"}`, `3 line 3 /b - {"A":"b\nc"}`, `4 form 4 /b - {"A":1}`,
+		`5 twice 5 /b - {"A":"b","a":"b"}`,
 		`6 base64 6 /b whsec_%`)
 	k.db.Exec(t, `update webhooks set secret = E' \t ' where delivery_key = 'twice'; update webhooks set headers = null where delivery_key = 'twice'`)
 	for person := 1; person <= 6; person++ {
 		k.accept(person)
 	}
 	k.become("short /b dead", "host /b dead", "line /b dead", "form /b dead", "twice /b dead", "base64 /b dead")
-	attempts := pgtest.Values[string](t, k.db, "select distinct coalesce(status::text, 'no answer') || ' ' || error from attendee_relay.attempt")
-	if len(attempts) != 6 || slices.ContainsFunc(attempts, func(a string) bool { return !strings.HasPrefix(a, "no answer refused: the ") }) {
+	attempts := pgtest.Values[string](t, k.db,
+		"select distinct coalesce(status::text, 'no answer') || ' ' || error from attendee_relay.attempt")
+	if len(attempts) != 6 || slices.ContainsFunc(attempts, func(a string) bool {
+		return !strings.HasPrefix(a, "no answer refused: the ")
+	}) {
 		t.Errorf("%q", attempts)
 	}
 	k.hook("7 fine 7 /b " + newRow)
@@ -83,7 +87,8 @@ func TestEchoedHeadersAndSecretsAreNotKept(t *testing.T) {
 	pgtest.WaitUntil(t, ready, "the message has ended", func() (bool, string) {
 		return pgtest.Value[string](t, k.db, "select coalesce(min(state), '') from attendee_relay.outbox") == "dead", ""
 	})
-	kept := strings.Join(pgtest.Values[string](t, k.db, "select concat(response, error) from attendee_relay.attempt"), "\n")
+	kept := strings.Join(pgtest.Values[string](t, k.db, "select concat(response, error) from attendee_relay.attempt"),
+		"\n")
 	if !strings.Contains(kept, "[redacted]") {
 		t.Errorf("nothing is hidden: %s", kept)
 	}

@@ -89,8 +89,9 @@ func (r *Rig) Start(t testing.TB) {
 	r.Board = fault.NewBoardWith(cmp.Or(r.Limit, fault.Limit), time.Now)
 	// Debug and info would fill the output of a failing property test.
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
-	settings := outbox.Settings{Table: r.Source.Table, Key: r.Source.Key, Status: r.Source.Status, Accepted: r.Source.Accepted,
-		Repeat: r.Outbox.Repeat}
+	settings := outbox.Settings{Table: r.Source.Table, Key: r.Source.Key, Status: r.Source.Status,
+		Accepted: r.Source.Accepted,
+		Repeat:   r.Outbox.Repeat}
 	var resolver *outbox.Resolver
 	url := secret.New(r.DB.URL())
 	recorder, err := outbox.NewRecorder(r.Outbox, settings, url, r.Deployment, r.Board,
@@ -128,7 +129,8 @@ func (r *Rig) Start(t testing.TB) {
 	})
 }
 
-// Publish makes the publication as the owner of the table, where the table can be published and the publication is not there.
+// Publish makes the publication as the owner of the table, where the table can be published and the publication is not
+// there.
 func (r *Rig) Publish(t testing.TB) {
 	t.Helper()
 	const ready = `select exists (select from pg_class where oid = to_regclass($1) and relkind in ('r', 'p') and relpersistence = 'p')

@@ -1,8 +1,8 @@
 // Package cutproxy is the network between a client and a server, and fails on command.
 //
 // It turns one TCP address into a way to a server that can be cut, stalled in either direction, slowed, closed to new
-// connections, and led to another server. It promises that a stall loses nothing and closes nothing, as routers that drop
-// packets do not: the bytes, and the end of a connection, arrive when it is over. Tests call it.
+// connections, and led to another server. It promises that a stall loses nothing and closes nothing, as routers that
+// drop packets do not: the bytes, and the end of a connection, arrive when it is over. Tests call it.
 package cutproxy
 
 import (
@@ -59,7 +59,8 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Strand leaves every connection half-open: it never carries anything any more, and nobody is told. New ones are let through.
+// Strand leaves every connection half-open: it never carries anything any more, and nobody is told. New ones are let
+// through.
 func (p *Proxy) Strand() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

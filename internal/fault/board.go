@@ -52,8 +52,8 @@ func (b *Board) raise(f Fault) (changed bool) {
 	return !had || before != f
 }
 
-// Clear takes the faults of these codes off the board and reports whether any was there. The tasks that they stood for have
-// their time begin again.
+// Clear takes the faults of these codes off the board and reports whether any was there. The tasks that they stood for
+// have their time begin again.
 func (b *Board) Clear(codes ...Code) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,9 +1,9 @@
 // Package fault names what stops the relay from doing its work, in words an operator can act on.
 //
-// It turns a problem found anywhere (a lost slot, a missing grant) into a stable code with a message and, where there is
-// one, the SQL that mends it; Board keeps the faults that hold now, for /readyz, the metrics and status. A Task watches
-// that a stage gets on with its work and raises a fault when it does not, whatever the reason. Every stage raises faults;
-// only admin reads them.
+// It turns a problem found anywhere (a lost slot, a missing grant) into a stable code with a message and, where there
+// is one, the SQL that mends it; Board keeps the faults that hold now, for /readyz, the metrics and status. A Task
+// watches that a stage gets on with its work and raises a fault when it does not, whatever the reason. Every stage
+// raises faults; only admin reads them.
 package fault
 
 import (

@@ -11,7 +11,8 @@ import (
 // "ok slot_missing" would read as the opposite of what it says.
 func TestRequirementsAreNoFaults(t *testing.T) {
 	t.Parallel()
-	wrong := []string{"missing", "lost", "busy", "pending", "exhausted", "changed", "drift", "behind", "newer", "invalid", "failing",
+	wrong := []string{"missing", "lost", "busy", "pending", "exhausted", "changed", "drift", "behind", "newer", "invalid",
+		"failing",
 		"unreachable", "unsafe", "unlimited", "refused", "unsupported", "unseen", "recovery", "no", "scan"}
 	for _, code := range slices.Concat(fault.Codes, fault.CheckCodes) {
 		for word := range strings.SplitSeq(code.Requirement(), "_") {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Task is one thing that a stage does again and again: a call to the database, an exchange, a round over what is due. While
-// it has work and finishes no step of it for the board's limit, its fault is on the board, whether a call hangs or each one
-// fails. The board is told when calls begin and end; it judges by itself. A nil Task watches nothing.
+// Task is one thing that a stage does again and again: a call to the database, an exchange, a round over what is due.
+// While it has work and finishes no step of it for the board's limit, its fault is on the board, whether a call hangs
+// or each one fails. The board is told when calls begin and end; it judges by itself. A nil Task watches nothing.
 type Task struct {
 	board *Board
 	code  Code
@@ -40,17 +40,19 @@ type Task struct {
 // Option changes how a Task is judged.
 type Option func(*Task)
 
-// Allowing lets a step take this much longer than the board's limit: a time-out of its own, or the pause between two looks.
+// Allowing lets a step take this much longer than the board's limit: a time-out of its own, or the pause between two
+// looks.
 func Allowing(more time.Duration) Option { return func(t *Task) { t.allowed = more } }
 
-// Unless names faults that say already why the task gets nowhere: while one of them is on the board, the task's own is not.
+// Unless names faults that say already why the task gets nowhere: while one of them is on the board, the task's own is
+// not.
 func Unless(codes ...Code) Option { return func(t *Task) { t.named = codes } }
 
 // Partly is for a task without which its stage works.
 func Partly() Option { return func(t *Task) { t.partial = true } }
 
-// Excusing has the board ask, before it raises a fault for a call that hangs, whether what the call waits for is no fault.
-// excused may ask the database; it must return soon after ctx ends.
+// Excusing has the board ask, before it raises a fault for a call that hangs, whether what the call waits for is no
+// fault. excused may ask the database; it must return soon after ctx ends.
 func Excusing(excused func(ctx context.Context) bool) Option {
 	return func(t *Task) { t.excused = excused }
 }
@@ -101,8 +103,8 @@ func (t *Task) End(err error) {
 	t.board.relieve(t.code)
 }
 
-// Step says that a step of a long call is finished. What failed before is over only with the end of a call: one bad step
-// among good ones must not look like progress.
+// Step says that a step of a long call is finished. What failed before is over only with the end of a call: one bad
+// step among good ones must not look like progress.
 func (t *Task) Step() {
 	if t == nil {
 		return
@@ -151,7 +153,8 @@ func (t *Task) fail(err error) {
 	}
 }
 
-// Rest says that there is no work for this process: another one does it, or what stands in its way has a fault of its own.
+// Rest says that there is no work for this process: another one does it, or what stands in its way has a fault of its
+// own.
 func (t *Task) Rest() {
 	if t == nil {
 		return
@@ -162,8 +165,8 @@ func (t *Task) Rest() {
 	t.board.relieve(t.code)
 }
 
-// Progress says that the calls under way for this code get on, or wait for something that is no fault. It says nothing of what
-// failed: the steps may be those of a new try.
+// Progress says that the calls under way for this code get on, or wait for something that is no fault. It says nothing
+// of what failed: the steps may be those of a new try.
 func (b *Board) Progress(code Code) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -194,7 +197,8 @@ func (t *Task) stuck(now time.Time) bool {
 	}
 }
 
-// fault is what the board shows of a task that gets nowhere. A stage that finishes steps beside the failure works in part.
+// fault is what the board shows of a task that gets nowhere. A stage that finishes steps beside the failure works in
+// part.
 func (t *Task) fault(now time.Time) *Fault {
 	limit := t.board.limit + t.allowed
 	f := New(t.code, "%s has finished no step for more than %v: a call has not returned", t.doing, limit)

@@ -105,7 +105,9 @@ func TestTask(t *testing.T) {
 			b.pass(11 * second)
 			w.Rest()
 		}, ""},
-		"a failure that is a fault at once": {func(_ *bench, w *fault.Task) { w.Fail(errors.New("too many open files")) }, "fails: too many"},
+		"a failure that is a fault at once": {func(_ *bench, w *fault.Task) {
+			w.Fail(errors.New("too many open files"))
+		}, "fails: too many"},
 		"an error that is told by another fault": {func(b *bench, w *fault.Task) {
 			b.Raise(fault.New(fault.QueryInvalid, "no such column"))
 			w.Begin()
@@ -232,11 +234,14 @@ func TestWatch(t *testing.T) {
 func TestSentence(t *testing.T) {
 	t.Parallel()
 	for code, c := range map[string]struct{ message, want string }{
-		"42501": {"permission denied for table checkpoint", "recording: permission denied for table checkpoint (SQLSTATE 42501)"},
-		"22P02": {`invalid input syntax for type bigint: "Kowalski"`, "recording: invalid input syntax for type bigint (value not shown) (SQLSTATE 22P02)"},
+		"42501": {"permission denied for table checkpoint",
+			"recording: permission denied for table checkpoint (SQLSTATE 42501)"},
+		"22P02": {`invalid input syntax for type bigint: "Kowalski"`,
+			"recording: invalid input syntax for type bigint (value not shown) (SQLSTATE 22P02)"},
 		"P0001": {"Kowalski is not welcome", "recording: it raised an error (message not shown) (SQLSTATE P0001)"},
 		"ZZ123": {"Kowalski", "recording: it raised an error (message not shown) (SQLSTATE ZZ123)"},
-		"53100": {"could not extend file: No space left on device", "recording: could not extend file: No space left on device (SQLSTATE 53100)"},
+		"53100": {"could not extend file: No space left on device",
+			"recording: could not extend file: No space left on device (SQLSTATE 53100)"},
 	} {
 		wrapped := fmt.Errorf("recording: %w", &pgconn.PgError{Severity: "ERROR", Code: code, Message: c.message})
 		if got := fault.Sentence(wrapped); got != c.want {

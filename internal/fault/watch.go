@@ -12,7 +12,8 @@ const (
 	excuseTimeout = 2 * time.Second
 )
 
-// Watch judges the tasks until ctx ends, and reports each fault that it raises, changes or (held: false) takes off the board.
+// Watch judges the tasks until ctx ends, and reports each fault that it raises, changes or (held: false) takes off the
+// board.
 func (b *Board) Watch(ctx context.Context, report func(f Fault, held bool)) {
 	ticker := time.NewTicker(b.limit / judgments)
 	defer ticker.Stop()
@@ -67,7 +68,8 @@ func (b *Board) Judge(ctx context.Context) {
 	}
 }
 
-// relieve takes a task's fault off the board as soon as it is no longer true; only Judge, which asks for excuses, raises one.
+// relieve takes a task's fault off the board as soon as it is no longer true; only Judge, which asks for excuses,
+// raises one.
 func (b *Board) relieve(code Code) {
 	if b.judged[code] {
 		b.judgeCode(code)
@@ -97,8 +99,8 @@ func (b *Board) excuse(ctx context.Context, t *Task) {
 	}
 }
 
-// judgeCode brings the board in line with the tasks of a code. Of several that get nowhere it shows one that stops the stage
-// before one that does not, and one that knows an error before one that hangs.
+// judgeCode brings the board in line with the tasks of a code. Of several that get nowhere it shows one that stops the
+// stage before one that does not, and one that knows an error before one that hangs.
 func (b *Board) judgeCode(code Code) {
 	now := b.now()
 	var worst *Fault

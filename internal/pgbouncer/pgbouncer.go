@@ -1,7 +1,8 @@
 // Package pgbouncer puts a real PgBouncer before a test's database.
 //
-// It turns the program that is installed on this machine into a pooler that one test owns, can stop and start again, and promises that
-// it is gone when the test ends. Where PgBouncer is not installed the test is skipped. Only tests import it.
+// It turns the program that is installed on this machine into a pooler that one test owns, can stop and start again,
+// and promises that it is gone when the test ends. Where PgBouncer is not installed the test is skipped. Only tests
+// import it.
 package pgbouncer
 
 import (
@@ -37,8 +38,8 @@ type process struct {
 	done chan struct{}
 }
 
-// Start starts a PgBouncer in one of its modes (session, transaction, statement) before db, with these further settings. It gives
-// all clients of a role one session with the server, so that each gets what the others left.
+// Start starts a PgBouncer in one of its modes (session, transaction, statement) before db, with these further
+// settings. It gives all clients of a role one session with the server, so that each gets what the others left.
 func Start(t testing.TB, db *pgtest.DB, mode string, settings ...string) *Pooler {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
@@ -85,8 +86,8 @@ func (p *Pooler) configure(t testing.TB, mode string, settings []string) {
 	}
 	words := map[string]string{
 		"pool_mode": mode, "listen_addr": "127.0.0.1", "listen_port": port, "unix_socket_dir": "", "auth_type": "trust",
-		"auth_file": filepath.Join(p.dir, "users"), "logfile": filepath.Join(p.dir, "log"), "default_pool_size": "1", "max_client_conn": "200",
-		"server_login_retry": "0.1",
+		"auth_file": filepath.Join(p.dir, "users"), "logfile": filepath.Join(p.dir, "log"), "default_pool_size": "1",
+		"max_client_conn": "200", "server_login_retry": "0.1",
 	}
 	for _, word := range settings {
 		name, value, _ := strings.Cut(word, "=")
@@ -146,7 +147,8 @@ func unprivileged(t testing.TB) string {
 			return name
 		}
 	}
-	t.Skip("PgBouncer refuses to run as root, and there is no user postgres or nobody to run it as, so this test does not run")
+	t.Skip("PgBouncer refuses to run as root, and there is no user postgres or nobody to run it as, so this test does " +
+		"not run")
 	return ""
 }
 

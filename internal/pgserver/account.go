@@ -35,8 +35,8 @@ func unprivileged() (*account, error) {
 			return &account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 		}
 	}
-	return nil, errors.New("running Postgres: it refuses to run as root, and there is no user postgres or nobody to run it " +
-		"as; create one (useradd --system postgres) or run this as an ordinary user")
+	return nil, errors.New("running Postgres: it refuses to run as root, and there is no user postgres or nobody to run " +
+		"it as; create one (useradd --system postgres) or run this as an ordinary user")
 }
 
 func (a *account) credential() *syscall.Credential {

@@ -17,8 +17,8 @@ import (
 // downloaded is the version fetched where none is installed.
 const downloaded = embeddedpostgres.V18
 
-// download returns the directory of the binaries in the cache, and fetches them first if they are not there. The library
-// does the fetching and unpacking only: its own way of starting fails as root, ours does not.
+// download returns the directory of the binaries in the cache, and fetches them first if they are not there. The
+// library does the fetching and unpacking only: its own way of starting fails as root, ours does not.
 func download(ctx context.Context, cache, repository string) (string, error) {
 	if cache == "" {
 		var err error
@@ -51,8 +51,8 @@ func download(ctx context.Context, cache, repository string) (string, error) {
 	return bin, nil
 }
 
-// fetch unpacks into a directory beside home and renames it, so that a half-unpacked one is never used. It first removes
-// what an interrupted download left; the lock is held, so that no other one is at work.
+// fetch unpacks into a directory beside home and renames it, so that a half-unpacked one is never used. It first
+// removes what an interrupted download left; the lock is held, so that no other one is at work.
 func fetch(ctx context.Context, cache, home, repository string) error {
 	abandoned, _ := filepath.Glob(filepath.Join(cache, "unpacking-*")) // fails only for a malformed pattern
 	for _, dir := range abandoned {
@@ -83,8 +83,8 @@ func fetch(ctx context.Context, cache, home, repository string) error {
 
 // unpack has the library download the archive and unpack it. The library offers this only as the first step of Start,
 // which goes on to clear the data directory: a path ending in a dot cannot be cleared (os.RemoveAll promises an error),
-// so that Start ends there, before it would run anything. Whether it got so far is seen by the binaries. An empty log file
-// of the library's stays in the temporary directory.
+// so that Start ends there, before it would run anything. Whether it got so far is seen by the binaries. An empty log
+// file of the library's stays in the temporary directory.
 func unpack(work, target, repository string) error {
 	config := embeddedpostgres.DefaultConfig().
 		Version(downloaded).

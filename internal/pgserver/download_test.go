@@ -72,8 +72,8 @@ func makeJar(t *testing.T, bin string) []byte {
 	return jar.Bytes()
 }
 
-// openDir returns a temporary directory that every user may enter; t.TempDir is closed to the user who runs Postgres for
-// root.
+// openDir returns a temporary directory that every user may enter; t.TempDir is closed to the user who runs Postgres
+// for root.
 func openDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cache-")

@@ -30,7 +30,8 @@ func (s *Server) launch(ctx context.Context) error {
 	}
 	defer func() { _ = log.Close() }()
 
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.binaries, "postgres"), "-D", s.DataDir(), "-p", strconv.Itoa(s.port))
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(s.binaries, "postgres"), "-D", s.DataDir(), "-p",
+		strconv.Itoa(s.port))
 	s.confine(cmd)
 	cmd.Stdout, cmd.Stderr = log, log
 	process, err := spawn(cmd)
@@ -95,8 +96,8 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 // Crash ends the server without a checkpoint and without a word to its clients' transactions: the next start recovers
-// from the WAL, as after a power cut. It is pg_ctl's immediate mode; killing only the postmaster would leave its backends
-// at work for a while.
+// from the WAL, as after a power cut. It is pg_ctl's immediate mode; killing only the postmaster would leave its
+// backends at work for a while.
 func (s *Server) Crash() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

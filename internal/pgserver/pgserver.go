@@ -99,12 +99,13 @@ func (s *Server) URL(database string) string {
 	return u.String()
 }
 
-// Program returns the path of a program of the same Postgres, such as pgbench. Packages split them up, and a downloaded Postgres has
-// the server's only.
+// Program returns the path of a program of the same Postgres, such as pgbench. Packages split them up, and a downloaded
+// Postgres has the server's only.
 func (s *Server) Program(name string) (string, error) {
 	path := filepath.Join(s.binaries, name)
 	if !executable(path) {
-		return "", fmt.Errorf("the Postgres in %s comes without %s; install its client programs (apt-get install postgresql, "+
+		return "", fmt.Errorf("the Postgres in %s comes without %s; install its client programs (apt-get install "+
+			"postgresql, "+
 			"brew install postgresql@18)", s.binaries, name)
 	}
 	return path, nil
@@ -116,8 +117,8 @@ func (s *Server) Port() int { return s.port }
 // DataDir returns the data directory; it is gone after Stop.
 func (s *Server) DataDir() string { return filepath.Join(s.home, "data") }
 
-// makeHome makes the directory that holds all of the server. Links are resolved, for Postgres reports its data directory
-// as it was given and launch compares the two.
+// makeHome makes the directory that holds all of the server. Links are resolved, for Postgres reports its data
+// directory as it was given and launch compares the two.
 func makeHome(account *account) (string, error) {
 	home, err := os.MkdirTemp("", "attendee-relay-postgres-")
 	if err != nil {
@@ -128,7 +129,8 @@ func makeHome(account *account) (string, error) {
 	}
 	err = account.mayEnter(filepath.Dir(home))
 	if err != nil {
-		err = fmt.Errorf("keeping Postgres's data in %s: %w; set TMPDIR to a directory that everybody may enter, such as /tmp",
+		err = fmt.Errorf("keeping Postgres's data in %s: %w; set TMPDIR to a directory that everybody may enter, such as "+
+			"/tmp",
 			filepath.Dir(home), err)
 	} else {
 		err = account.own(home)

@@ -12,8 +12,9 @@ type process struct {
 	err  error
 }
 
-// spawn starts cmd and keeps the thread that started it until the process ends: Linux sends the parent-death signal when
-// that thread goes, not when the whole parent does, and Go may end a thread before the program (golang/go issue 27505).
+// spawn starts cmd and keeps the thread that started it until the process ends: Linux sends the parent-death signal
+// when that thread goes, not when the whole parent does, and Go may end a thread before the program (golang/go issue
+// 27505).
 func spawn(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error, 1)

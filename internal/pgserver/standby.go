@@ -90,8 +90,8 @@ func (o StandbyOptions) settings(primary *Server) (map[string]string, error) {
 	return merged, nil
 }
 
-// backup copies the primary's files while it runs, between the two calls with which Postgres makes such a copy whole. The
-// WAL comes last, so that it reaches beyond the copy's end.
+// backup copies the primary's files while it runs, between the two calls with which Postgres makes such a copy whole.
+// The WAL comes last, so that it reaches beyond the copy's end.
 func (s *Server) backup(ctx context.Context, primary *Server) error {
 	conn, err := pgx.Connect(ctx, primary.URL("postgres"))
 	if err != nil {

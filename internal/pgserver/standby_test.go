@@ -19,7 +19,8 @@ func TestStandbyFollowsAndIsPromoted(t *testing.T) {
 	t.Cleanup(func() { _ = primary.Stop(context.Background()) })
 	ask(t, primary, "create table kept as select 1 as n; select 'made'")
 
-	standby, err := primary.Standby(ctx, pgserver.StandbyOptions{Name: "second", Slot: "second", Settings: map[string]string{"work_mem": "1MB"}})
+	standby, err := primary.Standby(ctx, pgserver.StandbyOptions{Name: "second", Slot: "second",
+		Settings: map[string]string{"work_mem": "1MB"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,8 @@ func TestStandbyFollowsAndIsPromoted(t *testing.T) {
 	if err := standby.Promote(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := ask(t, standby, "insert into kept values (3); select count(*)::text || ' ' || pg_is_in_recovery() from kept"); got != "3 false" {
+	if got := ask(t, standby,
+		"insert into kept values (3); select count(*)::text || ' ' || pg_is_in_recovery() from kept"); got != "3 false" {
 		t.Errorf("after the promotion, rows and in recovery: %s", got)
 	}
 	if err := standby.Promote(ctx); err == nil {

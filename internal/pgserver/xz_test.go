@@ -6,8 +6,8 @@ import (
 	"hash/crc32"
 )
 
-// storedXZ wraps data in the .xz format without compressing it, for the library has a reader only. The layout is that of
-// "The .xz File Format" 1.2.0: stream header, one block of uncompressed LZMA2 chunks, index, stream footer.
+// storedXZ wraps data in the .xz format without compressing it, for the library has a reader only. The layout is that
+// of "The .xz File Format" 1.2.0: stream header, one block of uncompressed LZMA2 chunks, index, stream footer.
 func storedXZ(data []byte) []byte {
 	flags := []byte{0, 0} // no check over the data
 	var out bytes.Buffer

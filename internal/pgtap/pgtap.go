@@ -1,8 +1,8 @@
 // Package pgtap listens in on what a client asks a Postgres.
 //
-// It turns the bytes that pass between a relay and its database into the statements that were sent, each with the parameters
-// of its latest execution, so that a test can run all of them again under other settings. It changes nothing of what passes. Only
-// tests import it.
+// It turns the bytes that pass between a relay and its database into the statements that were sent, each with the
+// parameters of its latest execution, so that a test can run all of them again under other settings. It changes nothing
+// of what passes. Only tests import it.
 package pgtap
 
 import (
@@ -19,7 +19,8 @@ import (
 // Statement is one that was executed.
 type Statement struct {
 	SQL string
-	// Types, Formats and Params are as in the protocol's Parse and Bind messages (PostgreSQL 14 to 18); none for a simple query.
+	// Types, Formats and Params are as in the protocol's Parse and Bind messages (PostgreSQL 14 to 18); none for a simple
+	// query.
 	Types   []uint32
 	Formats []int16
 	Params  [][]byte

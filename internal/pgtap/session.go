@@ -13,8 +13,8 @@ type session struct {
 	prepared map[string]Statement
 }
 
-// read returns the client's next message whole. Until the session has started, messages have no type (PostgreSQL's protocol,
-// "Message Formats": StartupMessage, SSLRequest, CancelRequest).
+// read returns the client's next message whole. Until the session has started, messages have no type (PostgreSQL's
+// protocol, "Message Formats": StartupMessage, SSLRequest, CancelRequest).
 func read(from io.Reader, s *session) ([]byte, error) {
 	head := make([]byte, 5)
 	if !s.started {

@@ -9,8 +9,8 @@ import (
 	"attendee-relay/internal/pgserver"
 )
 
-// admins are the pools by which databases are made and dropped, by server, whose database postgres they are connected to. Tests share
-// them: a connection costs more than making a database.
+// admins are the pools by which databases are made and dropped, by server, whose database postgres they are connected
+// to. Tests share them: a connection costs more than making a database.
 var admins sync.Map
 
 // admin returns a server's pool.

@@ -39,7 +39,8 @@ func Encoding(name string) Option {
 	return func(o *options) { o.template, o.encoding = "template0", name }
 }
 
-// CopyOf asks for a copy of another test's database on the same server, as it is now; nobody may be connected to that one.
+// CopyOf asks for a copy of another test's database on the same server, as it is now; nobody may be connected to that
+// one.
 func CopyOf(other *DB) Option {
 	return func(o *options) {
 		other.own.Reset()
@@ -74,8 +75,8 @@ func On(t testing.TB, s *pgserver.Server, opts ...Option) *DB {
 	return db
 }
 
-// create makes the database by copying the files of another. Through the write-ahead log, the default since Postgres 15 and
-// before it unknown, it takes three times as long (CREATE DATABASE, Postgres 15).
+// create makes the database by copying the files of another. Through the write-ahead log, the default since Postgres 15
+// and before it unknown, it takes three times as long (CREATE DATABASE, Postgres 15).
 func (db *DB) create(ctx context.Context, o options) error {
 	pool, err := admin(db.server)
 	if err != nil {
@@ -108,11 +109,12 @@ func alive(c *pgxpool.Config) {
 // slots after it, since slots belong to the whole server.
 func (db *DB) Name() string { return db.name }
 
-// URL returns the address of the database for the relay's role, which is no superuser and owns nothing but its own schema.
+// URL returns the address of the database for the relay's role, which is no superuser and owns nothing but its own
+// schema.
 func (db *DB) URL() string { return db.as(url.UserPassword(Role, rolePassword)) }
 
-// OwnerURL returns the address of the database for the superuser, who owns the application's tables: what Exec, Value and
-// Values use. A test runs the relay by it only if it is about a superuser.
+// OwnerURL returns the address of the database for the superuser, who owns the application's tables: what Exec, Value
+// and Values use. A test runs the relay by it only if it is about a superuser.
 func (db *DB) OwnerURL() string {
 	u, _ := url.Parse(db.server.URL(db.name)) // the server has just made it
 	return db.as(u.User)
@@ -125,7 +127,8 @@ func (db *DB) Words(t testing.TB) string {
 	if err != nil {
 		t.Fatalf("reading the test's database URL: %v", err)
 	}
-	return fmt.Sprintf("host=%s port=%d user=%s password='%s' dbname=%s sslmode=disable", config.Host, config.Port, config.User, config.Password, config.Database)
+	return fmt.Sprintf("host=%s port=%d user=%s password='%s' dbname=%s sslmode=disable", config.Host, config.Port,
+		config.User, config.Password, config.Database)
 }
 
 // As returns the address of the database for another role, whose password is given.

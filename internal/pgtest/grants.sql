@@ -1,4 +1,5 @@
--- What the README has the relay's role granted in a database; the default privileges stand for the tables that a test makes itself.
+-- What the README has the relay's role granted in a database; the default privileges stand for the tables that a test
+-- makes itself.
 CREATE SCHEMA attendee_relay AUTHORIZATION attendee_relay;
 GRANT USAGE ON SCHEMA public TO attendee_relay;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO attendee_relay;

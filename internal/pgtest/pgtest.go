@@ -1,9 +1,9 @@
 // Package pgtest gives each test a real Postgres database of its own.
 //
 // It turns one private server a test binary, started by the first test that needs it, into fresh databases with the
-// reference schema, set up for the relay's role as the README says and with analysed catalogs, and promises that none of them
-// is left, nor the server, whether the tests pass or fail. Only tests import it; every package whose tests need Postgres calls
-// Main from its TestMain.
+// reference schema, set up for the relay's role as the README says and with analysed catalogs, and promises that none
+// of them is left, nor the server, whether the tests pass or fail. Only tests import it; every package whose tests need
+// Postgres calls Main from its TestMain.
 package pgtest
 
 import (
@@ -30,8 +30,8 @@ var shared struct {
 	err    error
 }
 
-// Main runs the tests (those of a *testing.M), stops the shared server, and fails when a goroutine is left over. Call it
-// from TestMain.
+// Main runs the tests (those of a *testing.M), stops the shared server, and fails when a goroutine is left over. Call
+// it from TestMain.
 func Main(m interface{ Run() int }, options ...goleak.Option) {
 	code := m.Run()
 	if err := stopShared(); err != nil {

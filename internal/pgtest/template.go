@@ -32,8 +32,8 @@ var (
 // closeSQL makes public what it is since PostgreSQL 15.
 const closeSQL = "revoke create on schema public from public"
 
-// makeTemplates creates the templates and the relay's role. The catalogs are analysed, as autovacuum has them in a database that
-// is not new; the statistics are copied with the database.
+// makeTemplates creates the templates and the relay's role. The catalogs are analysed, as autovacuum has them in a
+// database that is not new; the statistics are copied with the database.
 func makeTemplates(ctx context.Context, s *pgserver.Server) error {
 	steps := []struct{ database, sql string }{
 		{"postgres", roleSQL},
@@ -58,14 +58,14 @@ func makeTemplates(ctx context.Context, s *pgserver.Server) error {
 	return nil
 }
 
-// Publication returns the statement by which the owner of a table makes the relay's publication; both names are quoted where
-// they need it.
+// Publication returns the statement by which the owner of a table makes the relay's publication; both names are quoted
+// where they need it.
 func Publication(name, table string) string {
 	return "create publication " + name + " for table only " + table + " with (publish_via_partition_root = true)"
 }
 
-// OwnTables gives the tables of public to the relay's role, with the right to make a publication of them, and drops the one that
-// was made for it: a relay that runs as the application's own role.
+// OwnTables gives the tables of public to the relay's role, with the right to make a publication of them, and drops the
+// one that was made for it: a relay that runs as the application's own role.
 func (db *DB) OwnTables(t testing.TB) {
 	t.Helper()
 	db.Exec(t, `do $$

@@ -7,8 +7,8 @@ import (
 
 // WaitUntil asks check again and again until it says done, and fails the test when that is not within the given time,
 // with the last state check reported. It is for conditions in a database that nothing signals; where there is a signal,
-// wait for it. It looks ever more rarely, at most a tenth late or a fifth of a second: a test that waits long would otherwise take
-// the time of those that work. It must be called from the test's own goroutine.
+// wait for it. It looks ever more rarely, at most a tenth late or a fifth of a second: a test that waits long would
+// otherwise take the time of those that work. It must be called from the test's own goroutine.
 func WaitUntil(t testing.TB, within time.Duration, what string, check func() (done bool, state string)) {
 	t.Helper()
 	for began := time.Now(); ; {

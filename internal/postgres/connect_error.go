@@ -15,8 +15,8 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// connectError is a failed connection in words that can be logged. It unwraps to the driver's error, whose text holds the
-// connection's parameters.
+// connectError is a failed connection in words that can be logged. It unwraps to the driver's error, whose text holds
+// the connection's parameters.
 type connectError struct {
 	cause error
 	// variable says where the connection was to lead; "": not known.
@@ -28,8 +28,8 @@ type connectError struct {
 // errDropped says that the server has not got our start-up parameters.
 var errDropped = errors.New("something on the way drops start-up parameters")
 
-// Safe returns err, or for a failed connection an error whose text names no host, role or database: errors are logged, and
-// a connection string is not.
+// Safe returns err, or for a failed connection an error whose text names no host, role or database: errors are logged,
+// and a connection string is not.
 func Safe(err error) error { return describe(err, secret.String{}, false) }
 
 // describe is Safe for a connection by this connection string.
@@ -81,7 +81,8 @@ func (e connectError) reason() string {
 	case errors.As(e.cause, &refused):
 		return e.refusal(refused)
 	case errors.Is(e.cause, errDropped):
-		return "it leads through a pooler, which drops start-up parameters; set DATABASE_REPLICATION_URL to the server's own address"
+		return "it leads through a pooler, which drops start-up parameters; set DATABASE_REPLICATION_URL to the server's " +
+			"own address"
 	case errors.Is(e.cause, pgconn.ErrReadOnlyConnection), errors.Is(e.cause, pgconn.ErrReadWriteConnection),
 		errors.Is(e.cause, pgconn.ErrPrimaryConnection), errors.Is(e.cause, pgconn.ErrStandbyConnection):
 		return "no server that answered is what target_session_attrs asks for"
@@ -99,7 +100,8 @@ func (e connectError) reason() string {
 // parameterPattern finds the start-up parameter that a pooler does not take (PgBouncer 1.18 to 1.24, client.c).
 var parameterPattern = regexp.MustCompile(`^unsupported startup parameter(?: in options)?:? ?"?([A-Za-z_.]*)`)
 
-// refusal is what a server's or a pooler's answer means for somebody who cannot connect; their own words name role and database.
+// refusal is what a server's or a pooler's answer means for somebody who cannot connect; their own words name role and
+// database.
 func (e connectError) refusal(refused *pgconn.PgError) string {
 	said := " (SQLSTATE " + refused.Code + ")"
 	if found := parameterPattern.FindStringSubmatch(refused.Message); found != nil {
@@ -111,7 +113,8 @@ func (e connectError) refusal(refused *pgconn.PgError) string {
 			return "it leads through a pooler, which does not take " + parameter + said +
 				"; set DATABASE_REPLICATION_URL to the server's own address"
 		}
-		return "the pooler that it leads through does not take " + parameter + said + "; leave it out of the connection string, or add it to ignore_startup_parameters"
+		return "the pooler that it leads through does not take " + parameter + said +
+			"; leave it out of the connection string, or add it to ignore_startup_parameters"
 	}
 	if meaning := meanings[refused.Code]; meaning != "" {
 		return "the server refused the connection (" + meaning + ", SQLSTATE " + refused.Code + ")"
@@ -123,14 +126,16 @@ func (e connectError) refusal(refused *pgconn.PgError) string {
 				return "the server does not know the parameter " + name + said + "; leave it out of the connection string"
 			}
 		}
-		return "the server does not know a parameter of the connection string" + said + "; those of libpq and of the server are understood"
+		return "the server does not know a parameter of the connection string" + said +
+			"; those of libpq and of the server are understood"
 	}
 	return "the server refused the connection (see the server's log, SQLSTATE " + refused.Code + ")"
 }
 
 // known reports whether a name may be shown: a text that was cut in the wrong place could be part of a password.
 func known(name string) bool {
-	return isPinned(name) || frameworks[strings.ToLower(name)].name != "" || slices.Contains(ignored, name) || unsupported[name] != "" ||
+	return isPinned(name) || frameworks[strings.ToLower(name)].name != "" || slices.Contains(ignored, name) ||
+		unsupported[name] != "" ||
 		slices.Contains([]string{"options", "application_name", "wal_sender_timeout", "role", "session_authorization"}, name)
 }
 

@@ -17,7 +17,8 @@ type target struct {
 	addresses map[string][]string
 }
 
-// unusable says why a connection string cannot be used now: it, or the file that holds it, may be another one the next time.
+// unusable says why a connection string cannot be used now: it, or the file that holds it, may be another one the next
+// time.
 type unusable struct{ reason string }
 
 // Error implements error.
@@ -40,7 +41,8 @@ func read(conninfo secret.String) (*target, error) {
 	return found, nil
 }
 
-// Check returns what is wrong with a connection string, as sentences that hold no part of it but known names of parameters.
+// Check returns what is wrong with a connection string, as sentences that hold no part of it but known names of
+// parameters.
 func Check(text string) []string {
 	_, faults := understand(text)
 	return faults
@@ -65,7 +67,8 @@ func understand(text string) (*target, []string) {
 	return &target{config, addresses}, faults
 }
 
-// misunderstood says what pgx does not understand. Its own words repeat the text, and with some mistakes the password in it.
+// misunderstood says what pgx does not understand. Its own words repeat the text, and with some mistakes the password
+// in it.
 func misunderstood(err error) string {
 	for _, name := range []string{"target_session_attrs", "sslcertmode", "connect_timeout", "min_protocol_version",
 		"max_protocol_version", "channel_binding", "require_auth"} {
@@ -73,11 +76,12 @@ func misunderstood(err error) string {
 			return "the value of " + name + " is none that Postgres knows"
 		}
 	}
-	return "it is not understood; write postgres://user:password@host:5432/database?sslmode=verify-full, with % escapes for special " +
-		"characters in the password, or key=value pairs; the files it names must exist"
+	return "it is not understood; write postgres://user:password@host:5432/database?sslmode=verify-full, with % escapes " +
+		"for special characters in the password, or key=value pairs; the files it names must exist"
 }
 
-// withHost adds a host to a connection string that has only hostaddr: pgx would take the local socket, and leave TLS out.
+// withHost adds a host to a connection string that has only hostaddr: pgx would take the local socket, and leave TLS
+// out.
 func withHost(text, host string) string {
 	if !strings.Contains(text, "://") {
 		return text + " host='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(host) + "'"

@@ -28,7 +28,8 @@ func Unreachable(err error) bool {
 	}
 	var netErr net.Error
 	var unreadable unusable
-	return errors.As(err, &netErr) || errors.As(err, &unreadable) || errors.Is(err, ErrSilent) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.As(err, &netErr) || errors.As(err, &unreadable) || errors.Is(err, ErrSilent) ||
+		errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // Code returns the SQLSTATE of err, or "" when the server did not send one.

@@ -18,9 +18,9 @@ var grantsSQL string
 // word is what may be the name of a relation or a function in a statement, or in what Postgres says of one.
 var word = regexp.MustCompile(`[a-z_][a-z0-9_]+`)
 
-// Grants returns the statements that give the role of conn what it lacks to run sql, which was refused with denied (SQLSTATE
-// 42501). It is for statements that read pg_catalog and our schema. A view of pg_catalog may call a function that the statement
-// does not name; Postgres names that in its message.
+// Grants returns the statements that give the role of conn what it lacks to run sql, which was refused with denied
+// (SQLSTATE 42501). It is for statements that read pg_catalog and our schema. A view of pg_catalog may call a function
+// that the statement does not name; Postgres names that in its message.
 func Grants(ctx context.Context, conn *pgx.Conn, sql string, denied error) string {
 	const unknown = "grant the role what the server's log says it lacks"
 	var refused *pgconn.PgError

@@ -44,10 +44,12 @@ func listing(t *testing.T, address, parameter string, before ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("postgres://%s@%s%s?%s&%s", u.User, strings.Join(append(before, u.Host), ","), u.Path, u.RawQuery, parameter)
+	return fmt.Sprintf("postgres://%s@%s%s?%s&%s", u.User, strings.Join(append(before, u.Host), ","), u.Path, u.RawQuery,
+		parameter)
 }
 
-// Two of three servers accept and stay silent. The third is reached on each way, the second time without waiting for them.
+// Two of three servers accept and stay silent. The third is reached on each way, the second time without waiting for
+// them.
 func TestSilentServersArePassedOver(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -92,7 +94,9 @@ func TestAllServersSilent(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
 			_, err := postgres.Direct(context.Background(), secret.New(conninfo).From("DATABASE_URL", nil), "test")
-			if err == nil || !postgres.Unreachable(err) || !strings.Contains(err.Error(), "DATABASE_URL: the server did not answer in time") || strings.Contains(err.Error(), "127.0.0.1") {
+			if err == nil || !postgres.Unreachable(err) ||
+				!strings.Contains(err.Error(), "DATABASE_URL: the server did not answer in time") ||
+				strings.Contains(err.Error(), "127.0.0.1") {
 				t.Errorf("%v", err)
 			}
 			if took := time.Since(began); took > 10*time.Second {
@@ -102,8 +106,8 @@ func TestAllServersSilent(t *testing.T) {
 	}
 }
 
-// Each value of target_session_attrs takes the server of a pair that it asks for, in either order, also where the role is read-only
-// by default: our sessions are not.
+// Each value of target_session_attrs takes the server of a pair that it asks for, in either order, also where the role
+// is read-only by default: our sessions are not.
 func TestTargetSessionAttrs(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.Start(t, nil)
@@ -129,7 +133,8 @@ func TestTargetSessionAttrs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for attrs, wantStandby := range map[string]bool{"read-write": false, "primary": false, "read-only": true, "standby": true, "prefer-standby": true} {
+	for attrs, wantStandby := range map[string]bool{"read-write": false, "primary": false, "read-only": true,
+		"standby": true, "prefer-standby": true} {
 		for _, hosts := range []string{u.Host + "," + other, other + "," + u.Host} {
 			conninfo := fmt.Sprintf("postgres://%s@%s%s?%s&target_session_attrs=%s", u.User, hosts, u.Path, u.RawQuery, attrs)
 			conn, err := postgres.Direct(t.Context(), secret.New(conninfo), "test")
@@ -138,14 +143,17 @@ func TestTargetSessionAttrs(t *testing.T) {
 				continue
 			}
 			var recovering bool
-			if err := conn.QueryRow(t.Context(), "SELECT pg_catalog.pg_is_in_recovery()").Scan(&recovering); err != nil || recovering != wantStandby {
+			if err := conn.QueryRow(t.Context(), "SELECT pg_catalog.pg_is_in_recovery()").Scan(&recovering); err != nil ||
+				recovering != wantStandby {
 				t.Errorf("%s: standby %v, %v", attrs, recovering, err)
 			}
 			_ = conn.Close(t.Context())
 		}
 	}
-	_, err = postgres.Direct(t.Context(), secret.New(db.URL()+"&target_session_attrs=standby").From("DATABASE_URL", nil), "test")
-	if err == nil || !strings.Contains(err.Error(), "DATABASE_URL: no server that answered is what target_session_attrs asks for") || !postgres.Unreachable(err) {
+	_, err = postgres.Direct(t.Context(), secret.New(db.URL()+"&target_session_attrs=standby").From("DATABASE_URL", nil),
+		"test")
+	if err == nil || !strings.Contains(err.Error(),
+		"DATABASE_URL: no server that answered is what target_session_attrs asks for") || !postgres.Unreachable(err) {
 		t.Errorf("only a primary: %v", err)
 	}
 }
@@ -159,9 +167,11 @@ func TestHostaddr(t *testing.T) {
 		t.Fatal(err)
 	}
 	password, _ := u.User.Password()
-	words := fmt.Sprintf("hostaddr=127.0.0.1 port=%s user=%s password='%s' dbname=%s", u.Port(), u.User.Username(), password, db.Name())
+	words := fmt.Sprintf("hostaddr=127.0.0.1 port=%s user=%s password='%s' dbname=%s", u.Port(), u.User.Username(),
+		password, db.Name())
 	for _, conninfo := range []string{
-		words, words + " host=no-such-host.invalid", words + " host=no-such-host.invalid,nor-this.invalid hostaddr=127.0.0.1,127.0.0.1",
+		words, words + " host=no-such-host.invalid", words +
+			" host=no-such-host.invalid,nor-this.invalid hostaddr=127.0.0.1,127.0.0.1",
 		fmt.Sprintf("postgres://%s@:%s%s?hostaddr=127.0.0.1&%s", u.User, u.Port(), u.Path, u.RawQuery),
 	} {
 		conn, err := postgres.Direct(t.Context(), secret.New(conninfo), "test")

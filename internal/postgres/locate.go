@@ -23,11 +23,13 @@ const (
 	passedOverFor = 30 * time.Second
 )
 
-// locate looks up every host of config and puts its addresses in the hosts' place, one after the other, those last that were passed
-// over lately. It sets how long each may take, and returns how long all may. The names stay in config where TLS needs them. pgconn would look up
-// all names under one deadline, and give up the whole list when the first server's is the outer one.
+// locate looks up every host of config and puts its addresses in the hosts' place, one after the other, those last that
+// were passed over lately. It sets how long each may take, and returns how long all may. The names stay in config where
+// TLS needs them. pgconn would look up all names under one deadline, and give up the whole list when the first server's
+// is the outer one.
 func locate(ctx context.Context, config *pgconn.Config, known map[string][]string) (time.Duration, error) {
-	hosts := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}}, config.Fallbacks...)
+	hosts := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}},
+		config.Fallbacks...)
 	addresses := map[string][]string{}
 	var failed error
 	for _, host := range hosts {
@@ -86,8 +88,8 @@ func lookUp(ctx context.Context, config *pgconn.Config, host string, known map[s
 	return once, nil
 }
 
-// bound sets how long each address may take: connect_timeout, but no longer than we wait for a database. It returns the time for all
-// of them, and for one that is tried again because it was second best (prefer-standby).
+// bound sets how long each address may take: connect_timeout, but no longer than we wait for a database. It returns the
+// time for all of them, and for one that is tried again because it was second best (prefer-standby).
 func bound(config *pgconn.Config, list []*pgconn.FallbackConfig) time.Duration {
 	distinct := map[string]bool{}
 	for _, one := range list {
@@ -106,8 +108,8 @@ func bound(config *pgconn.Config, list []*pgconn.FallbackConfig) time.Duration {
 
 func key(host string, port uint16) string { return net.JoinHostPort(host, strconv.Itoa(int(port))) }
 
-// passedOver are the addresses that did not serve while one after them did. Trying them first again would cost each new connection
-// a time-out.
+// passedOver are the addresses that did not serve while one after them did. Trying them first again would cost each new
+// connection a time-out.
 type passedOver struct {
 	mu    sync.Mutex
 	until map[string]time.Time
@@ -140,8 +142,8 @@ func (p *passedOver) add(addresses []string) {
 	}
 }
 
-// dialled remembers which addresses one attempt to connect has tried. The driver dials by it later as well, from goroutines of its
-// own, to cancel what a connection that was given up still does (pgx 5.12, CancelRequest).
+// dialled remembers which addresses one attempt to connect has tried. The driver dials by it later as well, from
+// goroutines of its own, to cancel what a connection that was given up still does (pgx 5.12, CancelRequest).
 type dialled struct {
 	mu        sync.Mutex
 	addresses []string

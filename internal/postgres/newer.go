@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// transactionTimeout is a setting that Postgres has from 17 on. A role's own, if it is short, ends a session before the first
-// statement of ours could lift it, and an older server refuses it as a start-up parameter.
+// transactionTimeout is a setting that Postgres has from 17 on. A role's own, if it is short, ends a session before the
+// first statement of ours could lift it, and an older server refuses it as a start-up parameter.
 const transactionTimeout, timesTransactions = "transaction_timeout", 17
 
 // newer holds the addresses whose server times transactions, as they said when they were last connected to.

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// dropOptions takes the settings that every transaction sets itself out of an options word (-c name=value, --name=value), which
-// poolers refuse as a whole. What else is in it stays: some hosts are told by it which database is meant.
+// dropOptions takes the settings that every transaction sets itself out of an options word (-c name=value,
+// --name=value), which poolers refuse as a whole. What else is in it stays: some hosts are told by it which database is
+// meant.
 func dropOptions(text string) string {
 	words := optionWords(text)
 	var kept []string
@@ -46,7 +47,8 @@ func isPinned(name string) bool {
 	return slices.ContainsFunc(Pinned(), func(pinned string) bool { return strings.EqualFold(pinned, name) })
 }
 
-// optionWords separates words at white space that no backslash precedes, and keeps the backslashes (pg_split_opts, PostgreSQL 14-18).
+// optionWords separates words at white space that no backslash precedes, and keeps the backslashes (pg_split_opts,
+// PostgreSQL 14-18).
 func optionWords(text string) (words []string) {
 	word, escaped := "", false
 	for _, r := range text {

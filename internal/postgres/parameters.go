@@ -11,15 +11,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ignored are keywords of libpq (PQconndefaults, 14 to 18) that would be sent to the server, which does not know them, and that
-// change nothing here: the relay watches its connections itself, tries hosts in their order, and says what it is.
+// ignored are keywords of libpq (PQconndefaults, 14 to 18) that would be sent to the server, which does not know them,
+// and that change nothing here: the relay watches its connections itself, tries hosts in their order, and says what it
+// is.
 var ignored = []string{
 	"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "load_balance_hosts",
-	"fallback_application_name", "replication", "sslcompression", "sslkeylogfile", "gsslib", "gssdelegation", "authtype", "tty",
+	"fallback_application_name", "replication", "sslcompression", "sslkeylogfile", "gsslib", "gssdelegation", "authtype",
+	"tty",
 }
 
-// unsupported are keywords of libpq that ask for something the relay does not do, and that it would be wrong to leave undone in
-// silence.
+// unsupported are keywords of libpq that ask for something the relay does not do, and that it would be wrong to leave
+// undone in silence.
 var unsupported = map[string]string{
 	"requirepeer":         "it cannot check which user runs the server",
 	"sslcrl":              "it reads no certificate revocation lists",
@@ -34,11 +36,12 @@ var unsupported = map[string]string{
 
 // tlsVersions are the values of ssl_min_protocol_version and ssl_max_protocol_version.
 var tlsVersions = map[string]uint16{
-	"": 0, "TLSv1": tls.VersionTLS10, "TLSv1.1": tls.VersionTLS11, "TLSv1.2": tls.VersionTLS12, "TLSv1.3": tls.VersionTLS13,
+	"": 0, "TLSv1": tls.VersionTLS10, "TLSv1.1": tls.VersionTLS11, "TLSv1.2": tls.VersionTLS12,
+	"TLSv1.3": tls.VersionTLS13,
 }
 
-// settle takes the keywords of libpq that pgx does not know out of what would be sent to the server, and acts on those that ask
-// for something. It returns what is wrong, as sentences that repeat no value.
+// settle takes the keywords of libpq that pgx does not know out of what would be sent to the server, and acts on those
+// that ask for something. It returns what is wrong, as sentences that repeat no value.
 func settle(c *pgx.ConnConfig) (faults []string) {
 	for _, name := range ignored {
 		delete(c.RuntimeParams, name)
@@ -56,12 +59,14 @@ func settle(c *pgx.ConnConfig) (faults []string) {
 	switch take("gssencmode") {
 	case "", "disable", "prefer":
 	default:
-		faults = append(faults, "the relay does not encrypt with GSSAPI; set gssencmode to prefer or disable, and sslmode to verify-full for TLS")
+		faults = append(faults, "the relay does not encrypt with GSSAPI; set gssencmode to prefer or disable, and sslmode "+
+			"to verify-full for TLS")
 	}
 	lowest, knownLowest := tlsVersions[take("ssl_min_protocol_version")]
 	highest, knownHighest := tlsVersions[take("ssl_max_protocol_version")]
 	if !knownLowest || !knownHighest {
-		faults = append(faults, "ssl_min_protocol_version and ssl_max_protocol_version must be TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3")
+		faults = append(faults, "ssl_min_protocol_version and ssl_max_protocol_version must be TLSv1, TLSv1.1, TLSv1.2 or "+
+			"TLSv1.3")
 	}
 	for _, config := range tlsConfigs(c) {
 		config.MinVersion, config.MaxVersion = lowest, highest
@@ -81,7 +86,8 @@ func tlsConfigs(c *pgx.ConnConfig) (list []*tls.Config) {
 	return list
 }
 
-// hostAddresses acts on hostaddr, which says for each host at which address it is: the host's name is then for TLS only.
+// hostAddresses acts on hostaddr, which says for each host at which address it is: the host's name is then for TLS
+// only.
 func hostAddresses(c *pgx.ConnConfig) (map[string][]string, error) {
 	text, given := c.RuntimeParams["hostaddr"]
 	delete(c.RuntimeParams, "hostaddr")

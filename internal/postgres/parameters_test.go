@@ -12,28 +12,34 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// Every keyword of libpq, PQconndefaults of 14 to 18, with a value that an application may have set: the connection stands, or the
-// keyword is refused by name before anything is sent.
+// Every keyword of libpq, PQconndefaults of 14 to 18, with a value that an application may have set: the connection
+// stands, or the keyword is refused by name before anything is sent.
 func TestKeywordsOfLibpq(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	for keyword, want := range map[string]string{
-		"application_name=app": "", "authtype=x": "", "channel_binding=prefer": "", "channel_binding=disable": "", "client_encoding=LATIN1": "",
-		"client_encoding=auto": "", "connect_timeout=0": "", "connect_timeout=1": "", "connect_timeout=10": "", "fallback_application_name=app": "",
-		"gssdelegation=1": "", "gssencmode=disable": "", "gssencmode=prefer": "", "gsslib=gssapi": "", "hostaddr=127.0.0.1": "",
-		"keepalives=0": "", "keepalives_count=3": "", "keepalives_idle=30": "", "keepalives_interval=10": "", "krbsrvname=postgres": "",
-		"load_balance_hosts=random": "", "load_balance_hosts=disable": "", "max_protocol_version=latest": "", "min_protocol_version=3.0": "",
-		"options=-c statement_timeout=1": "", "options=-c search_path=public -c geqo=off": "", "passfile=/nowhere": "", "replication=database": "",
-		"replication=true": "", "require_auth=!password": "", "servicefile=/nowhere": "", "ssl_max_protocol_version=TLSv1.3": "",
-		"ssl_min_protocol_version=TLSv1.2": "", "sslcertmode=allow": "", "sslcompression=0": "", "sslcompression=1": "", "sslcrl=": "",
-		"sslkeylogfile=/nowhere": "", "sslnegotiation=postgres": "", "sslsni=0": "", "target_session_attrs=any": "", "tcp_user_timeout=10000": "",
+		"application_name=app": "", "authtype=x": "", "channel_binding=prefer": "", "channel_binding=disable": "",
+		"client_encoding=LATIN1": "", "client_encoding=auto": "", "connect_timeout=0": "", "connect_timeout=1": "",
+		"connect_timeout=10": "", "fallback_application_name=app": "", "gssdelegation=1": "", "gssencmode=disable": "",
+		"gssencmode=prefer": "", "gsslib=gssapi": "", "hostaddr=127.0.0.1": "", "keepalives=0": "", "keepalives_count=3": "",
+		"keepalives_idle=30": "", "keepalives_interval=10": "", "krbsrvname=postgres": "", "load_balance_hosts=random": "",
+		"load_balance_hosts=disable": "", "max_protocol_version=latest": "", "min_protocol_version=3.0": "",
+		"options=-c statement_timeout=1": "", "options=-c search_path=public -c geqo=off": "", "passfile=/nowhere": "",
+		"replication=database": "",
+		"replication=true":     "", "require_auth=!password": "", "servicefile=/nowhere": "",
+		"ssl_max_protocol_version=TLSv1.3": "", "ssl_min_protocol_version=TLSv1.2": "", "sslcertmode=allow": "",
+		"sslcompression=0": "", "sslcompression=1": "", "sslcrl=": "", "sslkeylogfile=/nowhere": "",
+		"sslnegotiation=postgres": "", "sslsni=0": "", "target_session_attrs=any": "", "tcp_user_timeout=10000": "",
 		"tty=x": "", "requirepeer=": "", "oauth_scope=": "",
 
-		"gssencmode=require": "gssencmode", "oauth_client_id=x": "oauth_client_id", "oauth_client_secret=x": "oauth_client_secret",
-		"oauth_issuer=x": "oauth_issuer", "oauth_scope=x": "oauth_scope", "requirepeer=postgres": "requirepeer", "scram_client_key=x": "scram_client_key",
+		"gssencmode=require": "gssencmode", "oauth_client_id=x": "oauth_client_id",
+		"oauth_client_secret=x": "oauth_client_secret", "oauth_issuer=x": "oauth_issuer", "oauth_scope=x": "oauth_scope",
+		"requirepeer=postgres": "requirepeer", "scram_client_key=x": "scram_client_key",
 		"scram_server_key=x": "scram_server_key", "sslcrl=/nowhere": "sslcrl", "sslcrldir=/nowhere": "sslcrldir",
-		"ssl_min_protocol_version=SSLv3": "ssl_min_protocol_version", "target_session_attrs=writable": "target_session_attrs",
-		"channel_binding=always": "channel_binding", "require_auth=magic": "require_auth", "connect_timeout=soon": "connect_timeout",
+		"ssl_min_protocol_version=SSLv3": "ssl_min_protocol_version",
+		"target_session_attrs=writable":  "target_session_attrs",
+		"channel_binding=always":         "channel_binding", "require_auth=magic": "require_auth",
+		"connect_timeout=soon": "connect_timeout",
 	} {
 		t.Run(keyword, func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +85,8 @@ func TestKeywordsOfLibpq(t *testing.T) {
 func TestKeywordsThatProtectAreNotIgnored(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	for _, keyword := range []string{"channel_binding=require", "require_auth=scram-sha-256", "require_auth=gss,none", "sslmode=require", "sslmode=verify-full",
+	for _, keyword := range []string{"channel_binding=require", "require_auth=scram-sha-256", "require_auth=gss,none",
+		"sslmode=require", "sslmode=verify-full",
 		"sslcertmode=require", "sslmode=require sslnegotiation=direct", "sslrootcert=system"} {
 		conn, err := postgres.Direct(t.Context(), secret.New(db.Words(t)+" "+keyword), "test")
 		if err == nil {
@@ -95,13 +102,17 @@ func TestFormsAndParametersOfFrameworks(t *testing.T) {
 	t.Parallel()
 	const url = "postgres://app:hunter2@db.internal/registration"
 	for text, want := range map[string][]string{
-		url + "?schema=public&connection_limit=5&pool_timeout=10":              {"schema", "connection_limit", "pool_timeout", "Prisma", "DATABASE_MAX_CONNS", "SOURCE_TABLE"},
-		url + "?pgbouncer=true&socket_timeout=3&statement_cache_size=0":        {"pgbouncer", "socket_timeout", "statement_cache_size", "DATABASE_REPLICATION_URL"},
-		url + "?sslidentity=x.p12&sslaccept=strict":                            {"sslidentity", "sslaccept", "sslmode"},
-		url + "?pool=5&prepared_statements=false&encoding=unicode&adapter=pg":  {"pool", "prepared_statements", "encoding", "adapter", "Rails"},
-		url + "?reaping_frequency=10&checkout_timeout=5":                       {"reaping_frequency", "checkout_timeout"},
-		url + "?serverVersion=15&charset=utf8":                                 {"serverVersion", "charset", "Doctrine"},
-		url + "?currentSchema=app&ApplicationName=x&ssl=1":                     {"currentSchema", "ApplicationName", "ssl", "JDBC", "sslmode"},
+		url + "?schema=public&connection_limit=5&pool_timeout=10": {"schema", "connection_limit", "pool_timeout",
+			"Prisma", "DATABASE_MAX_CONNS", "SOURCE_TABLE"},
+		url + "?pgbouncer=true&socket_timeout=3&statement_cache_size=0": {"pgbouncer", "socket_timeout",
+			"statement_cache_size", "DATABASE_REPLICATION_URL"},
+		url + "?sslidentity=x.p12&sslaccept=strict": {"sslidentity", "sslaccept", "sslmode"},
+		url + "?pool=5&prepared_statements=false&encoding=unicode&adapter=pg": {"pool", "prepared_statements", "encoding",
+			"adapter", "Rails"},
+		url + "?reaping_frequency=10&checkout_timeout=5": {"reaping_frequency", "checkout_timeout"},
+		url + "?serverVersion=15&charset=utf8":           {"serverVersion", "charset", "Doctrine"},
+		url + "?currentSchema=app&ApplicationName=x&ssl=1": {"currentSchema", "ApplicationName", "ssl",
+			"JDBC", "sslmode"},
 		url + "?pool_max_conns=4&pool_max_conn_lifetime=1h":                    {"pool_max_conns", "DATABASE_MAX_CONNS"},
 		url + "?conn_max_age=60":                                               {"conn_max_age", "Django"},
 		"postgresql+psycopg://app:hunter2@db.internal/registration":            {"SQLAlchemy", "+psycopg", "postgresql://"},
@@ -127,7 +138,8 @@ func TestFormsAndParametersOfFrameworks(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{url, url + "?ssl=true", url + "?sslmode=disable", "host=db.internal user=app dbname=registration"} {
+	for _, text := range []string{url, url + "?ssl=true", url + "?sslmode=disable",
+		"host=db.internal user=app dbname=registration"} {
 		if faults := postgres.Check(text); len(faults) > 0 {
 			t.Errorf("refused: %q", faults)
 		}
@@ -138,9 +150,11 @@ func TestFormsAndParametersOfFrameworks(t *testing.T) {
 func TestUnknownParameters(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	for word, want := range map[string]string{"nonsense=1": "a parameter", "wal_sender_timeout=many": "22023", "role=nobody_there": "22023"} {
+	for word, want := range map[string]string{"nonsense=1": "a parameter", "wal_sender_timeout=many": "22023",
+		"role=nobody_there": "22023"} {
 		_, err := postgres.Direct(t.Context(), secret.New(db.Words(t)+" "+word).From("DATABASE_URL", nil), "test")
-		if err == nil || !strings.Contains(err.Error(), "DATABASE_URL") || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "nobody_there") {
+		if err == nil || !strings.Contains(err.Error(), "DATABASE_URL") || !strings.Contains(err.Error(), want) ||
+			strings.Contains(err.Error(), "nobody_there") {
 			t.Errorf("%s: %v", word, err)
 		}
 	}

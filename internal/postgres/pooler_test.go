@@ -17,13 +17,17 @@ import (
 // lookAlikes are better matches than what pg_catalog has; who calls one leaves a row behind, or is given another type.
 const lookAlikes = `create schema hostile; grant all on schema hostile to public;
 	create table hostile.called (name text); grant all on hostile.called to public;
-	create function hostile.format(text, int) returns int language plpgsql as $$ begin insert into hostile.called values ('format'); return 1; end $$;
-	create function hostile.upper(text) returns bytea language plpgsql as $$ begin insert into hostile.called values ('upper'); return ''; end $$;
-	create function hostile.equal(int, int) returns bool language plpgsql as $$ begin insert into hostile.called values ('='); return false; end $$;
+	create function hostile.format(text, int) returns int language plpgsql as $$ begin insert into hostile.called
+		values ('format'); return 1; end $$;
+	create function hostile.upper(text) returns bytea language plpgsql as $$ begin insert into hostile.called
+		values ('upper'); return ''; end $$;
+	create function hostile.equal(int, int) returns bool language plpgsql as $$ begin insert into hostile.called
+		values ('='); return false; end $$;
 	create operator hostile.= (leftarg = int, rightarg = int, function = hostile.equal);
 	create type hostile.text as (a int)`
 
-// spoil makes the pooler's one session as bad as a client can, and returns what undoes nothing but shows whether it was changed.
+// spoil makes the pooler's one session as bad as a client can, and returns what undoes nothing but shows whether it was
+// changed.
 func spoil(t *testing.T, address string) (settings func() string) {
 	t.Helper()
 	config, err := pgx.ParseConfig(address)
@@ -53,15 +57,18 @@ func spoil(t *testing.T, address string) (settings func() string) {
 			t.Fatal(err)
 		}
 		var prepared string
-		if err := neighbour.QueryRow(t.Context(), "SELECT pg_catalog.concat('prepared=', pg_catalog.count(*)) FROM pg_catalog.pg_prepared_statements").Scan(&prepared); err != nil {
+		if err := neighbour.QueryRow(t.Context(),
+			"SELECT pg_catalog.concat('prepared=', pg_catalog.count(*)) FROM pg_catalog.pg_prepared_statements").Scan(
+			&prepared); err != nil {
 			t.Fatal(err)
 		}
 		return strings.Join(list, " ") + " " + prepared
 	}
 }
 
-// Beside a client that shares the session with us, sets what it likes and plants look-alikes, a transaction is as on a session of our
-// own, the first time that a statement is sent and later; and the client finds its session as it left it.
+// Beside a client that shares the session with us, sets what it likes and plants look-alikes, a transaction is as on a
+// session of our own, the first time that a statement is sent and later; and the client finds its session as it left
+// it.
 func TestTransactionsBesideAHostileClient(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -87,7 +94,9 @@ func TestTransactionsBesideAHostileClient(t *testing.T) {
 		var formatted, raised string
 		var same bool
 		batch := &pgx.Batch{}
-		batch.Queue("SELECT format('%s', $1::int), upper($2::text), 1 = $1::int", 1, "x").QueryRow(func(row pgx.Row) error { return row.Scan(&formatted, &raised, &same) })
+		batch.Queue("SELECT format('%s', $1::int), upper($2::text), 1 = $1::int", 1, "x").QueryRow(func(row pgx.Row) error {
+			return row.Scan(&formatted, &raised, &same)
+		})
 		batch.Queue("CREATE TEMPORARY TABLE IF NOT EXISTS written () ON COMMIT DROP")
 		if err := postgres.Transact(t.Context(), conn.Conn(), batch); err != nil {
 			t.Fatalf("%v\n%s", err, pooler.Log())
@@ -108,7 +117,8 @@ func TestTransactionsBesideAHostileClient(t *testing.T) {
 	for range 3 {
 		run()
 	}
-	if after := settings(); after != before || !strings.Contains(before, "search_path=hostile") || !strings.Contains(after, "prepared=0") {
+	if after := settings(); after != before || !strings.Contains(before, "search_path=hostile") ||
+		!strings.Contains(after, "prepared=0") {
 		t.Errorf("the neighbour's session is %q, it left it as %q", after, before)
 	}
 	if called := pgtest.Values[string](t, db, "select name from hostile.called"); len(called) > 0 {
@@ -122,8 +132,8 @@ func failing() *pgx.Batch {
 	return batch
 }
 
-// What must be direct says so where a pooler answers, and what may lead through one names what the pooler does not take. Nothing of
-// the connection string is in it.
+// What must be direct says so where a pooler answers, and what may lead through one names what the pooler does not
+// take. Nothing of the connection string is in it.
 func TestPoolersThatRefuse(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -132,7 +142,8 @@ func TestPoolersThatRefuse(t *testing.T) {
 		_, direct := postgres.Direct(t.Context(), secret.New(pooler.URL(t)).From("DATABASE_URL", nil), "test")
 		_, walsender := postgres.Replication(t.Context(), secret.New(pooler.URL(t)).From("DATABASE_URL", nil), "test", 0)
 		for _, err := range []error{direct, walsender} {
-			if err == nil || !strings.Contains(err.Error(), "DATABASE_URL: it leads through a pooler") || !strings.Contains(err.Error(), "set DATABASE_REPLICATION_URL") || !postgres.Unreachable(err) {
+			if err == nil || !strings.Contains(err.Error(), "DATABASE_URL: it leads through a pooler") ||
+				!strings.Contains(err.Error(), "set DATABASE_REPLICATION_URL") || !postgres.Unreachable(err) {
 				t.Errorf("%s: %v", mode, err)
 			}
 		}
@@ -149,12 +160,15 @@ func TestPoolersThatRefuse(t *testing.T) {
 				}
 			case want == "" && err != nil:
 				t.Errorf("%s%s: %v", mode, parameter, err)
-			case want != "" && (err == nil || !strings.Contains(err.Error(), "DATABASE_URL: the pooler that it leads through does not take "+want+" ") && !strings.Contains(fmt.Sprint(err), "the start-up parameter "+want)):
+			case want != "" && (err == nil ||
+				!strings.Contains(err.Error(), "DATABASE_URL: the pooler that it leads through does not take "+want+" ") &&
+					!strings.Contains(fmt.Sprint(err), "the start-up parameter "+want)):
 				t.Errorf("%s%s: %v", mode, parameter, err)
 			}
 		}
 		pooler.Stop(t)
-		if err := ping(t, secret.New(pooler.URL(t)).From("DATABASE_URL", nil)); err == nil || !strings.HasPrefix(err.Error(), "DATABASE_URL: ") {
+		if err := ping(t, secret.New(pooler.URL(t)).From("DATABASE_URL", nil)); err == nil ||
+			!strings.HasPrefix(err.Error(), "DATABASE_URL: ") {
 			t.Errorf("%s, gone: %v", mode, err)
 		}
 	}

@@ -1,9 +1,9 @@
 // Package postgres turns the operator's connection string into connections set up the relay's way.
 //
-// Every session names itself in pg_stat_activity and pins the settings that its statements count on, whatever the role, the database
-// or the connection string asks for: a role's DateStyle would make the stream and a query disagree about the same value, and with a
-// foreign search_path somebody else's function runs as us. Idle transactions are bounded, so that a frozen process holds no lock for
-// ever.
+// Every session names itself in pg_stat_activity and pins the settings that its statements count on, whatever the role,
+// the database or the connection string asks for: a role's DateStyle would make the stream and a query disagree about
+// the same value, and with a foreign search_path somebody else's function runs as us. Idle transactions are bounded, so
+// that a frozen process holds no lock for ever.
 // cmd opens the pools; replication opens its own walsender connection.
 package postgres
 
@@ -24,8 +24,8 @@ import (
 // cached is how many statements a session keeps prepared or described; we have fewer.
 const cached = 512
 
-// pingTimeout is how long a pool's connection may take to say that it is alive; it is asked before it is used, when it was
-// idle for a second. One after the other may have to be asked before there is one that does.
+// pingTimeout is how long a pool's connection may take to say that it is alive; it is asked before it is used, when it
+// was idle for a second. One after the other may have to be asked before there is one that does.
 const pingTimeout = 2 * time.Second
 
 // session is how a session is prepared.
@@ -55,11 +55,13 @@ func (c *Connections) Acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return conn, describe(err, c.conninfo, false)
 }
 
-// Pool opens a pool of at most limit connections. pooled: it may lead through a pooler in transaction mode, where a session belongs
-// to nobody; what runs on it goes through Transact, no statement is prepared under a name, and only start-up parameters are sent that
-// a pooler takes. Where it does not, a session is pinned as that of Direct, and prepareSession (nil: nothing) is called for each new
-// one. The connection string is read again for each connection; none is opened yet.
-func Pool(conninfo secret.String, name string, limit int, pooled bool, prepareSession func(context.Context, *pgx.Conn) error) (*Connections, error) {
+// Pool opens a pool of at most limit connections. pooled: it may lead through a pooler in transaction mode, where a
+// session belongs to nobody; what runs on it goes through Transact, no statement is prepared under a name, and only
+// start-up parameters are sent that a pooler takes. Where it does not, a session is pinned as that of Direct, and
+// prepareSession (nil: nothing) is called for each new one. The connection string is read again for each connection;
+// none is opened yet.
+func Pool(conninfo secret.String, name string, limit int, pooled bool,
+	prepareSession func(context.Context, *pgx.Conn) error) (*Connections, error) {
 	if _, err := read(conninfo); err != nil {
 		return nil, err
 	}
@@ -94,8 +96,8 @@ func Direct(ctx context.Context, conninfo secret.String, name string) (*pgx.Conn
 	return direct(ctx, conninfo, name, own)
 }
 
-// DirectForQuery opens a connection as Direct does, on which SET LOCAL search_path TO DEFAULT gives the search_path of the role, the
-// database or the connection string: the operator's query runs under it.
+// DirectForQuery opens a connection as Direct does, on which SET LOCAL search_path TO DEFAULT gives the search_path of
+// the role, the database or the connection string: the operator's query runs under it.
 func DirectForQuery(ctx context.Context, conninfo secret.String, name string) (*pgx.Conn, error) {
 	return direct(ctx, conninfo, name, ownForQuery)
 }
@@ -114,7 +116,8 @@ func direct(ctx context.Context, conninfo secret.String, name string, kind sessi
 }
 
 // Replication opens a walsender connection that the server drops when it has been silent for takeover.
-func Replication(ctx context.Context, conninfo secret.String, name string, takeover time.Duration) (*pgconn.PgConn, error) {
+func Replication(ctx context.Context, conninfo secret.String, name string,
+	takeover time.Duration) (*pgconn.PgConn, error) {
 	conn, err := twice(ctx, func(ctx context.Context) (*pgconn.PgConn, error) {
 		config, limit, err := prepare(ctx, conninfo, name, own)
 		if err != nil {
@@ -135,7 +138,8 @@ func Replication(ctx context.Context, conninfo secret.String, name string, takeo
 }
 
 // prepare reads the connection string and looks its hosts up. It also returns how long connecting may take.
-func prepare(ctx context.Context, conninfo secret.String, name string, kind session) (*pgx.ConnConfig, time.Duration, error) {
+func prepare(ctx context.Context, conninfo secret.String, name string,
+	kind session) (*pgx.ConnConfig, time.Duration, error) {
 	to, err := read(conninfo)
 	if err != nil {
 		return nil, 0, err

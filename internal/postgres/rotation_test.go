@@ -12,8 +12,8 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// A password that changes is read again for each new connection, on each way; while its file cannot be read there is none, and the
-// error names the variable.
+// A password that changes is read again for each new connection, on each way; while its file cannot be read there is
+// none, and the error names the variable.
 func TestPasswordIsReadForEachConnection(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -55,14 +55,16 @@ func TestPasswordIsReadForEachConnection(t *testing.T) {
 			if words == "" && err != nil {
 				t.Errorf("%s: %v", when, err)
 			}
-			if words != "" && (err == nil || !strings.Contains(err.Error(), words) || !postgres.Unreachable(err) || strings.Contains(err.Error(), role)) {
+			if words != "" && (err == nil || !strings.Contains(err.Error(), words) || !postgres.Unreachable(err) ||
+				strings.Contains(err.Error(), role)) {
 				t.Errorf("%s: %v", when, err)
 			}
 		}
 	}
 	expect("at the start", "")
 	db.Exec(t, "alter role "+role+" password 'second'")
-	expect("after a change in the database alone", "DATABASE_URL: the server refused the connection (the password is wrong")
+	expect("after a change in the database alone",
+		"DATABASE_URL: the server refused the connection (the password is wrong")
 	now.Store(db.As(t, role, "second"))
 	expect("after the change", "")
 	now.Store("")

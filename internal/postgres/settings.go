@@ -22,9 +22,9 @@ const (
 // setting is a run-time parameter of Postgres with the value that our statements count on.
 type setting struct{ name, value string }
 
-// pinned are the settings of every session of ours that Postgres has had since 14. Each is one that a role or a database may set
-// (ALTER ROLE, ALTER DATABASE; pg_settings.context is user), and that would change what a statement of ours means, how a value
-// looks as text, which rows it sees, or whether it is run at all.
+// pinned are the settings of every session of ours that Postgres has had since 14. Each is one that a role or a
+// database may set (ALTER ROLE, ALTER DATABASE; pg_settings.context is user), and that would change what a statement of
+// ours means, how a value looks as text, which rows it sees, or whether it is run at all.
 var pinned = []setting{
 	{"search_path", OwnPath},
 
@@ -74,7 +74,8 @@ var pinned = []setting{
 	{"client_min_messages", "warning"},
 	{"log_parameter_max_length_on_error", "0"}, // parameters are people's data and do not belong in the server's log
 
-	// What the planner may choose: as Postgres is shipped. Our statements are short; compiling one takes longer than running it.
+	// What the planner may choose: as Postgres is shipped. Our statements are short; compiling one takes longer than
+	// running it.
 	{"jit", "off"},
 	{"plan_cache_mode", "auto"},
 	{"constraint_exclusion", "partition"},
@@ -120,7 +121,8 @@ var pinned = []setting{
 	{"enable_tidscan", "on"},
 }
 
-// pinnedWhereKnown are those that some supported version, or minor release, does not have: it would refuse the connection.
+// pinnedWhereKnown are those that some supported version, or minor release, does not have: it would refuse the
+// connection.
 var pinnedWhereKnown = []setting{
 	{"transaction_timeout", "0"},             // 17
 	{"restrict_nonsystem_relation_kind", ""}, // 14.13, 15.8, 16.4
@@ -134,18 +136,20 @@ var pinnedWhereKnown = []setting{
 	{"enable_self_join_elimination", "on"},   // 18
 }
 
-// tracked are the start-up parameters that every pooler takes: PgBouncer follows these, and refuses others (IntervalStyle before
-// 1.20).
+// tracked are the start-up parameters that every pooler takes: PgBouncer follows these, and refuses others
+// (IntervalStyle before 1.20).
 var tracked = []string{"client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings"}
 
 // arrived is a start-up parameter that nobody else sets.
 const arrived = "attendee_relay.session"
 
 var (
-	// pinTheRestSQL completes what the start-up parameters of a direct session cannot say: settings that not every version has, and
-	// search_path where its start-up value is what DEFAULT means for the operator's query. It does so only, and returns a value only,
-	// where the start-up parameters have arrived: a pooler may drop them, and would give what is set here to its other clients.
-	pinTheRestSQL = "SELECT CASE WHEN pg_catalog.current_setting('" + arrived + "', true) IS NOT NULL THEN pg_catalog.concat_ws('', " +
+	// pinTheRestSQL completes what the start-up parameters of a direct session cannot say: settings that not every version
+	// has, and search_path where its start-up value is what DEFAULT means for the operator's query. It does so only, and
+	// returns a value only, where the start-up parameters have arrived: a pooler may drop them, and would give what is set
+	// here to its other clients.
+	pinTheRestSQL = "SELECT CASE WHEN pg_catalog.current_setting('" + arrived +
+		"', true) IS NOT NULL THEN pg_catalog.concat_ws('', " +
 		call(pinned[0], "false") + ", " + callsWhereKnown("false") + ") END"
 	// beginSQL begins a transaction that is right whatever the session was left with by another client of a pooler.
 	// Its own time-out comes first: each statement of the text is under the one that holds when it begins.
@@ -186,7 +190,8 @@ func pinTracked(params map[string]string) {
 	}
 }
 
-// setParam sets a parameter in place of any of the same name: Postgres does not tell capital letters in it from small ones.
+// setParam sets a parameter in place of any of the same name: Postgres does not tell capital letters in it from small
+// ones.
 func setParam(params map[string]string, name, value string) {
 	dropParam(params, name)
 	params[name] = value
@@ -196,8 +201,8 @@ func dropParam(params map[string]string, name string) {
 	maps.DeleteFunc(params, func(given, _ string) bool { return strings.EqualFold(given, name) })
 }
 
-// call writes a call of set_config. Names and values hold no quotation marks and no backslashes, so they read the same under any
-// setting; nothing here is looked up by search_path.
+// call writes a call of set_config. Names and values hold no quotation marks and no backslashes, so they read the same
+// under any setting; nothing here is looked up by search_path.
 func call(s setting, local string) string {
 	return "pg_catalog.set_config('" + s.name + "', '" + s.value + "', " + local + ")"
 }

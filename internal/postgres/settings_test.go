@@ -16,20 +16,25 @@ import (
 
 // left are the settings that a role may change and that no statement of ours depends on, by what they are about.
 var left = map[string][]string{
-	"named by the session itself":      {"application_name"},
-	"of one transaction":               {"transaction_deferrable", "transaction_isolation", "transaction_read_only"},
-	"the replication connection's own": {"wal_sender_timeout", "logical_decoding_work_mem", "debug_logical_replication_streaming"},
-	"set where it matters":             {"synchronous_commit"},
+	"named by the session itself": {"application_name"},
+	"of one transaction":          {"transaction_deferrable", "transaction_isolation", "transaction_read_only"},
+	"the replication connection's own": {"wal_sender_timeout", "logical_decoding_work_mem",
+		"debug_logical_replication_streaming"}, "set where it matters": {"synchronous_commit"},
 	"text search, which we do not use": {"default_text_search_config", "gin_pending_list_limit"},
-	"memory and input, the server's": {"work_mem", "hash_mem_multiplier", "maintenance_work_mem", "temp_buffers", "effective_cache_size", "effective_io_concurrency",
-		"maintenance_io_concurrency", "io_combine_limit", "backend_flush_after", "max_parallel_maintenance_workers", "max_parallel_workers",
-		"max_parallel_workers_per_gather", "wal_skip_threshold", "commit_siblings", "file_copy_method", "synchronize_seqscans"},
-	"compiling, which is off":     {"jit_above_cost", "jit_inline_above_cost", "jit_optimize_above_cost", "jit_expressions", "jit_tuple_deforming"},
-	"vacuum and statistics":       {"default_statistics_target"},
-	"logs, warnings and traces":   {"trace_notify", "trace_sort", "debug_pretty_print", "debug_print_parse", "debug_print_plan", "debug_print_rewritten", "escape_string_warning", "md5_password_warnings", "icu_validation_level"},
-	"the network's":               {"tcp_keepalives_count", "tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_user_timeout", "client_connection_check_interval"},
-	"before the session begins":   {"local_preload_libraries"},
-	"of statements we never send": {"check_function_bodies", "createrole_self_grant", "password_encryption", "scram_iterations", "default_toast_compression"},
+	"memory and input, the server's": {"work_mem", "hash_mem_multiplier", "maintenance_work_mem", "temp_buffers",
+		"effective_cache_size", "effective_io_concurrency",
+		"maintenance_io_concurrency", "io_combine_limit", "backend_flush_after", "max_parallel_maintenance_workers",
+		"max_parallel_workers", "max_parallel_workers_per_gather", "wal_skip_threshold", "commit_siblings",
+		"file_copy_method", "synchronize_seqscans"},
+	"compiling, which is off": {"jit_above_cost", "jit_inline_above_cost", "jit_optimize_above_cost",
+		"jit_expressions", "jit_tuple_deforming"}, "vacuum and statistics": {"default_statistics_target"},
+	"logs, warnings and traces": {"trace_notify", "trace_sort", "debug_pretty_print", "debug_print_parse",
+		"debug_print_plan", "debug_print_rewritten", "escape_string_warning", "md5_password_warnings",
+		"icu_validation_level"},
+	"the network's": {"tcp_keepalives_count", "tcp_keepalives_idle", "tcp_keepalives_interval",
+		"tcp_user_timeout", "client_connection_check_interval"}, "before the session begins": {"local_preload_libraries"},
+	"of statements we never send": {"check_function_bodies", "createrole_self_grant", "password_encryption",
+		"scram_iterations", "default_toast_compression"},
 }
 
 // hostile gives a role another value of every setting that a role may have, as far as that lets it connect at all.
@@ -46,7 +51,8 @@ func hostile(t *testing.T, db *pgtest.DB, role string) (changed []string) {
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
 	rows, err := conn.Query(t.Context(), `SELECT name, vartype, setting, min_val, max_val, enumvals FROM pg_catalog.pg_settings
-		WHERE context = 'user' AND name NOT IN ('transaction_deferrable', 'transaction_isolation', 'transaction_read_only') ORDER BY name`)
+		WHERE context = 'user' AND name NOT IN ('transaction_deferrable', 'transaction_isolation', 'transaction_read_only')
+			ORDER BY name`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +119,8 @@ func TestEverySettingIsPinnedOrLeft(t *testing.T) {
 			known[name] = true
 		}
 	}
-	for _, name := range pgtest.Values[string](t, db, "select name from pg_settings where context = 'user' and name not like '%.%' and name not like 'vacuum\\_%'") {
+	for _, name := range pgtest.Values[string](t, db,
+		"select name from pg_settings where context = 'user' and name not like '%.%' and name not like 'vacuum\\_%'") {
 		if !known[strings.ToLower(name)] {
 			t.Errorf("%s is neither pinned nor left", name)
 		}
@@ -136,8 +143,8 @@ func shown(t *testing.T, conn *pgx.Conn) map[string]string {
 	return settings
 }
 
-// A role that has every setting it may have set to something else gets the same sessions as one that has none, on each of our ways to
-// the database.
+// A role that has every setting it may have set to something else gets the same sessions as one that has none, on each
+// of our ways to the database.
 func TestHostileRoleChangesNoSession(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -151,7 +158,8 @@ func TestHostileRoleChangesNoSession(t *testing.T) {
 	}
 	for name, given := range map[string]string{
 		"the role's settings": db.As(t, role, "x"),
-		"the URL's too":       db.As(t, role, "x") + "&timezone=Asia/Tokyo&datestyle=SQL&search_path=public&options=-c%20row_security%3Don%20-csearch_path%3Dpublic",
+		"the URL's too": db.As(t, role, "x") +
+			"&timezone=Asia/Tokyo&datestyle=SQL&search_path=public&options=-c%20row_security%3Don%20-csearch_path%3Dpublic",
 	} {
 		for way, settings := range ways(t, given) {
 			for _, pinned := range postgres.Pinned() {
@@ -159,7 +167,8 @@ func TestHostileRoleChangesNoSession(t *testing.T) {
 					t.Errorf("%s, %s: %s is %q, and %q for a role without settings", name, way, pinned, settings[pinned], want)
 				}
 			}
-			if settings["search_path"] != postgres.OwnPath || settings["standard_conforming_strings"] != "on" || settings["row_security"] != "off" {
+			if settings["search_path"] != postgres.OwnPath || settings["standard_conforming_strings"] != "on" ||
+				settings["row_security"] != "off" {
 				t.Errorf("%s, %s: search_path is %q", name, way, settings["search_path"])
 			}
 		}

@@ -19,10 +19,10 @@ func share(_ context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Transact runs a batch in one transaction: in one round trip where the session is ours, in two where a pooler may be on the way.
-// There the first begins the transaction and pins its settings. It cannot be part of the batch: pgx asks for the types of a batch's
-// statements before it sends any of them, so they would be parsed outside the transaction, under what another client of the pooler
-// left (pgx 5.12, QueryExecModeCacheDescribe).
+// Transact runs a batch in one transaction: in one round trip where the session is ours, in two where a pooler may be
+// on the way. There the first begins the transaction and pins its settings. It cannot be part of the batch: pgx asks
+// for the types of a batch's statements before it sends any of them, so they would be parsed outside the transaction,
+// under what another client of the pooler left (pgx 5.12, QueryExecModeCacheDescribe).
 func Transact(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 	if conn.PgConn().CustomData()[shared] == nil {
 		return conn.SendBatch(ctx, batch).Close() // without a BEGIN all are one transaction
@@ -43,7 +43,8 @@ func Transact(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 func statementMode(err error) error {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "08P01" && strings.Contains(refused.Message, "statement pooling mode") {
-		return fmt.Errorf("DATABASE_URL leads through a pooler in statement mode, which allows no transactions; set its pool_mode to transaction: %w", err)
+		return fmt.Errorf("DATABASE_URL leads through a pooler in statement mode, which allows no transactions; set its "+
+			"pool_mode to transaction: %w", err)
 	}
 	return err
 }

@@ -116,7 +116,8 @@ func (l *Load) awaitDelivered(t *testing.T, within time.Duration) {
 		|| coalesce((select string_agg(format(', %s %s', count, state), '' order by state)
 		from (select state, count(*) from attendee_relay.outbox group by state) as states), '')
 		|| coalesce((select format(', %s waiting', count(*)) from attendee_relay.acceptance having count(*) > 0), '')`
-	want := fmt.Sprintf("%[1]d accepted, %[1]d delivered", pgtest.Value[int](t, l.db, "select count(*)::int from announced"))
+	want := fmt.Sprintf("%[1]d accepted, %[1]d delivered",
+		pgtest.Value[int](t, l.db, "select count(*)::int from announced"))
 	pgtest.WaitUntil(t, within, "everything is delivered", func() (bool, string) {
 		now := pgtest.Value[string](t, l.db, state)
 		time.Sleep(50 * time.Millisecond) // the counting is not for nothing, either
@@ -134,8 +135,8 @@ func (l *Load) counts(t *testing.T, sql string) map[int64]int64 {
 	return counts
 }
 
-// verifyReceived compares the requests with the outbox: each message came, with its stored body on every attempt, signed,
-// and an attendee's first announcement never came after a later one.
+// verifyReceived compares the requests with the outbox: each message came, with its stored body on every attempt,
+// signed, and an attendee's first announcement never came after a later one.
 func (l *Load) verifyReceived(t *testing.T, receiver *Receiver) (repeated int) {
 	t.Helper()
 	stored := pgtest.Values[[]string](t, l.db, `select array[message_id, payload, source_key] from attendee_relay.outbox

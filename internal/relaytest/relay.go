@@ -123,7 +123,9 @@ func (r *Relay) Await(t *testing.T, within time.Duration, what string, done func
 // AwaitRole waits until the relay is ready in a role.
 func (r *Relay) AwaitRole(t *testing.T, within time.Duration, role string) {
 	t.Helper()
-	r.Await(t, within, "is a ready "+role, func(s State) bool { return s.Status == http.StatusOK && s.Ready && s.Role == role })
+	r.Await(t, within, "is a ready "+role, func(s State) bool {
+		return s.Status == http.StatusOK && s.Ready && s.Role == role
+	})
 }
 
 // AwaitFault waits until exactly this fault is shown.

@@ -1,5 +1,5 @@
-// Package relaytest runs the built binary as an operator's script would: a process with an environment, signals, an exit
-// status, and HTTP from outside.
+// Package relaytest runs the built binary as an operator's script would: a process with an environment, signals, an
+// exit status, and HTTP from outside.
 //
 // It turns the source tree into one binary a test binary, starts processes of it, receives their webhooks and makes the
 // registrations they are about. It promises that no process of it outlives its test, and it fails a test whose process
@@ -73,15 +73,16 @@ func build() (dir string, err error) {
 	if Racing() {
 		arguments = append(arguments, "-race")
 	}
-	output, err := exec.CommandContext(ctx, "go", append(arguments, "attendee-relay/cmd/attendee-relay")...).CombinedOutput()
+	output, err := exec.CommandContext(ctx, "go",
+		append(arguments, "attendee-relay/cmd/attendee-relay")...).CombinedOutput()
 	if err != nil {
 		return dir, fmt.Errorf("%w: %s", err, output)
 	}
 	return dir, nil
 }
 
-// workDir returns the directory that go test made for this run and removes even after one that was cut off; "" is the usual
-// temporary directory.
+// workDir returns the directory that go test made for this run and removes even after one that was cut off; "" is the
+// usual temporary directory.
 func workDir() string {
 	self, err := os.Executable()
 	if err != nil || !strings.Contains(self, "go-build") {

@@ -8,8 +8,8 @@ import "fmt"
 
 const redacted = "[redacted]"
 
-// String holds a secret text, and where it came from. Its zero value is the empty secret. Compare secrets with Equal: two of the
-// same text may have come from different places.
+// String holds a secret text, and where it came from. Its zero value is the empty secret. Compare secrets with Equal:
+// two of the same text may have come from different places.
 type String struct {
 	text   string
 	origin *origin
@@ -24,8 +24,8 @@ type origin struct {
 // New wraps text.
 func New(text string) String { return String{text: text} }
 
-// From returns the secret as that of the environment variable of this name. read reads it again, as often as it is needed; nil: it
-// stays as it is. Its errors must not hold the text.
+// From returns the secret as that of the environment variable of this name. read reads it again, as often as it is
+// needed; nil: it stays as it is. Its errors must not hold the text.
 func (s String) From(variable string, read func() (string, error)) String {
 	return String{s.text, &origin{variable, read}}
 }

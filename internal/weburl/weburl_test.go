@@ -60,9 +60,10 @@ func TestParseReadsAsABrowser(t *testing.T) {
 
 func TestWhatCannotBeSeenAtTheEndsIsDropped(t *testing.T) {
 	t.Parallel()
-	for _, end := range []string{" ", "\t\r\n", "\ufeff", "\u00a0", "\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u202a", "\u202e", "\u2060", "\u2066",
-		"\u2069", "\u00ad", "\u034f", "\u061c", "\u115f", "\u17b4", "\u180e", "\u2028", "\u2029", "\u2800", "\u3000", "\u3164", "\uffa0", "\ufff9", "\U000e0001",
-		"\x00", "\x1f", "\x7f", "\u0085", " \ufeff\u200b \n"} {
+	for _, end := range []string{" ", "\t\r\n", "\ufeff", "\u00a0", "\u200b", "\u200c", "\u200d", "\u200e", "\u200f",
+		"\u202a", "\u202e", "\u2060", "\u2066",
+		"\u2069", "\u00ad", "\u034f", "\u061c", "\u115f", "\u17b4", "\u180e", "\u2028", "\u2029", "\u2800", "\u3000",
+		"\u3164", "\uffa0", "\ufff9", "\U000e0001", "\x00", "\x1f", "\x7f", "\u0085", " \ufeff\u200b \n"} {
 		u, err := weburl.Parse(end + "https://h.example/hook?a=b" + end)
 		if got := u.Authority() + u.Target(); err != nil || got != "h.example/hook?a=b" {
 			t.Errorf("%q at the ends: %q, %v", end, got, err)
@@ -103,7 +104,8 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%q: %+v, %v; want %v", url, u, err, want)
 		}
 	}
-	for _, url := range []string{"https://user@h.example", "https://user:hunter2@h.example", "https://:hunter2@h.example", "https://a@b@h.example"} {
+	for _, url := range []string{"https://user@h.example", "https://user:hunter2@h.example", "https://:hunter2@h.example",
+		"https://a@b@h.example"} {
 		if u, err := weburl.Parse(url); err != nil || !u.Credentials || u.Authority() != "h.example" {
 			t.Errorf("%q: %+v, %v", url, u, err)
 		}
@@ -122,7 +124,8 @@ func TestAddressHasAPort(t *testing.T) {
 
 // What is parsed is printable ASCII, and is parsed again to the same.
 func FuzzParse(f *testing.F) {
-	for _, url := range []string{"https://h.example/a b?c=ł", "http://0x7f.1\\..", "https://[::ffff:1.2.3.4]:80/%", "https://xn--bcher-kva.de/?%zz#x"} {
+	for _, url := range []string{"https://h.example/a b?c=ł", "http://0x7f.1\\..", "https://[::ffff:1.2.3.4]:80/%",
+		"https://xn--bcher-kva.de/?%zz#x"} {
 		f.Add(url)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

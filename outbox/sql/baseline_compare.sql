@@ -1,6 +1,6 @@
--- Makes the ledger what the table is in this snapshot; the placeholders stand for the table's expressions. A row that is no
--- longer there and one that came with the same SOURCE_KEY are one registration, moved. $2: rows that came are announced, as
--- acceptances at the slot's start ($3).
+-- Makes the ledger what the table is in this snapshot; the placeholders stand for the table's expressions. A row that
+-- is no longer there and one that came with the same SOURCE_KEY are one registration, moved. $2: rows that came are
+-- announced, as acceptances at the slot's start ($3).
 WITH accepted AS MATERIALIZED (
     SELECT (%[2]s) COLLATE "C" AS identity, (%[3]s) COLLATE "C" AS source_key
       FROM %[1]s

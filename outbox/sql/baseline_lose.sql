@@ -1,4 +1,5 @@
--- Streaming has come to an end at the checkpoint: what follows cannot be read. The gap is open until a baseline is taken.
+-- Streaming has come to an end at the checkpoint: what follows cannot be read. The gap is open until a baseline is
+-- taken.
 WITH lost AS (
     UPDATE attendee_relay.checkpoint
        SET phase = $1

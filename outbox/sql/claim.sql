@@ -1,21 +1,23 @@
--- Takes due messages under a fresh lease, if the bookkeeping is this database's and deployment's ($7) and not ahead of its
--- WAL: a copy sends nothing.
+-- Takes due messages under a fresh lease, if the bookkeeping is this database's and deployment's ($7) and not ahead of
+-- its WAL: a copy sends nothing.
 --
--- Endpoint by endpoint, each for itself: it looks at no more of an endpoint's messages than the endpoint has places for, so
--- that the backlog of one neither hides the others nor is read again and again. An endpoint has $3 places, and $11 more in line if it
--- is well, less what the claimer holds already ($5), and one if its last attempt failed, or if it comes back after a pause and the claimer does not say what
--- is in flight; where it does, it knows of the slower pace that the endpoint has for $9. Those without a 2xx since their last
--- failure, or ever, are on trial: all together have $8 places, and more than one each only in the first $10 of them.
--- First attempts go before retries, and every endpoint's first message before anybody's second. Of an attendee's messages to
--- one endpoint only the oldest is taken, so that they keep their order.
+-- Endpoint by endpoint, each for itself: it looks at no more of an endpoint's messages than the endpoint has places
+-- for, so that the backlog of one neither hides the others nor is read again and again. An endpoint has $3 places, and
+-- $11 more in line if it is well, less what the claimer holds already ($5), and one if its last attempt failed, or if
+-- it comes back after a pause and the claimer does not say what is in flight; where it does, it knows of the slower
+-- pace that the endpoint has for $9. Those without a 2xx since their last failure, or ever, are on trial: all together
+-- have $8 places, and more than one each only in the first $10 of them. First attempts go before retries, and every
+-- endpoint's first message before anybody's second. Of an attendee's messages to one endpoint only the oldest is taken,
+-- so that they keep their order.
 --
--- Where the places are many more than what is to be taken, each endpoint that is well shows its share and as much again to choose from:
--- as many as that are its places then.
+-- Where the places are many more than what is to be taken, each endpoint that is well shows its share and as much again
+-- to choose from: as many as that are its places then.
 --
 -- Of bodies longer than $12 it takes as many as have $13 bytes together, or one, however long, if $14: what is
 -- claimed is held in memory.
 --
--- Each step is a loop over an index, whatever the statistics say: they are older than the backlog that has to be claimed.
+-- Each step is a loop over an index, whatever the statistics say: they are older than the backlog that has to be
+-- claimed.
 WITH RECURSIVE ours AS (
     SELECT FROM attendee_relay.own_books WHERE deployment = $7
 ), waiting AS (

@@ -1,5 +1,6 @@
--- The messages of the same attendee and delivery_key that are older than these and wait, and whether they wait at the same endpoint, where
--- one may have come since the younger was claimed. At another, a URL that was changed may lead it to where the younger one goes. Not those of the same acceptance: they are for other webhooks.
+-- The messages of the same attendee and delivery_key that are older than these and wait, and whether they wait at the
+-- same endpoint, where one may have come since the younger was claimed. At another, a URL that was changed may lead it
+-- to where the younger one goes. Not those of the same acceptance: they are for other webhooks.
 SELECT y.id, o.id, o.endpoint = m.endpoint
   FROM unnest($1::bigint[]) AS y (id)
  CROSS JOIN LATERAL (SELECT m.endpoint, m.delivery_key, m.attendee_id, m.commit_lsn, m.identity FROM attendee_relay.message m WHERE m.id = y.id ORDER BY m.id LIMIT 1) m

@@ -1,5 +1,5 @@
--- The endpoints that messages wait for, and those that fail, are paused, disabled or coming back; those with the most pending
--- messages first, at most $1; NULL: all.
+-- The endpoints that messages wait for, and those that fail, are paused, disabled or coming back; those with the most
+-- pending messages first, at most $1; NULL: all.
 WITH busy AS (
     SELECT endpoint, min(id) AS oldest, count(*) AS pending
       FROM attendee_relay.pending

@@ -1,5 +1,6 @@
--- These claimed messages are not sent yet: an older one of the same attendee goes to their endpoint first. lease_lock.sql has locked
--- their rows. Each is looked up on its own and reached by its place, as in settle_delivered.sql.
+-- These claimed messages are not sent yet: an older one of the same attendee goes to their endpoint first.
+-- lease_lock.sql has locked their rows. Each is looked up on its own and reached by its place, as in
+-- settle_delivered.sql.
 WITH held AS MATERIALIZED (
     SELECT p.place, t.lease
       FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS t (id, endpoint, lease)

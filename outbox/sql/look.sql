@@ -1,5 +1,6 @@
--- Picks the next $1 messages of a paused or disabled endpoint whose turn it is, and puts its next turn off: for as long as half the
--- time that it has been in this state, between $2 and 15 minutes. At the end of its messages it begins again.
+-- Picks the next $1 messages of a paused or disabled endpoint whose turn it is, and puts its next turn off: for as long
+-- as half the time that it has been in this state, between $2 and 15 minutes. At the end of its messages it begins
+-- again.
 WITH turn AS MATERIALIZED (
     SELECT e.id, e.since, e.looked
       FROM attendee_relay.endpoint e

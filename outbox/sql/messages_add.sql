@@ -1,8 +1,10 @@
--- New messages, in order. Those without a URL are settled at once, and returned without a number; the others are due now.
+-- New messages, in order. Those without a URL are settled at once, and returned without a number; the others are due
+-- now.
 --
--- Those of $13 that may be sent at once are leased ($14) for $15, counted from this statement, and returned: where the books are
--- this database's and deployment's ($16), as for a claim, the endpoint answered last with a 2xx, nothing older of the attendee
--- waits, and of the attendee's messages here the endpoint gets this one first. All else is a claim's.
+-- Those of $13 that may be sent at once are leased ($14) for $15, counted from this statement, and returned: where the
+-- books are this database's and deployment's ($16), as for a claim, the endpoint answered last with a 2xx, nothing
+-- older of the attendee waits, and of the attendee's messages here the endpoint gets this one first. All else is a
+-- claim's.
 WITH made AS (
     INSERT INTO attendee_relay.message (message_id, identity, source_key, delivery_key, commit_lsn, committed_at,
                                         attendee_id, event_id, endpoint, webhook_url, secret, payload, headers)

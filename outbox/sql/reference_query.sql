@@ -1,7 +1,7 @@
 -- The payload query of the reference schema. Copy it and change the names: $1 is the array of SOURCE_KEY values, its
 -- cast is yours to choose, and the columns are found by their names. It asks for many attendees at once, so the lists
--- are gathered with one pass each and not by a sub-select a row, and each element is a row of named columns, which Postgres turns
--- into JSON twice as fast as json_build_object.
+-- are gathered with one pass each and not by a sub-select a row, and each element is a row of named columns, which
+-- Postgres turns into JSON twice as fast as json_build_object.
 WITH asked AS MATERIALIZED (
     SELECT a.id, a.event_id, a.group_id, a.fee_id, a.name, a.surname, a.email
       FROM public.attendees a

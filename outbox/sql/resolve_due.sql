@@ -1,8 +1,8 @@
 -- Those of the listed acceptances that are due still, oldest first, again none before an older one of its key. They are
--- looked up by id, one by one, before anything else: of a table that has just grown Postgres believes that little is due,
--- and would read all of it. An acceptance's row may have left the ledger since; patience ends when it has waited long
--- enough. While a large transaction is applied, the ledger lacks rows that it is about to have, and before they have followed
--- their rows no acceptance is due.
+-- looked up by id, one by one, before anything else: of a table that has just grown Postgres believes that little is
+-- due, and would read all of it. An acceptance's row may have left the ledger since; patience ends when it has waited
+-- long enough. While a large transaction is applied, the ledger lacks rows that it is about to have, and before they
+-- have followed their rows no acceptance is due.
 WITH listed AS MATERIALIZED (
     SELECT id, identity, row_identity, source_key, commit_lsn, committed_at, stamped_at, state, evaluations, empty_since, revision,
            next_evaluation_at, last_error

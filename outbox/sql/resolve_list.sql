@@ -1,6 +1,6 @@
 -- The oldest waiting acceptances that are due, but none before an older one of its key that waits longer. While a large
--- transaction is applied, none before they have followed their rows; its own come after it: commits wait behind it, and the
--- machine is for it.
+-- transaction is applied, none before they have followed their rows; its own come after it: commits wait behind it, and
+-- the machine is for it.
 SELECT a.id
   FROM attendee_relay.acceptance a
  WHERE a.state = 'waiting' AND a.next_evaluation_at <= now()

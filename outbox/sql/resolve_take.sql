@@ -1,7 +1,7 @@
--- These acceptances, with the places where their rows were when they were evaluated, become messages in this transaction. Those are left
--- whose row has moved meanwhile, for another one may be under the key that was asked for; also where a large transaction has moved it,
--- which they have not followed yet. So are those behind an older one of their key that goes on waiting. Each is looked up on its own,
--- whatever the statistics say.
+-- These acceptances, with the places where their rows were when they were evaluated, become messages in this
+-- transaction. Those are left whose row has moved meanwhile, for another one may be under the key that was asked for;
+-- also where a large transaction has moved it, which they have not followed yet. So are those behind an older one of
+-- their key that goes on waiting. Each is looked up on its own, whatever the statistics say.
 WITH answered AS MATERIALIZED (
     SELECT id, row_identity COLLATE "C" AS row_identity, source_key COLLATE "C" AS source_key
       FROM unnest($1::bigint[], $2::text[], $3::text[]) AS t (id, row_identity, source_key)
@@ -12,7 +12,8 @@ WITH answered AS MATERIALIZED (
      CROSS JOIN LATERAL (SELECT a.ctid AS place, a.source_key
                            FROM attendee_relay.acceptance a
                           WHERE a.id = t.id AND a.state = 'waiting' AND a.row_identity = t.row_identity
-                            AND coalesce(a.source_key = t.source_key, true) -- one that was not in the stream has been read from the table
+                            -- one that was not in the stream has been read from the table
+                            AND coalesce(a.source_key = t.source_key, true)
                           ORDER BY a.id LIMIT 1) a
      WHERE NOT EXISTS (SELECT FROM attendee_relay.acceptance older
                         WHERE older.state = 'waiting' AND older.source_key = a.source_key AND older.id < t.id

@@ -1,6 +1,6 @@
--- Erases what is personal or secret of the next $2 messages that are older than $1: bodies, secrets, headers and what receivers
--- answered. One that is still pending ends with it; one in flight is waited for. Only one process does this at a time, and only where
--- something is old enough: the lock is written down.
+-- Erases what is personal or secret of the next $2 messages that are older than $1: bodies, secrets, headers and what
+-- receivers answered. One that is still pending ends with it; one in flight is waited for. Only one process does this
+-- at a time, and only where something is old enough: the lock is written down.
 WITH place AS MATERIALIZED (
     SELECT r.erased
       FROM attendee_relay.retention r
@@ -16,7 +16,8 @@ WITH place AS MATERIALIZED (
                           ORDER BY m.id
                           LIMIT $2::int) m
 ), waiting AS MATERIALIZED (
-    -- Locked, so that nobody claims or moves one meanwhile; one that somebody has locked is waited for like one in flight.
+    -- Locked, so that nobody claims or moves one meanwhile; one that somebody has locked is waited for like one in
+    -- flight.
     SELECT o.id, p.id IS NOT NULL AS free
       FROM old o
      CROSS JOIN LATERAL (SELECT p.id FROM attendee_relay.pending p WHERE p.endpoint = o.endpoint AND p.id = o.id LIMIT 1) there

@@ -1,5 +1,5 @@
--- Deletes, older than $1 and at most $2 of each, acceptances that never had a message, and what is known of endpoints that are well
--- and have nothing to get: the next message finds out again. One that was disabled stays so.
+-- Deletes, older than $1 and at most $2 of each, acceptances that never had a message, and what is known of endpoints
+-- that are well and have nothing to get: the next message finds out again. One that was disabled stays so.
 WITH empty AS (
     DELETE FROM attendee_relay.acceptance
      WHERE id = ANY (ARRAY(SELECT id FROM attendee_relay.acceptance

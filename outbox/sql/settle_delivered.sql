@@ -1,11 +1,13 @@
--- Records attempts that were answered with a 2xx, and settles their messages where they were sent to: whatever is still pending, under
--- whichever lease. Returns those that were found there; another process may have settled one, or moved it to another endpoint.
--- What is pending has not ended, and its attempts are counted, so nothing is there yet of what is written: looking for it first, as
--- ON CONFLICT does, would cost a fifth of the statement. Were it there after all, it fails, and settle.sql takes its place.
+-- Records attempts that were answered with a 2xx, and settles their messages where they were sent to: whatever is still
+-- pending, under whichever lease. Returns those that were found there; another process may have settled one, or moved
+-- it to another endpoint. What is pending has not ended, and its attempts are counted, so nothing is there yet of what
+-- is written: looking for it first, as ON CONFLICT does, would cost a fifth of the statement. Were it there after all,
+-- it fails, and settle.sql takes its place.
 --
--- Each row is looked up on its own (LIMIT), by the primary key whatever the statistics say (two equalities would fit pending_due as well),
--- and reached by its place. Joined as it stands, pending would be read from end to end for each of the batch, where its statistics come
--- from a moment when it was empty: Postgres then takes it for one row (seen with PostgreSQL 15).
+-- Each row is looked up on its own (LIMIT), by the primary key whatever the statistics say (two equalities would fit
+-- pending_due as well), and reached by its place. Joined as it stands, pending would be read from end to end for each
+-- of the batch, where its statistics come from a moment when it was empty: Postgres then takes it for one row (seen
+-- with PostgreSQL 15).
 WITH told AS (
     SELECT *
       FROM unnest($1::bigint[], $2::uuid[], $3::timestamptz[], $4::int[], $5::int[], $6::text[])

@@ -1,5 +1,5 @@
--- The spool holds the whole transaction; from here on it is applied, step by step. $4: when the last TRUNCATE was, if any. $5: the
--- commit record's time.
+-- The spool holds the whole transaction; from here on it is applied, step by step. $4: when the last TRUNCATE was, if
+-- any. $5: the commit record's time.
 UPDATE attendee_relay.checkpoint
    SET spool_step = $1,
        spool_cursor = 0,

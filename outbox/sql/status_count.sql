@@ -1,5 +1,5 @@
--- How the bookkeeping stands, counted. settled grows with every message, and has no index on its state: the caller bounds this
--- by a statement_timeout and falls back on the estimate.
+-- How the bookkeeping stands, counted. settled grows with every message, and has no index on its state: the caller
+-- bounds this by a statement_timeout and falls back on the estimate.
 WITH RECURSIVE waiting AS (
     (SELECT endpoint FROM attendee_relay.pending ORDER BY endpoint LIMIT 1)
     UNION ALL

@@ -1,7 +1,7 @@
--- What these messages were written with, and what else decides where they go: whether the source row is still accepted, how many times the
--- payload query gave no row, and which endpoints other messages of the same acceptance and attendee had or have; not those that were
--- recorded at the same endpoint as this one, which may go elsewhere with it. While the ledger is being brought up to date, every row counts
--- as accepted.
+-- What these messages were written with, and what else decides where they go: whether the source row is still accepted,
+-- how many times the payload query gave no row, and which endpoints other messages of the same acceptance and attendee
+-- had or have; not those that were recorded at the same endpoint as this one, which may go elsewhere with it. While the
+-- ledger is being brought up to date, every row counts as accepted.
 SELECT m.id, m.source_key, m.delivery_key, coalesce(m.webhook_url, ''), coalesce(m.secret, ''), coalesce(m.headers, ''),
        m.attendee_id, m.commit_lsn::text,
        NOT b.complete OR EXISTS (SELECT FROM attendee_relay.ledger l WHERE l.identity = m.identity),

@@ -1,6 +1,6 @@
--- Whoever may create things in public makes look-alikes of all that Postgres brings along: functions, aggregates and operators of the same
--- names and arguments, and of closer ones (the row types of tables where Postgres takes any element); types and tables. Each one that is
--- called raises an exception with SQLSTATE PL666.
+-- Whoever may create things in public makes look-alikes of all that Postgres brings along: functions, aggregates and
+-- operators of the same names and arguments, and of closer ones (the row types of tables where Postgres takes any
+-- element); types and tables. Each one that is called raises an exception with SQLSTATE PL666.
 SET search_path = pg_catalog; -- or planting would call what is planted
 CREATE TABLE public.planted (kind pg_catalog.text, name pg_catalog.text);
 CREATE FUNCTION public.caught() RETURNS void LANGUAGE plpgsql AS $$

@@ -1,0 +1,190 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// causes are what people do around the relay, one at a time, at random moments.
+type causes struct {
+	site      *site
+	relay     *relay
+	receivers *receivers
+	log       *journal
+	random    *rand.Rand
+	altered   int
+}
+
+// kind is one of them.
+type kind struct {
+	name    string
+	weight  int
+	repeats bool     // requests may come a second time: contract 3
+	codes   []string // the faults that it may bring about
+	do      func(*causes, *testing.T) error
+}
+
+// away are the faults of a database that is not there.
+var away = []string{"database_unreachable", "capture_failing", "rendering_failing", "delivery_failing", "slot_busy"}
+
+var kinds = []kind{
+	{"relay restarted", 12, false, nil, func(c *causes, t *testing.T) error { return c.restart(t, syscall.SIGTERM) }},
+	{"relay killed", 10, true, nil, func(c *causes, t *testing.T) error { return c.restart(t, syscall.SIGKILL) }},
+	{"catalogs analysed", 14, false, nil, (*causes).analyse},
+	{"application alters tables", 30, false, nil, (*causes).alter},
+	{"application locks the table", 5, false, []string{"capture_failing", "rendering_failing"}, (*causes).lock},
+	{"DBA ends the relay's sessions", 6, true, away, (*causes).terminate},
+	{"server restarted", 4, true, away, (*causes).restartServer},
+	{"flaky receivers down", 8, false, nil, (*causes).takeReceiversDown},
+	{"role gets planner settings", 6, false, nil, (*causes).alterRole},
+	{"long transaction", 6, false, nil, (*causes).holdTransaction},
+}
+
+// strike does something every few seconds until the time is up.
+func (c *causes) strike(t *testing.T, lasts time.Duration) {
+	t.Helper()
+	total := 0
+	for _, k := range kinds {
+		total += k.weight
+	}
+	pause := min(4*time.Second, lasts/5)
+	for end := time.Now().Add(lasts); ; {
+		wait := pause + time.Duration(c.random.Int64N(int64(pause)))
+		if time.Now().Add(wait).After(end) {
+			time.Sleep(time.Until(end))
+			return
+		}
+		time.Sleep(wait)
+		drawn := c.random.IntN(total)
+		for _, k := range kinds {
+			if drawn -= k.weight; drawn < 0 {
+				entry := c.log.begin(k.name, k.repeats, k.codes...)
+				c.log.end(entry, k.do(c, t))
+				break
+			}
+		}
+	}
+}
+
+// restart ends the relay and starts it again at once, as a deployment or a supervisor does.
+func (c *causes) restart(t *testing.T, signal syscall.Signal) error {
+	t.Helper()
+	c.relay.end(t, signal)
+	c.relay.again(t)
+	c.relay.awaitReady(t)
+	return nil
+}
+
+// analyse has statistics of all catalogs made again and again, among tables that come and go.
+func (c *causes) analyse(t *testing.T) error {
+	t.Helper()
+	return exec(c.site.admin, `do $$ begin for i in 1..200 loop execute format('create table if not exists soak.t%s (i int)', i);
+		end loop; end $$`, "analyze", "vacuum analyze pg_class", "vacuum analyze pg_attribute", "analyze", "analyze", "analyze",
+		`do $$ begin for i in 1..200 loop execute format('drop table soak.t%s', i); end loop; end $$`, "vacuum pg_class", "analyze")
+}
+
+// alterations are the application's migrations, in turn. %d is a number of their own.
+var alterations = [][]string{
+	{"alter table attendees add column note_%[1]d text default 'none'", "update attendees set note_%[1]d = 'x' where id %% 97 = 0"},
+	{"create index concurrently attendees_email_%[1]d on attendees (email)", "drop index attendees_email_%[1]d"},
+	{"create table waiting_list_%[1]d (attendee_id bigint references attendees, primary key (attendee_id))",
+		"insert into waiting_list_%[1]d select id from attendees order by id limit 10", "drop table waiting_list_%[1]d"},
+	{"alter table attendees add column phone_%[1]d varchar(200)", "alter table attendees alter column phone_%[1]d type varchar(100)",
+		"alter table attendees drop column phone_%[1]d"},
+	{"alter table attendees alter column status set default 'Applied'", "alter table attendees alter column status set default 'Pending'"},
+	{"create or replace function touched() returns trigger language plpgsql as 'begin new.updated_at = now(); return new; end'",
+		"create or replace trigger touched before update on attendees for each row execute function touched()"},
+	{"alter table events add column place_%[1]d text", "alter table events drop column place_%[1]d"},
+	{"vacuum full attendees"},
+	{"create view people_%[1]d as select id, name from attendees", "drop view people_%[1]d"},
+	{"create type size_%[1]d as enum ('S', 'M')", "alter type size_%[1]d add value 'L'",
+		"alter table attendees add column size_%[1]d size_%[1]d", "alter table attendees drop column size_%[1]d", "drop type size_%[1]d"},
+	{"alter table attendees set (fillfactor = 80)", "cluster attendees using attendees_pkey"},
+}
+
+// alter runs the next of the application's migrations.
+func (c *causes) alter(t *testing.T) error {
+	t.Helper()
+	c.altered++
+	for _, statement := range alterations[c.altered%len(alterations)] {
+		if err := exec(c.site.app, fmt.Sprintf(statement, c.altered)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lock has a migration hold the watched table, now and then for longer than a stage may rest without a fault.
+func (c *causes) lock(t *testing.T) error {
+	t.Helper()
+	lasts := time.Duration(1+c.random.IntN(14)) * time.Second
+	return pgx.BeginFunc(t.Context(), c.site.app, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "lock table attendees in access exclusive mode")
+		time.Sleep(lasts)
+		return err
+	})
+}
+
+func (c *causes) terminate(t *testing.T) error {
+	t.Helper()
+	return exec(c.site.admin, "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'attendee_relay'")
+}
+
+func (c *causes) restartServer(t *testing.T) error {
+	t.Helper()
+	return c.site.server.Restart(t.Context())
+}
+
+func (c *causes) takeReceiversDown(t *testing.T) error {
+	t.Helper()
+	c.receivers.down.Store(true)
+	time.Sleep(time.Duration(2+c.random.IntN(20)) * time.Second)
+	c.receivers.heal()
+	return nil
+}
+
+// alterRole gives the relay's role the planner's settings of a DBA who tries things, and ends its sessions' memory of
+// the ones before.
+func (c *causes) alterRole(t *testing.T) error {
+	t.Helper()
+	settings := []string{"enable_indexscan", "enable_nestloop", "enable_hashjoin", "enable_bitmapscan", "enable_sort"}
+	setting := settings[c.random.IntN(len(settings))]
+	if err := exec(c.site.admin, "alter role attendee_relay set "+setting+" = off"); err != nil {
+		return err
+	}
+	err := c.restart(t, syscall.SIGTERM)
+	time.Sleep(time.Duration(1+c.random.IntN(30)) * time.Second)
+	if reset := exec(c.site.admin, "alter role attendee_relay reset "+setting); err == nil {
+		err = reset
+	}
+	return err
+}
+
+// holdTransaction keeps a transaction of the application open that has changed something.
+func (c *causes) holdTransaction(t *testing.T) error {
+	t.Helper()
+	return pgx.BeginFunc(t.Context(), c.site.app, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "update groups set name = name")
+		time.Sleep(time.Duration(5+c.random.IntN(20)) * time.Second)
+		return err
+	})
+}
+
+// exec runs statements one by one; what fails is in the log and fails nothing.
+func exec(pool *pgxpool.Pool, statements ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	for _, s := range statements {
+		if _, err := pool.Exec(ctx, s, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return fmt.Errorf("running %q: %w", s, err)
+		}
+	}
+	return nil
+}

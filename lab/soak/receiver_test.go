@@ -25,6 +25,7 @@ var manners = []string{"well", "closing", "slow", "flaky", "late"}
 
 // answered is a message that was answered with a 2xx.
 type answered struct {
+	path string
 	body uint64
 	at   []time.Time
 }
@@ -61,12 +62,29 @@ func newReceivers(t *testing.T) *receivers {
 	return r
 }
 
-// closeIdle closes each connection some milliseconds after an answer, without having said so.
+// closeIdle closes each connection some milliseconds after an answer, without having said so, unless the next request is
+// there already.
 func closeIdle(t *testing.T) func(net.Conn, http.ConnState) {
 	t.Helper()
+	var mu sync.Mutex
+	requests := map[net.Conn]int{}
 	return func(conn net.Conn, state http.ConnState) {
-		if state == http.StateIdle {
-			time.AfterFunc(time.Duration(rand.IntN(30))*time.Millisecond, func() { _ = conn.Close() })
+		mu.Lock()
+		defer mu.Unlock()
+		switch state {
+		case http.StateActive:
+			requests[conn]++
+		case http.StateClosed:
+			delete(requests, conn)
+		case http.StateIdle:
+			answered := requests[conn]
+			time.AfterFunc(time.Duration(rand.IntN(30))*time.Millisecond, func() {
+				mu.Lock()
+				defer mu.Unlock()
+				if requests[conn] == answered {
+					_ = conn.Close()
+				}
+			})
 		}
 	}
 }
@@ -104,10 +122,10 @@ func (r *receivers) receive(verifier *standardwebhooks.Webhook, manner string, w
 	if status == 0 {
 		panic(http.ErrAbortHandler) // the connection is cut
 	}
-	if status == http.StatusNoContent {
-		r.note(q.Header.Get(standardwebhooks.HeaderWebhookID), maphash.Bytes(r.hash, body))
-	}
 	w.WriteHeader(status)
+	if http.NewResponseController(w).Flush() == nil && status == http.StatusNoContent {
+		r.note(q.Header.Get(standardwebhooks.HeaderWebhookID), q.URL.Path, maphash.Bytes(r.hash, body))
+	}
 }
 
 // answer is the status that a receiver of this manner gives, after the time it takes; 0 cuts the connection.
@@ -133,12 +151,13 @@ func (r *receivers) answer(ctx context.Context, manner string) int {
 	return http.StatusNoContent
 }
 
-func (r *receivers) note(id string, body uint64) {
+// note keeps that an answer of 2xx was sent.
+func (r *receivers) note(id, path string, body uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.got[id]
 	if a == nil {
-		a = &answered{body: body}
+		a = &answered{path: path, body: body}
 		r.got[id] = a
 	}
 	if a.body != body {

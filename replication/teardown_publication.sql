@@ -2,7 +2,8 @@
 -- partitions: then it is somebody else's too.
 SELECT pg_catalog.pg_has_role(p.pubowner, 'USAGE'),
        p.puballtables,
-       coalesce((SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', t.schemaname, t.tablename), ', ' ORDER BY t.schemaname, t.tablename)
+       coalesce((SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', t.schemaname, t.tablename), ', '
+                                              ORDER BY t.schemaname, t.tablename)
                    FROM pg_catalog.pg_publication_tables t
                    JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
                    JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename

@@ -3,7 +3,8 @@
 WITH place AS MATERIALIZED (
     SELECT r.deleted, r.erased
       FROM attendee_relay.retention r
-     WHERE (SELECT m.created_at FROM attendee_relay.message m WHERE m.id > r.deleted AND m.id <= r.erased ORDER BY m.id LIMIT 1)
+     WHERE (SELECT m.created_at FROM attendee_relay.message m
+             WHERE m.id > r.deleted AND m.id <= r.erased ORDER BY m.id LIMIT 1)
            < now() - $1::text::interval
      LIMIT 1
        FOR UPDATE SKIP LOCKED

@@ -49,7 +49,8 @@ func (d *database) bulk(ctx context.Context, r *relay) ([]sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.await(ctx, 20*time.Minute, 100*time.Millisecond, "all acceptances are recorded", bulkRecorded); err != nil {
+	err = d.await(ctx, 20*time.Minute, 100*time.Millisecond, "all acceptances are recorded", bulkRecorded)
+	if err != nil {
 		return nil, err
 	}
 	seconds := time.Since(committed).Seconds()

@@ -84,7 +84,8 @@ func (d *database) drain(ctx context.Context, first int, settings ...string) (to
 	}
 	err = d.withRelay(ctx, func(r *relay) error {
 		d.b.profileRelay(ctx, r)
-		if err := errors.Join(d.b.receiver.await(ctx, took.webhooks, 5*time.Minute), d.awaitSettled(ctx, time.Minute)); err != nil {
+		err := errors.Join(d.b.receiver.await(ctx, took.webhooks, 5*time.Minute), d.awaitSettled(ctx, time.Minute))
+		if err != nil {
 			return err
 		}
 		took.seconds = time.Since(r.began).Seconds()

@@ -111,7 +111,8 @@ func (b *bench) grow(ctx context.Context, kind growthKind) (*database, error) {
 func (d *database) checkGrown(ctx context.Context, kind growthKind) error {
 	messages, ledger := d.b.size(kind.rows)+warmed, d.b.size(kind.ledger)+warmed
 	want := fmt.Sprintf("%d messages, %d settled or pending, %d accepted", messages, messages, ledger)
-	found, err := value[string](ctx, d, `select format('%s messages, %s settled or pending, %s accepted', (select count(*) from attendee_relay.message),
+	found, err := value[string](ctx, d, `select format('%s messages, %s settled or pending, %s accepted',
+		(select count(*) from attendee_relay.message),
 		(select count(*) from attendee_relay.settled) + (select count(*) from attendee_relay.pending), (select count(*)
 			from attendee_relay.ledger))`)
 	if err == nil && found != want {

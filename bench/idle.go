@@ -103,8 +103,8 @@ type activity struct {
 	writing                                  map[string]int64 // bytes of WAL, by the beginning of the statement
 }
 
-const activitySQL = `select coalesce(sum(s.calls), 0)::bigint, min(d.xact_commit + d.xact_rollback), coalesce(sum(s.wal_bytes), 0)::bigint,
-		(pg_current_wal_insert_lsn() - '0/0')::bigint
+const activitySQL = `select coalesce(sum(s.calls), 0)::bigint, min(d.xact_commit + d.xact_rollback),
+		coalesce(sum(s.wal_bytes), 0)::bigint, (pg_current_wal_insert_lsn() - '0/0')::bigint
 	from pg_stat_database d left join pg_stat_statements s on s.dbid = d.datid
 	where d.datname = $1`
 
@@ -118,7 +118,8 @@ func (d *database) activity(ctx context.Context, r *relay, watch *pgx.Conn) (a a
 	if a.cpu, err = cpuOf(r.pid()); err != nil {
 		return a, err
 	}
-	if err = watch.QueryRow(ctx, activitySQL, d.name).Scan(&a.statements, &a.transactions, &a.wal, &a.serverWAL); err != nil {
+	err = watch.QueryRow(ctx, activitySQL, d.name).Scan(&a.statements, &a.transactions, &a.wal, &a.serverWAL)
+	if err != nil {
 		return a, fmt.Errorf("reading the statistics of Postgres: %w", err)
 	}
 	if err = watch.QueryRow(ctx, writingSQL, d.name).Scan(&a.writing); err != nil {

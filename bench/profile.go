@@ -20,8 +20,10 @@ const profileSeconds = 5
 // profileAddr is where a relay built with the tag profile shows its profiles.
 const profileAddr = "127.0.0.1:6363"
 
-const statementsSQL = `select format('%s calls  %s ms executing  %s ms planning, %s ms the longest of %s  %s rows  %s bytes of WAL, %s whole pages among them  %s',
-		calls, round(total_exec_time::numeric, 1), round(total_plan_time::numeric, 1), round(max_plan_time::numeric, 1), plans, rows, wal_bytes, wal_fpi, regexp_replace(query, '\s+', ' ', 'g'))
+const statementsSQL = `select format('%s calls  %s ms executing  %s ms planning, %s ms the longest of %s  ' ||
+		'%s rows  %s bytes of WAL, %s whole pages among them  %s',
+		calls, round(total_exec_time::numeric, 1), round(total_plan_time::numeric, 1), round(max_plan_time::numeric, 1),
+		plans, rows, wal_bytes, wal_fpi, regexp_replace(query, '\s+', ' ', 'g'))
 	from pg_stat_statements
 	where dbid = (select oid from pg_database where datname = current_database())
 	order by total_exec_time + total_plan_time desc

@@ -115,7 +115,8 @@ func (r *Recorder) compare(ctx context.Context, tx pgx.Tx, start pglogrepl.LSN, 
 		return nil, fmt.Errorf("comparing the ledger with the accepted rows for the baseline: %w", err)
 	}
 	if c.gap != nil {
-		if err := tx.QueryRow(ctx, gapCloseSQL, *c.gap, start.String(), c.added, c.removed).Scan(&c.reason, &c.from); err != nil {
+		err := tx.QueryRow(ctx, gapCloseSQL, *c.gap, start.String(), c.added, c.removed).Scan(&c.reason, &c.from)
+		if err != nil {
 			return nil, fmt.Errorf("closing the gap: %w", err)
 		}
 	}

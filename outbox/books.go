@@ -74,7 +74,8 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster,
 	if err != nil {
 		return replication.Position{}, fmt.Errorf("writing the settings down: %w", err)
 	}
-	if _, err := conn.Exec(ctx, checkpointMakeSQL, cluster.SystemID, cluster.Database, r.deployment, settings); err != nil {
+	_, err = conn.Exec(ctx, checkpointMakeSQL, cluster.SystemID, cluster.Database, r.deployment, settings)
+	if err != nil {
 		return replication.Position{}, fmt.Errorf("making the checkpoint: %w", err)
 	}
 	at, err := r.readCheckpoint(ctx, conn, cluster)

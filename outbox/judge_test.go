@@ -95,7 +95,8 @@ func TestAQueryThatFailsForEveryKeyOfAnotherEncoding(t *testing.T) {
 		"into rates values (1)")
 	rig := capturetest.New(db)
 	rig.Source.Table, rig.Source.Key = "public.people", "code"
-	rig.Outbox.Query = `select code as key, id as attendee_id, 'Ada' as name, '' as surname, '' as email, 1 / rate as price, 'EUR' as currency,
+	rig.Outbox.Query = `select code as key, id as attendee_id, 'Ada' as name, '' as surname, '' as email,
+		1 / rate as price, 'EUR' as currency,
 		1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url from people cross join rates
 			where code = any ($1::text[])`
 	rig.Marker = "insert into people values ('marker', 0, 'marker') on conflict (code) do update set status = 'marker'"

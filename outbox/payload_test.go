@@ -56,7 +56,8 @@ func TestQueryThatFailsForSomeKeys(t *testing.T) {
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	// More bad ones in a row than any that would be taken for a broken query, and good ones around them.
-	rig.DB.Exec(t, `insert into people select i, 'Accepted', case when i between 2 and 9 then '' else 'x' end from generate_series(1, 12) as i`)
+	rig.DB.Exec(t, `insert into people select i, 'Accepted', case when i between 2 and 9 then '' else 'x' end
+		from generate_series(1, 12) as i`)
 	awaitMessages(t, rig, "1", "10", "11", "12")
 	awaitAcceptance(t, rig, "5", "waiting", "division by zero")
 	rig.DB.Exec(t, "insert into people values (20, 'Accepted', 'x')")
@@ -68,7 +69,8 @@ func TestQueryThatFailsForSomeKeys(t *testing.T) {
 
 func TestQueryThatFailsForAll(t *testing.T) {
 	t.Parallel()
-	rig := peopleRig(t, peopleTable+`; create table names (id int, name text); insert into names select i, 'x' from generate_series(1, 50) as i`)
+	rig := peopleRig(t, peopleTable+`; create table names (id int, name text);
+		insert into names select i, 'x' from generate_series(1, 50) as i`)
 	rig.Outbox.Query = strings.Replace(peopleQuery, "'Ada'", "(select max(n.name) from names n where n.id = people.id)", 1)
 	rig.Start(t)
 	rig.CaughtUp(t)
@@ -242,7 +244,8 @@ func TestQueriesThatCanBeUsed(t *testing.T) {
 			rig.DB.Exec(t, "insert into people (id, status) select x.id, 'Accepted' from json_populate_record(null::people, "+
 				"json_build_object('id', $1::text)) as x", c.id)
 			awaitMessages(t, rig, c.id)
-			if body := pgtest.Value[string](t, rig.DB, "select payload from attendee_relay.outbox"); !strings.Contains(body, c.want) {
+			body := pgtest.Value[string](t, rig.DB, "select payload from attendee_relay.outbox")
+			if !strings.Contains(body, c.want) {
 				t.Errorf("the body %s does not contain %s", body, c.want)
 			}
 		})
@@ -255,7 +258,8 @@ func TestQueryCannotWrite(t *testing.T) {
 	rig.Start(t)
 	rig.CaughtUp(t)
 	rig.Stop(t) // a first start would wait for a query that only reads
-	rig.Outbox.Query = `update people set note = 'written' where id = any ($1::int[]) returning id as key, id as attendee_id, 'n' as name,
+	rig.Outbox.Query = `update people set note = 'written' where id = any ($1::int[])
+		returning id as key, id as attendee_id, 'n' as name,
 		's' as surname, 'e' as email, 1 as price, 'EUR' as currency, 1 as event_id, 'e' as event_name`
 	rig.Start(t)
 	rig.AwaitLeading(t)

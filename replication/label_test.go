@@ -20,7 +20,8 @@ var labelled = []struct{ column, format string }{
 func labelRig(t *testing.T, column, format string) (rig *capturetest.Rig, value func(label string) string) {
 	t.Helper()
 	value = func(label string) string { return "'" + strings.ReplaceAll(format, "%s", label) + "'" }
-	rig = watched(t, `create type state as enum ('new', 'Accepted'); create domain one as state; create domain two as one not null;
+	rig = watched(t, `create type state as enum ('new', 'Accepted'); create domain one as state;
+		create domain two as one not null;
 		create domain list as one[]; create table people (id int primary key, status `+column+`, note text)`)
 	rig.Source.Accepted = []string{strings.Trim(value("Accepted"), "'")}
 	rig.Marker = "insert into people (id, status) values (1000000000, " + value("new") +

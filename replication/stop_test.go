@@ -137,7 +137,8 @@ func TestWhatIsDoneToTheBookkeepingIsShown(t *testing.T) {
 			"alter table attendee_relay.away rename to ledger", "42P01"},
 		"a column is gone": {"alter table attendee_relay.checkpoint rename lsn to away",
 			"alter table attendee_relay.checkpoint rename away to lsn", "42703"},
-		"a trigger raises": {`create function no() returns trigger language plpgsql as 'begin raise exception ''Kowalski''; end';
+		"a trigger raises": {`create function no() returns trigger
+			language plpgsql as 'begin raise exception ''Kowalski''; end';
 			create trigger no before insert on attendee_relay.ledger execute function no()`,
 			"drop trigger no on attendee_relay.ledger", "message not shown"},
 		"somebody holds a lock": {"", "", "lock timeout"},

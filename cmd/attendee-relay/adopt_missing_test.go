@@ -111,14 +111,16 @@ func TestAdoptRefusesConditions(t *testing.T) {
 			t.Errorf("%q: %d, %s%s", condition, status, stdout, stderr)
 		}
 	}
-	if status, _, stderr := command(t, relaytest.Environ(db), "adopt", "--keep-pending", "--where", "true"); status != statusUsage || !strings.Contains(stderr, "--send-missing") {
+	status, _, stderr := command(t, relaytest.Environ(db), "adopt", "--keep-pending", "--where", "true")
+	if status != statusUsage || !strings.Contains(stderr, "--send-missing") {
 		t.Errorf("--where alone: %d, %s", status, stderr)
 	}
 	if after := ledgerOf(t, db); after != before {
 		t.Errorf("the ledger went from %s to %s", before, after)
 	}
-	if got := pgtest.Value[string](t, db,
-		"select format('%s %s', (select count(*) from attendees), (select string_agg(distinct name, ' ') from events))"); got != "2 Sommerfest" {
+	got := pgtest.Value[string](t, db,
+		"select format('%s %s', (select count(*) from attendees), (select string_agg(distinct name, ' ') from events))")
+	if got != "2 Sommerfest" {
 		t.Errorf("the application has %s", got)
 	}
 	// What passes is bound by its parentheses.

@@ -105,8 +105,9 @@ func TestCopyIsAdopted(t *testing.T) {
 			relaytest.Accept(t, staging, event, 1)
 			want := map[string]int64{"--keep-pending": 4, "--discard-pending": 2}[flag]
 			awaitState(t, staging, "delivered", want)
-			if n := pgtest.Value[int64](t, staging,
-				"select count(*) from attendee_relay.outbox where state = 'dead' and last_error = 'discarded by adopt'"); n != 4-want {
+			n := pgtest.Value[int64](t, staging,
+				"select count(*) from attendee_relay.outbox where state = 'dead' and last_error = 'discarded by adopt'")
+			if n != 4-want {
 				t.Errorf("%d were discarded", n)
 			}
 			if got := sources(t, staging); len(got) != 4 || len(slices.Compact(got)) != 4 {

@@ -31,7 +31,8 @@ type knowing struct {
 }
 
 // knowingQuery gives a row for each webhook of a person; the status of the person does not matter to it.
-const knowingQuery = `select a.id as key, h.attendee as attendee_id, a.name, a.surname, a.email, h.price::numeric as price, 'EUR' as currency, a.event_id,
+const knowingQuery = `select a.id as key, h.attendee as attendee_id, a.name, a.surname, a.email,
+	h.price::numeric as price, 'EUR' as currency, a.event_id,
 	'e' as event_name, h.url as webhook_url, h.secret, h.headers, h.delivery_key
 	from public.attendees a join public.webhooks h on h.person = a.id where a.id = any ($1::bigint[])`
 
@@ -51,7 +52,8 @@ func newKnowing(t *testing.T, settings ...string) *knowing {
 		}
 		return http.StatusNoContent
 	})
-	k.db.Exec(t, `create table webhooks (person bigint, delivery_key text, attendee text, url text, secret text, headers jsonb, price text default '1');
+	k.db.Exec(t, `create table webhooks (person bigint, delivery_key text, attendee text, url text, secret text,
+		headers jsonb, price text default '1');
 		grant select on webhooks to public;
 		insert into events (id, name) values (1, 'e')`)
 	k.settings = append([]string{"SOURCE_QUERY=" + knowingQuery, soon, "DELIVERY_BREAKER_FAILURES=1000"}, settings...)
@@ -93,7 +95,8 @@ func (k *knowing) rehook(person int, rows ...string) {
 // accept accepts a person, who may be there already.
 func (k *knowing) accept(person int) {
 	k.t.Helper()
-	k.db.Exec(k.t, `insert into attendees (id, event_id, name, surname, email, status) values ($1, 1, 'Ada', 'Lovelace', 'ada@example.org', 'Accepted')
+	k.db.Exec(k.t, `insert into attendees (id, event_id, name, surname, email, status)
+		values ($1, 1, 'Ada', 'Lovelace', 'ada@example.org', 'Accepted')
 		on conflict (id) do update set status = 'Accepted'`, person)
 }
 
@@ -131,7 +134,8 @@ func (k *knowing) further(path string, n int) {
 // states are the messages as "delivery_key path state", in order.
 func (k *knowing) states() []string {
 	k.t.Helper()
-	return pgtest.Values[string](k.t, k.db, `select format('%s %s %s', delivery_key, regexp_replace(webhook_url, '^http://[^/]*', ''), state)
+	return pgtest.Values[string](k.t, k.db, `select format('%s %s %s', delivery_key,
+		regexp_replace(webhook_url, '^http://[^/]*', ''), state)
 		from attendee_relay.outbox order by commit_lsn, delivery_key, webhook_url`)
 }
 
@@ -625,7 +629,8 @@ func TestKnowledge19WhatEndsUnsentIsLoggedCountedAndShown(t *testing.T) {
 	_, metrics := k.relay.Get(t, "/metrics")
 	for _, reason := range []string{"exhausted", "expired", "discarded", "endpoint_removed", "withdrawn", "body_too_large",
 		"no_url", "forgotten"} {
-		if line := fmt.Sprintf("\nattendee_relay_messages_unsent_total{reason=%q} 0\n", reason); !strings.Contains(metrics, line) {
+		line := fmt.Sprintf("\nattendee_relay_messages_unsent_total{reason=%q} 0\n", reason)
+		if !strings.Contains(metrics, line) {
 			t.Errorf("there is no %q", line)
 		}
 	}
@@ -643,7 +648,8 @@ func TestKnowledge19WhatEndsUnsentIsLoggedCountedAndShown(t *testing.T) {
 			return strings.Contains(line, id) && strings.Contains(line, `"reason":"exhausted"`)
 		}), ""
 	})
-	if _, metrics := k.relay.Get(t, "/metrics"); !strings.Contains(metrics, "\nattendee_relay_messages_unsent_total{reason=\"exhausted\"} 1\n") {
+	_, metrics = k.relay.Get(t, "/metrics")
+	if !strings.Contains(metrics, "\nattendee_relay_messages_unsent_total{reason=\"exhausted\"} 1\n") {
 		t.Error("it is not counted")
 	}
 }

@@ -16,7 +16,8 @@ import (
 // things lists what a relay has made.
 func things(t *testing.T, db *pgtest.DB) []string {
 	t.Helper()
-	return pgtest.Values[string](t, db, `select 'schema' from pg_class where relnamespace = to_regnamespace('attendee_relay') and relname = 'checkpoint'
+	return pgtest.Values[string](t, db, `select 'schema' from pg_class
+		where relnamespace = to_regnamespace('attendee_relay') and relname = 'checkpoint'
 		union all select 'publication' from pg_publication where pubname = 'attendee_relay'
 		union all select 'slot' from pg_replication_slots where slot_name = $1`, db.Name())
 }

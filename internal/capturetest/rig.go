@@ -133,7 +133,8 @@ func (r *Rig) Start(t testing.TB) {
 // there.
 func (r *Rig) Publish(t testing.TB) {
 	t.Helper()
-	const ready = `select exists (select from pg_class where oid = to_regclass($1) and relkind in ('r', 'p') and relpersistence = 'p')
+	const ready = `select exists (select from pg_class
+		where oid = to_regclass($1) and relkind in ('r', 'p') and relpersistence = 'p')
 		and not exists (select from pg_publication where pubname = $2)`
 	schema, table, _ := strings.Cut(r.Source.Table, ".")
 	name := pgx.Identifier{schema, table}.Sanitize()
@@ -191,7 +192,8 @@ func (r *Rig) CaughtUp(t testing.TB) {
 	before := pgtest.Value[string](t, r.DB, "select pg_current_wal_insert_lsn()::text")
 	r.DB.Exec(t, r.Marker)
 	pgtest.WaitUntil(t, Patience, "the checkpoint has passed "+before, func() (bool, string) {
-		const passed = `select lsn > $1::text::pg_lsn and spool_step is null from attendee_relay.checkpoint` //nolint:gosec // no password
+		//nolint:gosec // no password
+		const passed = `select lsn > $1::text::pg_lsn and spool_step is null from attendee_relay.checkpoint`
 		if pgtest.Value[bool](t, r.DB, passed, before) {
 			return true, ""
 		}

@@ -50,7 +50,8 @@ func hostile(t *testing.T, db *pgtest.DB, role string) (changed []string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	rows, err := conn.Query(t.Context(), `SELECT name, vartype, setting, min_val, max_val, enumvals FROM pg_catalog.pg_settings
+	rows, err := conn.Query(t.Context(), `SELECT name, vartype, setting, min_val, max_val, enumvals
+		FROM pg_catalog.pg_settings
 		WHERE context = 'user' AND name NOT IN ('transaction_deferrable', 'transaction_isolation', 'transaction_read_only')
 			ORDER BY name`)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 )
 
 // contractBody is the example of the public contract, section 2.
-const contractBody = `{"type":"attendee_accepted","attendee":{"id":123,"name":"John","surname":"Doe","email":"john@doe.com"},` +
+const contractBody = `{"type":"attendee_accepted",` +
+	`"attendee":{"id":123,"name":"John","surname":"Doe","email":"john@doe.com"},` +
 	`"fee":{"price":123.45,"currency":"USD"},"event":{"id":234,"name":"Event name"},` +
 	`"group":{"id":345,"name":"Group name"},` +
 	`"form_fields":[{"id":45,"type":"text","label":"Phone","value":"123 456 789"},` +

@@ -58,10 +58,11 @@ func newEndpointsEnableCommand(p *program) *cobra.Command {
 	var yes bool
 	command := &cobra.Command{
 		Use:   "enable ID|URL [--yes]",
-		Short: "Give an endpoint that is disabled or paused its messages again",
-		Long: `Gives an endpoint that is disabled (it answered 410) or paused (it failed too often) its messages again, slowly at first. A
-failure pauses it again and a 410 disables it again. ID is the one that endpoints list and the logs show; URL is the exact one,
-with its query. Relays may run meanwhile.`,
+		Short: "Send messages again to an endpoint that is disabled or paused",
+		Long: `Sends messages again to an endpoint that is disabled (it answered 410) or paused (it
+failed too often), slowly at first. A failure pauses it again, a 410 disables it again. ID is the
+one that endpoints list and the log show; URL is the exact URL, with its query. Relays may run
+meanwhile.`,
 		Args: cobra.ArbitraryArgs, // judged here, as those of list
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {

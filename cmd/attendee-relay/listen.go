@@ -40,12 +40,14 @@ func newListenCommand(p *program) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "listen",
 		Short: "Receive webhooks, verify their signatures and print them",
-		Long: `Receive webhooks, verify their signatures and print them, to try a relay out.
+		Long: `Receives webhooks, verifies their signatures and prints them, to try a relay out.
 
-The secrets are those of --secret, else of DELIVERY_SIGNING_SECRETS. A webhook that none of them signed is printed all the
-same, and answered with 401 as a receiver should. Without any secret nothing is verified and everything is taken.
+The secrets are those of --secret, else of DELIVERY_SIGNING_SECRETS. A webhook that none of them
+signed is still printed, and answered with 401 as a receiver should. Without any secret nothing is
+verified and every webhook is accepted.
 
-It speaks plain http, on an address that is not public. A relay sends to it only with both of these settings:
+It listens on plain http, on an address that is not public. A relay sends to it only with both of
+these settings:
 
   DELIVERY_ALLOW_HTTP=true DELIVERY_ALLOW_NETWORKS=127.0.0.0/8 attendee-relay run
 

@@ -21,9 +21,10 @@ func newSetupCommand(p *program) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "setup [--yes | --sql]",
 		Short: "Make publication, slot, schema and baseline without starting to stream, as the first run would",
-		Long: `Shows what is missing of publication, slot, schema and baseline; --yes makes it. A second time there is nothing to do.
---sql prints instead what a database administrator runs for a role that owns nothing, and does not connect. Under
-REPLICATION_SETUP=manual, setup makes nothing and prints that.`,
+		Long: `Shows which of publication, slot, schema and baseline are missing; --yes makes them. Run
+again, it finds nothing to do. --sql prints, without connecting, the SQL that a database
+administrator runs for a role that owns nothing. With REPLICATION_SETUP=manual, setup makes nothing
+and prints that SQL.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if yes && asSQL {

@@ -21,9 +21,9 @@ func newTeardownCommand(p *program) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "teardown [--purge] [--yes | --sql]",
 		Short: "Drop slot and publication, and with --purge the schema with everything in it",
-		Long: `Shows what the relay has left in the database; --yes drops slot and publication, --purge the schema attendee_relay too. Stop the
-relays first: it refuses while one is connected. What others made under the same names stays. A second time there is nothing
-to do.`,
+		Long: `Shows what the relay has left in the database. --yes drops slot and publication, and
+--purge also the schema attendee_relay. Stop the relays first: teardown refuses while one is
+connected. It leaves alone what others made under the same names. Run again, it finds nothing to do.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if flags.yes && flags.sql {

@@ -22,8 +22,8 @@ func (c Config) Validate() []error {
 	if c.Addr == "" {
 		return nil
 	}
-	fault := errors.New("ADMIN_ADDR: it must be host:port such as 127.0.0.1:8080, or :8080 for every address of the " +
-		"machine")
+	fault := errors.New("ADMIN_ADDR: it must be host:port such as 127.0.0.1:8080, " +
+		"or :8080 for every address of the machine")
 	_, port, err := net.SplitHostPort(c.Addr)
 	if err != nil {
 		return []error{fault}

@@ -104,8 +104,8 @@ func (d *database) drain(ctx context.Context, first int, settings ...string) (to
 func (d *database) checkOnce(ctx context.Context, webhooks int) error {
 	c, err := d.b.receiver.counts(ctx)
 	if err == nil && (c.Webhooks != webhooks || c.Requests != webhooks) {
-		err = fmt.Errorf("%d attendees were accepted; the receiver got %d webhooks in %d requests", webhooks, c.Webhooks,
-			c.Requests)
+		err = fmt.Errorf("%d attendees were accepted; the receiver got %d webhooks in %d requests",
+			webhooks, c.Webhooks, c.Requests)
 	}
 	return err
 }

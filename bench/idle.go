@@ -110,8 +110,9 @@ const activitySQL = `select coalesce(sum(s.calls), 0)::bigint, min(d.xact_commit
 
 const writingSQL = `select coalesce(jsonb_object_agg(query, wal), '{}')
 	from (select left(regexp_replace(query, '\s+', ' ', 'g'), 100) as query, sum(wal_bytes)::bigint as wal
-	        from pg_stat_statements where dbid = (select oid from pg_database where datname = $1) and wal_bytes > 0
-	        	group by 1) s`
+	        from pg_stat_statements
+	       where dbid = (select oid from pg_database where datname = $1) and wal_bytes > 0
+	       group by 1) s`
 
 func (d *database) activity(ctx context.Context, r *relay, watch *pgx.Conn) (a activity, err error) {
 	a.at = time.Now()

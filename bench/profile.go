@@ -42,8 +42,8 @@ func (d *database) writeStatements(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading pg_stat_statements: %w", err)
 	}
-	return os.WriteFile(filepath.Join(d.b.options.profile, "statements-"+d.name), []byte(strings.Join(lines, "\n")+"\n"),
-		0o600)
+	path := filepath.Join(d.b.options.profile, "statements-"+d.name)
+	return os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600)
 }
 
 // writeBackends writes down the CPU seconds of each of Postgres's processes, where the command line asks for profiles.
@@ -64,8 +64,8 @@ func (d *database) writeBackends(ctx context.Context) error {
 		fmt.Fprintf(&text, "%6.2f s  %s\n", seconds, name)
 		return err
 	})
-	return errors.Join(err, os.WriteFile(filepath.Join(d.b.options.profile, "backends-"+d.name), []byte(text.String()),
-		0o600))
+	path := filepath.Join(d.b.options.profile, "backends-"+d.name)
+	return errors.Join(err, os.WriteFile(path, []byte(text.String()), 0o600))
 }
 
 // profileRelay begins to write a CPU profile of the relay, where the command line asks for it.

@@ -114,8 +114,9 @@ func (d *Dispatcher) probe(ctx context.Context, start func(outbox.Message)) (ask
 }
 
 // ask bounds a call to the store.
-func (d *Dispatcher) ask(ctx context.Context, call func(context.Context) ([]outbox.Message, error)) ([]outbox.Message,
-	error) {
+func (d *Dispatcher) ask(
+	ctx context.Context, call func(context.Context) ([]outbox.Message, error),
+) ([]outbox.Message, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
 	defer cancel()
 	return call(ctx)

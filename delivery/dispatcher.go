@@ -90,8 +90,8 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 		refresh: refresher{store: store, stale: make(chan []outbox.Message, cfg.Concurrency),
 			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}, task: tasks.refreshing},
 	}
-	d.settler = settler{store: store, unrecorded: d.unrecorded, leave: d.leave, late: metrics.late, random: rand.Float64,
-		task:   tasks.settling,
+	d.settler = settler{store: store, unrecorded: d.unrecorded, leave: d.leave, late: metrics.late,
+		random: rand.Float64, task: tasks.settling,
 		outage: outage{log: log, what: "recording outcomes"}}
 	// At a bounded rate an endpoint gets what the claim loop, which keeps the count, says.
 	d.handover = newHandover(d.gate, d.lease, func() bool {

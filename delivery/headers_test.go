@@ -100,10 +100,10 @@ func TestAnEchoedSecretIsMasked(t *testing.T) {
 	headers, _ := json.Marshal(map[string]string{"Authorization": bearer, "X-Basic": basic, "X-Quoted": quoted,
 		"X-Short": "7"})
 	for name, body := range map[string]string{
-		"as they came":        "got " + bearer + ", " + basic + ", " + quoted + ", " + own + ", " + shared,
-		"the tokens alone":    "token aaaa.bbbb/cccc+dddd and dXNlcjpodW50ZXIyaHVudGVyMg==",
-		"decoded":             "user:hunter2hunter2 is wrong; so is hunter2hunter2; key own secret of the row!",
-		"in JSON":             `{"a":"aaaa.bbbb\/cccc+dddd","q":"q\"u<o>t\/e&d\\value",` +
+		"as they came":     "got " + bearer + ", " + basic + ", " + quoted + ", " + own + ", " + shared,
+		"the tokens alone": "token aaaa.bbbb/cccc+dddd and dXNlcjpodW50ZXIyaHVudGVyMg==",
+		"decoded":          "user:hunter2hunter2 is wrong; so is hunter2hunter2; key own secret of the row!",
+		"in JSON": `{"a":"aaaa.bbbb\/cccc+dddd","q":"q\"u<o>t\/e&d\\value",` +
 			`"h":"q\"u\u003co\u003et/e\u0026d\\value"}`,
 		"in HTML":             `<b>q&#34;u&lt;o&gt;t/e&amp;d\value</b>`,
 		"in a query":          "?auth=Bearer+aaaa.bbbb%2Fcccc%2Bdddd",

@@ -140,7 +140,6 @@ func (r *Recorder) report(c *comparison, start pglogrepl.LSN) {
 		return
 	}
 	r.log.Warn("a gap was closed: ledger and table were compared", zap.Int64("gap", *c.gap), zap.String("fault", c.reason),
-		zap.String("from_lsn", c.from), zap.Stringer("to_lsn", start), zap.Int64("added", c.added),
-		zap.Int64("removed", c.removed),
-		zap.Bool("announced", c.announce))
+		zap.String("from_lsn", c.from), zap.Stringer("to_lsn", start),
+		zap.Int64("added", c.added), zap.Int64("removed", c.removed), zap.Bool("announced", c.announce))
 }

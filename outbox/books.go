@@ -147,8 +147,8 @@ const adoptFix = "after pg_upgrade or a restore: attendee-relay adopt --keep-pen
 // checkOwner refuses bookkeeping that belongs to another deployment, database or cluster.
 func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) error {
 	var systemID, database, deployment string
-	err := conn.QueryRow(ctx, "SELECT system_id, database, deployment FROM attendee_relay.checkpoint").Scan(&systemID,
-		&database, &deployment)
+	err := conn.QueryRow(ctx, "SELECT system_id, database, deployment FROM attendee_relay.checkpoint").
+		Scan(&systemID, &database, &deployment)
 	if errors.Is(err, pgx.ErrNoRows) || postgres.Code(err) == "42P01" {
 		return nil // nobody's yet
 	}
@@ -157,8 +157,8 @@ func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster repli
 	}
 	if systemID != cluster.SystemID || database != cluster.Database || deployment != r.deployment {
 		return fault.New(fault.ClusterChanged,
-			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q "+
-				"of cluster %s: "+
+			"the bookkeeping belongs to deployment %q on database %q of cluster %s, "+
+				"and this is deployment %q on database %q of cluster %s: "+
 				"this is a copy, the cluster was upgraded by pg_upgrade or restored, or DEPLOYMENT was changed",
 			deployment, database, systemID, r.deployment, cluster.Database, cluster.SystemID).
 			WithFix(adoptFix)

@@ -113,9 +113,9 @@ func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration,
 		var key, headers string
 		var committed *time.Time
 		var recovering, age float64
-		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.HadSecret, &headers, &m.Payload, &m.Attempts, &m.Step,
-			&committed,
-			&m.Retry, &m.Standing.Trial, &recovering, &m.Standing.Places, &m.Elders, &age)
+		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.HadSecret, &headers,
+			&m.Payload, &m.Attempts, &m.Step, &committed, &m.Retry,
+			&m.Standing.Trial, &recovering, &m.Standing.Places, &m.Elders, &age)
 		m.ReadAt = asked.Add(-time.Duration(age * float64(time.Second)))
 		m.Secret, m.Headers = secret.New(key), secret.New(headers)
 		if committed != nil {

@@ -104,8 +104,8 @@ func endpointIDs(name string) []uuid.UUID {
 // EnableEndpoint gives an endpoint that is paused or disabled its messages again, slowly at first. It reports false
 // when the endpoint was neither.
 func EnableEndpoint(ctx context.Context, conn *pgx.Conn, id uuid.UUID) (bool, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v",
-		queueTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout,
+		fmt.Errorf("the database did not answer within %v", queueTimeout))
 	defer cancel()
 	done, err := conn.Exec(ctx, endpointEnableSQL, id)
 	if err != nil {

@@ -57,8 +57,8 @@ type handover struct {
 }
 
 func (r *Recorder) handOver(m *messages) *handover {
-	return &handover{unsent: r.unsent, senders: r.senders, maxBody: r.config.MaxBody, log: r.log, deployment: r.deployment,
-		messages: m, writer: r.writer,
+	return &handover{unsent: r.unsent, senders: r.senders, maxBody: r.config.MaxBody, log: r.log,
+		deployment: r.deployment, messages: m, writer: r.writer,
 		places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
 }
 

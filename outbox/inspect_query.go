@@ -83,11 +83,11 @@ func (q *query) mentioned(ctx context.Context, conn *pgx.Conn, cause error) ([]f
 func unreadable(grants []string, role string, cause error) fault.Finding {
 	const lacks = "the role may not read all that the payload query reads: "
 	if len(grants) == 0 {
-		return fault.Failed(fault.New(fault.Privilege, "%s", lacks+safeMessage(cause)).WithFix("grant " + role +
-			" the right to what Postgres names"))
+		return fault.Failed(fault.New(fault.Privilege, "%s", lacks+safeMessage(cause)).
+			WithFix("grant " + role + " the right to what Postgres names"))
 	}
-	return fault.Failed(fault.New(fault.Privilege, "%s", lacks+"it needs "+strings.Join(grants, "; ")).WithFix(
-		strings.Join(grants, "; ")))
+	needed := strings.Join(grants, "; ")
+	return fault.Failed(fault.New(fault.Privilege, "%s", lacks+"it needs "+needed).WithFix(needed))
 }
 
 // unreadable names the grants for a query that the role may not run, for which Postgres gave the cause.
@@ -143,10 +143,9 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn, cause error) (fi
 		findings = append(findings, unreadable(grants, role, cause))
 	}
 	if len(hidden) > 0 {
-		findings = append(findings,
-			fault.Failed(fault.New(fault.RowSecurity, "row level security hides rows from the payload query, in %s",
-				strings.Join(hidden, ", ")).
-				WithFix("ALTER ROLE "+role+" BYPASSRLS")))
+		f := fault.New(fault.RowSecurity, "row level security hides rows from the payload query, in %s",
+			strings.Join(hidden, ", "))
+		findings = append(findings, fault.Failed(f.WithFix("ALTER ROLE "+role+" BYPASSRLS")))
 	}
 	return findings, nil
 }

@@ -106,8 +106,8 @@ func (q *query) checkShape(ctx context.Context, conn *pgx.Conn, described *pgcon
 		return invalid("it has %d parameters and must have one, $1, the array of keys", len(described.ParamOIDs))
 	}
 	var category string
-	err := conn.QueryRow(ctx, "SELECT typcategory::text FROM pg_catalog.pg_type WHERE oid = $1",
-		described.ParamOIDs[0]).Scan(&category)
+	const categorySQL = "SELECT typcategory::text FROM pg_catalog.pg_type WHERE oid = $1"
+	err := conn.QueryRow(ctx, categorySQL, described.ParamOIDs[0]).Scan(&category)
 	if err != nil {
 		return fmt.Errorf("reading the type of the payload query's parameter: %w", err)
 	}

@@ -162,9 +162,8 @@ func (q *Queue) now(ctx context.Context, ids []int64) (map[int64]*storedMessage,
 func readStored(ctx context.Context, pool Pool, ids []int64) ([]*storedMessage, error) {
 	return collect(ctx, pool, func(row pgx.CollectableRow) (*storedMessage, error) {
 		m := &storedMessage{}
-		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers, &m.attendee, &m.commitLSN,
-			&m.accepted,
-			&m.unanswered, &m.rivals)
+		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers, &m.attendee,
+			&m.commitLSN, &m.accepted, &m.unanswered, &m.rivals)
 	}, statement{storedReadSQL, []any{ids}})
 }
 

@@ -50,8 +50,8 @@ func NewResolver(r *Recorder, leading func() bool) *Resolver {
 	return &Resolver{
 		task: task, recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"),
 		portion: newPortion(resolveLimit),
-		reader: &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment +
-			" resolver", query: r.reader.query},
+		reader: &reader{turn: make(chan struct{}, 1), url: r.reader.url, query: r.reader.query,
+			name: "attendee-relay/" + r.deployment + " resolver"},
 	}
 }
 

@@ -110,8 +110,8 @@ func (r *Retention) clean(ctx context.Context) error {
 }
 
 func (r *Retention) step(ctx context.Context, sql string, age time.Duration) (done int, expired []string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v",
-		queueTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout,
+		fmt.Errorf("the database did not answer within %v", queueTimeout))
 	defer cancel()
 	_, err = collect(ctx, r.pool, func(row pgx.CollectableRow) (bool, error) {
 		return true, row.Scan(&done, &expired)

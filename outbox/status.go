@@ -75,8 +75,8 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 	read := func(sql string, timeout time.Duration) error {
 		return within(ctx, conn, timeout, func(tx pgx.Tx) error {
 			return tx.QueryRow(ctx, sql).Scan(&s.Checkpoint, &s.Acceptances.Waiting, &s.Acceptances.Failing,
-				&s.Acceptances.Empty, &s.Outbox.Pending,
-				&s.Outbox.Delivered, &s.Outbox.Dead, &s.Outbox.Skipped, &s.OldestPending, &s.OldestWaiting)
+				&s.Acceptances.Empty, &s.Outbox.Pending, &s.Outbox.Delivered, &s.Outbox.Dead, &s.Outbox.Skipped,
+				&s.OldestPending, &s.OldestWaiting)
 		})
 	}
 	err := read(statusCountSQL, limit)
@@ -93,8 +93,8 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 	err = within(ctx, conn, limit, func(tx pgx.Tx) error {
 		list, err := readEndpoints(ctx, tx, endpointLimit)
 		for _, e := range list {
-			s.Endpoints = append(s.Endpoints, EndpointStatus{URL: e.URL, State: e.State, By: e.By, Failures: e.Failures,
-				Pending: e.Pending})
+			s.Endpoints = append(s.Endpoints, EndpointStatus{
+				URL: e.URL, State: e.State, By: e.By, Failures: e.Failures, Pending: e.Pending})
 		}
 		return err
 	})

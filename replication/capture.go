@@ -213,8 +213,7 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 		recorded: &c.recorded, serverEnd: &c.serverEnd, lasted: c.tasks.lasted}
 	var reconciled atomic.Pointer[string]
 	writer := &record{reconciled: &reconciled, recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue,
-		recorded: &c.recorded,
-		lag:      lag{oldest: &c.oldest}, advanced: time.Now(), tasks: &c.tasks}
+		recorded: &c.recorded, lag: lag{oldest: &c.oldest}, advanced: time.Now(), tasks: &c.tasks}
 	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.unseen, reconciled: &reconciled}
 	group.Go(func() error { return writer.run(ctx) })
 	group.Go(func() error { return watcher.run(ctx) })

@@ -192,8 +192,8 @@ func asked(ctx context.Context, conn *pgx.Conn, doing, sql string, err error) er
 	case err == nil, errors.Is(err, pgx.ErrNoRows):
 		return err
 	case postgres.Code(err) == "42501":
-		return fault.New(fault.Privilege, "%s is not allowed to the role", doing).WithFix(postgres.Grants(ctx, conn, sql,
-			err))
+		return fault.New(fault.Privilege, "%s is not allowed to the role", doing).
+			WithFix(postgres.Grants(ctx, conn, sql, err))
 	}
 	return fmt.Errorf("%s: %w", doing, postgres.Safe(err))
 }

@@ -137,9 +137,9 @@ func (c *Capture) checkKnown(ctx context.Context) error {
 type lostSessionError struct{ pid uint32 }
 
 func (e *lostSessionError) Error() string {
-	return fmt.Sprintf("the replication slot is still held by a session that this relay has lost, process %d of the "+
-		"server: the server "+
-		"ends it after REPLICATION_TAKEOVER unless it hangs; SELECT pg_catalog.pg_terminate_backend(%d) ends it at once",
+	return fmt.Sprintf("the replication slot is still held by a session that this relay has lost, "+
+		"process %d of the server: the server ends it after REPLICATION_TAKEOVER unless it hangs; "+
+		"SELECT pg_catalog.pg_terminate_backend(%d) ends it at once",
 		e.pid, e.pid)
 }
 

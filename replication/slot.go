@@ -39,9 +39,9 @@ type slot struct {
 func readSlot(ctx context.Context, conn *pgx.Conn, name string) (*slot, error) {
 	var s slot
 	var confirmed string
-	err := ask(ctx, conn, fmt.Sprintf("reading replication slot %q", name), slotSQL, []any{name}, &s.kind, &s.plugin,
-		&s.database,
-		&s.temporary, &s.active, &s.pid, &s.holder, &s.walStatus, &s.invalidated, &confirmed, &s.ownDatabase)
+	err := ask(ctx, conn, fmt.Sprintf("reading replication slot %q", name), slotSQL, []any{name},
+		&s.kind, &s.plugin, &s.database, &s.temporary, &s.active, &s.pid, &s.holder, &s.walStatus, &s.invalidated,
+		&confirmed, &s.ownDatabase)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

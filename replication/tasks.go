@@ -45,8 +45,7 @@ func (c *Capture) newTasks() tasks {
 		preparing: c.board.Task(fault.CaptureFailing, "reading what commits come to", named),
 		storing:   c.board.Task(fault.CaptureFailing, "recording commits", named, fault.Excusing(c.awaitsStandby)),
 		watching: c.board.Task(fault.CaptureFailing, "comparing the catalog with what capture rests on", named,
-			fault.Partly(),
-			fault.Allowing(c.WatchEvery)),
+			fault.Partly(), fault.Allowing(c.WatchEvery)),
 	}
 }
 

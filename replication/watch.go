@@ -87,8 +87,8 @@ func (w *watch) run(ctx context.Context) error {
 }
 
 func (w *watch) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout, fmt.Errorf("the database did not answer within %v",
-		compareTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout,
+		fmt.Errorf("the database did not answer within %v", compareTimeout))
 	defer cancel()
 	conn, err := postgres.Direct(ctx, w.capture.url, w.capture.name("watch"))
 	if err != nil {

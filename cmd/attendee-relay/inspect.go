@@ -103,8 +103,9 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 }
 
 // lookAtBooks returns which database this is, where it says so, and what there is to say of the books in it.
-func (s *inspection) lookAtBooks(ctx context.Context, books outbox.Inspector) (replication.Cluster, []fault.Finding,
-	error) {
+func (s *inspection) lookAtBooks(
+	ctx context.Context, books outbox.Inspector,
+) (replication.Cluster, []fault.Finding, error) {
 	cluster, err := replication.Identify(ctx, s.conn)
 	if postgres.Code(err) == "55000" { // a standby does not say; capture's look names it
 		return replication.Cluster{}, nil, nil

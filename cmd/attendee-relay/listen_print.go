@@ -141,8 +141,8 @@ func (s shownWebhook) text() string {
 	if s.Body != nil && json.Indent(&pretty, s.Body, "", "  ") == nil {
 		body = pretty.String()
 	}
-	return fmt.Sprintf("%s  %s  %s  %s  %s\n%s\n\n", s.ReceivedAt.Format("15:04:05.000"), s.ID, signature, age, s.Path,
-		body)
+	return fmt.Sprintf("%s  %s  %s  %s  %s\n%s\n\n",
+		s.ReceivedAt.Format("15:04:05.000"), s.ID, signature, age, s.Path, body)
 }
 
 // line is for programs: one JSON object.

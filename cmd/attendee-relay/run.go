@@ -69,8 +69,7 @@ func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 	restore := captureLibraries(log)
 	defer restore()
 	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery",
-		max(1, cfg.Database.MaxConns-captureConns),
-		cfg.Database.Pooled(), outbox.PrepareSession)
+		max(1, cfg.Database.MaxConns-captureConns), cfg.Database.Pooled(), outbox.PrepareSession)
 	if err != nil {
 		return err
 	}
@@ -111,8 +110,8 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *postgres.Connection
 	r.capture.Register(registry)
 	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
 	r.retention = outbox.NewRetention(pool, cfg.Outbox, r.capture.Leading, board, log)
-	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures,
-		Probe: cfg.Delivery.BreakerProbe}, r.resolver.Lookup)
+	breaker := outbox.Breaker{Failures: cfg.Delivery.BreakerFailures, Probe: cfg.Delivery.BreakerProbe}
+	queue := outbox.NewQueue(pool, cfg.Deployment, breaker, r.resolver.Lookup)
 	r.retention.Report(unsent)
 	queue.Report(unsent)
 	queue.AskBy(cfg.Delivery.RetrySchedule)

@@ -15,8 +15,9 @@ import (
 )
 
 // setupSQL is what a database administrator runs for a relay whose role owns nothing. Each statement may be run again.
-var setupSQL = template.Must(template.New("setup").Parse(`-- What attendee-relay needs in database {{.Database}}. Run it there as a superuser, with psql; it may be run
--- again. The server needs wal_level = logical, which takes a restart, and should not keep WAL without limit:
+var setupSQL = template.Must(template.New("setup").Parse(`-- What attendee-relay needs in database {{.Database}}.
+-- Run it there as a superuser, with psql; it may be run again. The server needs wal_level = logical, which takes a
+-- restart, and should not keep WAL without limit:
 --   ALTER SYSTEM SET wal_level = 'logical';
 --   ALTER SYSTEM SET max_slot_wal_keep_size = '4GB';
 

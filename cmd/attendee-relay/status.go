@@ -160,9 +160,8 @@ func (s *relayStatus) print(out io.Writer) error {
 	say("checkpoint", "%s", checkpoint)
 	say("acceptances", "%d waiting (the oldest for %.0f s), %d of them for an error of the payload query, %d empty",
 		s.Acceptances.Waiting, s.OldestWaiting, s.Acceptances.Failing, s.Acceptances.Empty)
-	say("outbox", "%d pending (the oldest for %.0f s), %d delivered, %d dead, %d skipped", s.Outbox.Pending,
-		s.OldestPending,
-		s.Outbox.Delivered, s.Outbox.Dead, s.Outbox.Skipped)
+	say("outbox", "%d pending (the oldest for %.0f s), %d delivered, %d dead, %d skipped",
+		s.Outbox.Pending, s.OldestPending, s.Outbox.Delivered, s.Outbox.Dead, s.Outbox.Skipped)
 	for _, e := range s.Endpoints {
 		by := ""
 		if e.By != nil {

@@ -105,8 +105,8 @@ func printTeardown(out io.Writer, cfg *config.Config, capture *replication.Teard
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
 	switch {
 	case capture.Slot && capture.Retained != nil:
-		say("replication slot %q is dropped, and the %d bytes of WAL that it keeps are free to go", cfg.Replication.Slot,
-			*capture.Retained)
+		say("replication slot %q is dropped, and the %d bytes of WAL that it keeps are freed",
+			cfg.Replication.Slot, *capture.Retained)
 	case capture.Slot:
 		say("replication slot %q, which is lost, is dropped", cfg.Replication.Slot)
 	}
@@ -121,7 +121,7 @@ func printTeardown(out io.Writer, cfg *config.Config, capture *replication.Teard
 		say("the schema attendee_relay is dropped with everything in it; %d pending messages and %d waiting acceptances "+
 			"are never sent", books.Pending, books.Waiting)
 	case books.Exists:
-		say("the schema attendee_relay stays (%d pending messages, %d waiting acceptances); --purge drops it", books.Pending,
-			books.Waiting)
+		say("the schema attendee_relay stays (%d pending messages, %d waiting acceptances); --purge drops it",
+			books.Pending, books.Waiting)
 	}
 }

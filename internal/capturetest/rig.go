@@ -90,8 +90,7 @@ func (r *Rig) Start(t testing.TB) {
 	// Debug and info would fill the output of a failing property test.
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	settings := outbox.Settings{Table: r.Source.Table, Key: r.Source.Key, Status: r.Source.Status,
-		Accepted: r.Source.Accepted,
-		Repeat:   r.Outbox.Repeat}
+		Accepted: r.Source.Accepted, Repeat: r.Outbox.Repeat}
 	var resolver *outbox.Resolver
 	url := secret.New(r.DB.URL())
 	recorder, err := outbox.NewRecorder(r.Outbox, settings, url, r.Deployment, r.Board,

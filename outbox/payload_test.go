@@ -40,21 +40,9 @@ func awaitAcceptance(t *testing.T, rig *capturetest.Rig, key, state, reason stri
 		})
 }
 
-// awaitNoFault waits until the board is empty.
-func awaitNoFault(t *testing.T, rig *capturetest.Rig) {
-	t.Helper()
-	pgtest.WaitUntil(t, capturetest.Patience, "no fault is left", func() (bool, string) {
-		list := rig.Board.List()
-		return len(list) == 0, fmt.Sprint(list)
-	})
-}
-
 func TestQueryThatFailsForSomeKeys(t *testing.T) {
 	t.Parallel()
-	rig := peopleRig(t, peopleTable)
-	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", "1 / length(note)", 1)
-	rig.Start(t)
-	rig.AwaitLeading(t)
+	rig := queryRig(t, peopleTable, "12.50", "1 / length(note)")
 	// More bad ones in a row than any that would be taken for a broken query, and good ones around them.
 	rig.DB.Exec(t, `insert into people select i, 'Accepted', case when i between 2 and 9 then '' else 'x' end
 		from generate_series(1, 12) as i`)
@@ -64,7 +52,7 @@ func TestQueryThatFailsForSomeKeys(t *testing.T) {
 	awaitMessages(t, rig, "1", "10", "11", "12", "20")
 	rig.DB.Exec(t, "update people set note = 'mended'")
 	awaitMessages(t, rig, "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "20")
-	awaitNoFault(t, rig)
+	rig.AwaitNoFault(t)
 }
 
 func TestQueryThatFailsForAll(t *testing.T) {
@@ -90,7 +78,7 @@ func TestQueryThatFailsForAll(t *testing.T) {
 	awaitAcceptance(t, rig, "5", "waiting", "names")
 	rig.DB.Exec(t, "alter table others rename to names")
 	awaitMessages(t, rig, "1", "2", "3", "4", "5", "6", "7", "8", "9", "10")
-	awaitNoFault(t, rig)
+	rig.AwaitNoFault(t)
 }
 
 func TestQueryThatIsNotReady(t *testing.T) {

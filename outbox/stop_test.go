@@ -59,10 +59,7 @@ func TestRenderingDoesNotStopSilently(t *testing.T) {
 				t.Errorf("%+v", f)
 			}
 			rig.Settled(t)
-			pgtest.WaitUntil(t, capturetest.Patience, "no fault is shown", func() (bool, string) {
-				list := rig.Board.List()
-				return len(list) == 0, fmt.Sprint(list)
-			})
+			rig.AwaitNoFault(t)
 		})
 	}
 }

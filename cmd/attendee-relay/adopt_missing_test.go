@@ -43,10 +43,7 @@ func TestAdoptMarksOrSendsWhatIsMissing(t *testing.T) {
 			receiver := relaytest.NewReceiver(t, nil)
 			db := pgtest.New(t)
 			event := relaytest.AddEvent(t, db, receiver.URL)
-			first := relaytest.Run(t, db)
-			first.AwaitRole(t, ready, "leader")
-			relaytest.Accept(t, db, event, 1)
-			awaitState(t, db, "delivered", 1)
+			first := delivering(t, db, event)
 			vips(t, db, event, 30)
 			first.Kill()
 

@@ -158,10 +158,7 @@ func TestAdoptEndsTheFault(t *testing.T) {
 			receiver := relaytest.NewReceiver(t, nil)
 			db := pgtest.New(t)
 			event := relaytest.AddEvent(t, db, receiver.URL)
-			first := relaytest.Run(t, db)
-			first.AwaitRole(t, ready, "leader")
-			relaytest.Accept(t, db, event, 1)
-			awaitState(t, db, "delivered", 1)
+			first := delivering(t, db, event)
 			first.Kill()
 			pgtest.WaitUntil(t, ready, "the slot is free", func() (bool, string) {
 				return !pgtest.Value[bool](t, db, "select active from pg_replication_slots where slot_name = $1", db.Name()), ""

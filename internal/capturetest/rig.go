@@ -184,6 +184,15 @@ func (r *Rig) AwaitFault(t testing.TB, code fault.Code) fault.Fault {
 	return found
 }
 
+// AwaitNoFault waits until the board shows no fault.
+func (r *Rig) AwaitNoFault(t testing.TB) {
+	t.Helper()
+	pgtest.WaitUntil(t, Patience, "no fault is shown", func() (bool, string) {
+		list := r.Board.List()
+		return len(list) == 0, fmt.Sprint(list)
+	})
+}
+
 // CaughtUp waits until all that was committed before the call is recorded.
 func (r *Rig) CaughtUp(t testing.TB) {
 	t.Helper()

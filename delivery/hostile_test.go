@@ -42,10 +42,14 @@ func TestAnswersThatAreNone(t *testing.T) {
 	for name, c := range map[string]struct{ answer, want string }{
 		"nothing": {"", "reset: the connection was closed before an answer came"},
 		"half a header": {"HTTP/1.1 200 OK\r\nContent-Type: te",
-			"reset: the connection was closed before an answer came"}, "garbage": {"hello\r\n\r\n",
-			"protocol: the answer is not HTTP"}, "another protocol": {"SSH-2.0-OpenSSH_9.6\r\n",
-			"protocol: the answer is not HTTP"}, "no number": {"HTTP/1.1 abc OK\r\n\r\n",
-			"protocol: the answer is not valid HTTP"}, "a header too large": {"HTTP/1.1 200 OK\r\nX: " +
+			"reset: the connection was closed before an answer came"},
+		"garbage": {"hello\r\n\r\n",
+			"protocol: the answer is not HTTP"},
+		"another protocol": {"SSH-2.0-OpenSSH_9.6\r\n",
+			"protocol: the answer is not HTTP"},
+		"no number": {"HTTP/1.1 abc OK\r\n\r\n",
+			"protocol: the answer is not valid HTTP"},
+		"a header too large": {"HTTP/1.1 200 OK\r\nX: " +
 			strings.Repeat("x", 2*maxHeader) + "\r\n\r\n", "protocol: the header of the answer is too large"},
 		"too many headers": {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: 12345678\r\n", maxHeader/10) + "\r\n",
 			"protocol: the header of the answer is too large"},

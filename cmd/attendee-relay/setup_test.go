@@ -162,7 +162,8 @@ func TestTeardownLeavesOthersAlone(t *testing.T) {
 	cases := map[string]struct{ ddl, note string }{
 		"a slot of another kind": {"select pg_create_physical_replication_slot('SLOT')", "it stays"},
 		"a slot of another database": {"select pg_create_logical_replication_slot('SLOT', 'pgoutput')",
-			"belongs to database"}, "a publication of more tables": {"create publication attendee_relay for table attendees, " +
+			"belongs to database"},
+		"a publication of more tables": {"create publication attendee_relay for table attendees, " +
 			"events", "also holds public.events"},
 		"a publication of another one": {"create publication attendee_relay for table events", "also holds public.events"},
 		"a publication of all tables":  {"create publication attendee_relay for all tables", "FOR ALL TABLES"},

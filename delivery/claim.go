@@ -151,8 +151,8 @@ func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Messa
 }
 
 // timely: a request must end, and be recorded, before its lease ends, or somebody else sends the message meanwhile:
-// without a whole timeout left it is not begun. The monotonic clock stands still while the machine does, and Postgres's
-// may not: the wall clock has to agree.
+// without a whole timeout left it is not begun. The monotonic clock stops while the machine is suspended, and
+// Postgres's may not: the wall clock has to agree.
 func (d *Dispatcher) timely(m *outbox.Message, now time.Time) bool {
 	left := min(m.LeaseEnds.Sub(now), m.LeaseEnds.Round(0).Sub(now.Round(0)))
 	return left >= d.timeout+recording

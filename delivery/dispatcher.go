@@ -51,7 +51,7 @@ type Dispatcher struct {
 	policy   policy
 	gate     *gate
 	handover *handover
-	// notSent are to be given back.
+	// notSent are given back.
 	notSent    *givenBack
 	unrecorded *unrecorded
 	pace       *pace
@@ -167,7 +167,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// deliver sends one message and decides what becomes of it. Where this process cannot open a connection there is no
+// deliver sends one message and decides its outcome. Where this process cannot open a connection there is no
 // attempt.
 func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) (s outbox.Settlement, attempted bool) {
 	may, try := d.shortage.begin(time.Now())

@@ -39,7 +39,8 @@ func (l *load) most() int {
 }
 
 // probe reports whether there is room for what probes bring. Where there is none, the next claims see to it: others
-// that wait would take all that becomes free, and an endpoint that is back would stay paused for as long as they wait.
+// that wait would take every place that becomes free, and an endpoint that is back would stay paused for as long as
+// they wait.
 func (l *load) probe() bool {
 	l.probing = l.bytes > 0 && l.bytes > loadMost-outbox.ProbeBytes
 	return !l.probing

@@ -16,14 +16,14 @@ const (
 	maxRetryAfter = 24 * time.Hour
 )
 
-// policy decides what becomes of a message after an attempt. It is pure: randomness and the time come in.
+// policy decides the outcome of an attempt. It is pure: randomness and the time come in.
 type policy struct {
 	schedule []time.Duration
 	// random returns a number in [0, 1).
 	random func() float64
 }
 
-// outcome decides what becomes of m after an exchange. A schedule of n waits makes n+1 attempts, besides those that use
+// outcome decides what happens to m after an exchange. A schedule of n waits makes n+1 attempts, besides those that use
 // up no step of it.
 func (p policy) outcome(m *outbox.Message, x Exchange, now time.Time) outbox.Outcome {
 	switch {

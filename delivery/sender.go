@@ -23,7 +23,7 @@ var (
 	errInterrupted = errors.New("the relay was stopped before the exchange ended")
 )
 
-// Exchange is what one attempt brought: what is recorded of it, and what the policy needs besides.
+// Exchange is the result of one attempt: the part that is recorded, and the part that only the policy needs.
 type Exchange struct {
 	Attempt outbox.Attempt
 	// Reason is the one word for how it ended, one of a fixed list.

@@ -10,7 +10,7 @@ type ahead struct {
 	stored chan struct{}
 }
 
-// setAhead notes what is to be stored next; nil: a large transaction, which may change everything. Where acceptances
+// setAhead notes what will be stored next; nil: a large transaction, which may change everything. Where acceptances
 // begin or go on to wait, later ones may have to queue behind them.
 func (r *Recorder) setAhead(b *batch) *ahead {
 	r.ahead = &ahead{all: true, stored: make(chan struct{})}

@@ -100,7 +100,7 @@ func (r *Recorder) compare(ctx context.Context, tx pgx.Tx, start pglogrepl.LSN, 
 	c := &comparison{announce: r.config.Baseline == "send"}
 	err := tx.QueryRow(ctx, gapOpenSQL).Scan(&c.gap, &c.announce)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return nil, fmt.Errorf("reading the gap that is to be closed: %w", err)
+		return nil, fmt.Errorf("reading the gap to close: %w", err)
 	}
 	s := r.opened.Load().source
 	sql := fmt.Sprintf(baselineCompareSQL, s.From(), s.IdentitySQL(), s.KeySQL(), s.AcceptedSQL("$1"))

@@ -138,11 +138,11 @@ func Began(ctx context.Context, conn *pgx.Conn) (began bool, err error) {
 	return began, nil
 }
 
-// adoptFix is the way on where the bookkeeping came with a copy, a restore or pg_upgrade. What forgets the most stands
-// last.
+// adoptFix is the fix where the bookkeeping came with a copy, a restore or pg_upgrade. The choice that forgets the most
+// is last.
 const adoptFix = "after pg_upgrade or a restore: attendee-relay adopt --keep-pending --yes (what was not sent yet is " +
 	"sent); on a copy for something else, with a DEPLOYMENT of its own: attendee-relay adopt --discard-pending --yes " +
-	"(nothing of it is sent); only to forget what was sent and begin anew: DROP SCHEMA attendee_relay CASCADE"
+	"(nothing of it is sent); only to forget what was sent and start over: DROP SCHEMA attendee_relay CASCADE"
 
 // checkOwner refuses bookkeeping that belongs to another deployment, database or cluster.
 func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) error {
@@ -166,7 +166,7 @@ func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster repli
 	return nil
 }
 
-// readCheckpoint refuses bookkeeping that belongs to another database or that rests on other settings.
+// readCheckpoint refuses bookkeeping that belongs to another database or was made with other settings.
 func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn,
 	cluster replication.Cluster) (replication.Position, error) {
 	if err := r.checkOwner(ctx, conn, cluster); err != nil {

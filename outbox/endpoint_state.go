@@ -49,7 +49,7 @@ func endpointState(stored string, failures int64, proven bool) EndpointState {
 // EndpointChange is a change of an endpoint's state.
 type EndpointChange struct {
 	ID uuid.UUID
-	// Host is all that a log may have of the URL: a path is often a secret, too.
+	// Host is the only part of the URL that may be logged: a path is often a secret, too.
 	Host     string
 	From, To EndpointState
 	// Failures counts the attempts that failed since the last 2xx.

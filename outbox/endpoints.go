@@ -34,7 +34,7 @@ var (
 	errNoEndpoints = errors.New("there is no bookkeeping of endpoints in this database: run makes it")
 )
 
-// Endpoint is how an endpoint stands. State and counts are those of EndpointStatus.
+// Endpoint is the state of an endpoint. State and counts are those of EndpointStatus.
 type Endpoint struct {
 	// ID names it in the logs and in attendee_relay.endpoint.
 	ID    uuid.UUID     `json:"id"`

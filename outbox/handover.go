@@ -33,8 +33,8 @@ type Reservation interface {
 	Drop(messages []Message)
 }
 
-// handover is what becomes of the messages that one transaction writes: those that a sender of this process has a place
-// for are leased by the transaction and sent when it has committed; all others are to be claimed.
+// handover decides about the messages that one transaction writes: those that a sender of this process has a place for
+// are leased by the transaction and sent when it has committed; all others wait to be claimed.
 type handover struct {
 	senders    Senders
 	maxBody    bytesize.Size

@@ -67,7 +67,8 @@ func TestARowsErrorIsShown(t *testing.T) {
 // when it works again.
 func TestAQueryThatFailsForEveryKeyStopsRendering(t *testing.T) {
 	t.Parallel()
-	rig := queryRig(t, peopleTable+"; create table rates (rate int); insert into rates values (1)", "12.50", "1 / (select rate from rates where id > 0)")
+	rig := queryRig(t, peopleTable+"; create table rates (rate int); insert into rates values (1)", "12.50",
+		"1 / (select rate from rates where id > 0)")
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
 	awaitMessages(t, rig, "1")
 	rig.DB.Exec(t, "update rates set rate = 0")

@@ -109,7 +109,7 @@ func planRefresh(messages []Message, elders map[int64][]elder, stored map[int64]
 	return p
 }
 
-// change notes what is to be written down of a message, once.
+// change notes what to write about a message, once.
 func (p *refreshPlan) change(row int64, lease *uuid.UUID) {
 	if fate, to := redirect(p.stored[row], p.rows); fate != stay && !p.changing[row] {
 		p.changes.add(row, lease, fate, to)

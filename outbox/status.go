@@ -29,7 +29,7 @@ const (
 	urlLimit      = 200
 )
 
-// Status is how the outbox stands; the names are fixed by the public contract, section 6.
+// Status is the state of the outbox; the names are fixed by the public contract, section 6.
 type Status struct {
 	// Checkpoint is nil while there is none.
 	Checkpoint  *string `json:"checkpoint_lsn"`
@@ -65,7 +65,7 @@ type EndpointStatus struct {
 	Pending  int64 `json:"pending"`
 }
 
-// ReadStatus reads how the outbox stands. Where there is none yet, everything is zero.
+// ReadStatus reads the state of the outbox. Where there is none yet, everything is zero.
 func ReadStatus(ctx context.Context, conn *pgx.Conn) (*Status, error) {
 	return readStatus(ctx, conn, countTimeout)
 }

@@ -121,7 +121,7 @@ func (w *writer) use(ctx context.Context, do func(context.Context, *pgx.Conn) er
 }
 
 // lead ends the predecessor's backend, whose open transaction may hold the fence, raises the epoch, and returns where
-// the bookkeeping stands.
+// the bookkeeping has come.
 func (w *writer) lead(ctx context.Context) (phase, lsn string, settings []byte, err error) {
 	err = w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		if _, err := conn.Exec(ctx, leaderSQL); err != nil {

@@ -63,7 +63,7 @@ type Capture struct {
 	// resynced: a new start was made after a loss, and nothing has been recorded since.
 	resynced   bool
 	resyncedAt time.Time
-	// WatchEvery is how often the catalog is compared with what capture rests on, 30 s unless a test changes it.
+	// WatchEvery is how often the catalog is compared with what capture depends on, 30 s unless a test changes it.
 	WatchEvery time.Duration
 	// toldValues is when the accepted values were looked at last.
 	toldValues time.Time
@@ -220,7 +220,7 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	group.Go(func() error { return reader.receive(ctx) })
 	err := group.Wait()
 	c.progressed = c.recorded.Load() > uint64(from)
-	// What was recorded last is confirmed while the connection still stands; if it does not, the stream repeats it and
+	// What was recorded last is confirmed while the connection is still open; if it is not, the stream repeats it and
 	// the checkpoint drops it.
 	_ = reader.tell(false)
 	return err

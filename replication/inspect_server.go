@@ -145,7 +145,7 @@ func standbys(row pgx.Row, role string) ([]fault.Finding, error) {
 	switch {
 	case slotsDown != "":
 		return one(fault.Warning(fault.SynchronousStandby, "ALTER SYSTEM RESET synchronized_standby_slots"+reload,
-			"synchronized_standby_slots names slots that no standby reads (%s): the stream stands still until one does",
+			"synchronized_standby_slots names slots that no standby reads (%s): the stream waits until one does",
 			slotsDown)), nil
 	case names != "" && !connected && !mayReadStats:
 		return one(fault.Warning(fault.SynchronousStandby, "GRANT pg_read_all_stats TO "+role,
@@ -174,7 +174,7 @@ func (i *Inspection) preparedTransactions(row pgx.Row) ([]fault.Finding, error) 
 		return one(fault.Warning(fault.PreparedTransactions, rollBack+"; -- or COMMIT PREPARED, each in its database",
 			"%d prepared transactions are open: making the slot waits until each has ended", n)), nil
 	case n > 0:
-		return one(fault.Passed(fault.PreparedTransactions, "%d prepared transactions are open; the slot is there already",
+		return one(fault.Passed(fault.PreparedTransactions, "%d prepared transactions are open; the slot exists already",
 			n)), nil
 	}
 	return one(fault.Passed(fault.PreparedTransactions, "no prepared transaction is open")), nil

@@ -1,7 +1,7 @@
--- What of the watched table stands in a relay's way, and the statements that mend it. unidentified: Postgres would
+-- What makes the watched table unusable for a relay, and the statements that fix it. unidentified: Postgres would
 -- refuse the application's UPDATE and DELETE in a publication (RelationGetIndexList, PostgreSQL 14-18: a deferrable key
 -- does not count). Partitions are looked at one by one, since each has a REPLICA IDENTITY of its own. $1 schema, $2
--- table, $3 SOURCE_KEY, $4 SOURCE_STATUS: these and the identity are all that capture reads.
+-- table, $3 SOURCE_KEY, $4 SOURCE_STATUS: these and the identity are the only ones that capture reads.
 SELECT c.oid,
        c.relkind::text,
        c.relpersistence::text,

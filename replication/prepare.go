@@ -202,14 +202,14 @@ func (c *Capture) setUp(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	return began, c.dropOldSlot(ctx, sql, at)
 }
 
-// checkStreaming says whether streaming can go on from the checkpoint: what is lost, or a fault that stands in the way
-// of both.
+// checkStreaming reports whether streaming can continue from the checkpoint: the loss if it cannot, or a fault that
+// prevents both streaming and a resync.
 func (c *Capture) checkStreaming(ctx context.Context, sql *pgx.Conn, at Position, s *slot,
 	source *Source) (lost *fault.Fault, err error) {
 	if err := c.unchanged(at, source); err != nil {
 		return nil, err
 	}
-	if s != nil { // a publication that is gone is made anew only with the slot
+	if s != nil { // a publication that is gone is recreated only with the slot
 		if _, err := checkPublication(ctx, sql, c.config, source); err != nil {
 			return nil, err
 		}

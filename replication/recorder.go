@@ -90,11 +90,11 @@ const (
 	PhaseStreaming Phase = "streaming"
 )
 
-// Position is where the bookkeeping stands: every transaction that ends at or before LSN is recorded.
+// Position is how far the bookkeeping has come: every transaction that ends at or before LSN is recorded.
 type Position struct {
 	Phase Phase
 	LSN   pglogrepl.LSN
-	// Pins are what the stream rested on when streaming began; nil: not known.
+	// Pins are what the stream depended on when streaming began; nil: not known.
 	Pins *Pins
 }
 

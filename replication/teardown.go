@@ -39,7 +39,7 @@ type Teardown struct {
 const goingPatience = 2 * time.Second
 
 // PlanTeardown looks at what there is to remove and changes nothing. It refuses with a fault while a relay of this
-// deployment is connected or somebody reads the slot: a relay would make everything anew.
+// deployment is connected or somebody reads the slot: a relay would recreate everything.
 func PlanTeardown(ctx context.Context, conn *pgx.Conn, c Config, deployment string) (*Teardown, error) {
 	for began := time.Now(); ; {
 		t, err := planTeardown(ctx, conn, c, deployment)

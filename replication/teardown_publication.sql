@@ -1,4 +1,4 @@
--- A publication, whether the role owns it, and what it holds besides the watched table ($2 schema, $3 table) and its
+-- A publication, whether the role owns it, and what it holds other than the watched table ($2 schema, $3 table) and its
 -- partitions: then it is somebody else's too.
 SELECT pg_catalog.pg_has_role(p.pubowner, 'USAGE'),
        p.puballtables,

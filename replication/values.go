@@ -221,7 +221,7 @@ func (c *Capture) warnOfValues(ctx context.Context, conn *pgx.Conn, source *Sour
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), context.Canceled):
 	case err != nil:
-		c.log.Warn("the values of SOURCE_STATUS could not be looked at", zap.Error(err))
+		c.log.Warn("the values of SOURCE_STATUS could not be read", zap.Error(err))
 	default:
 		c.toldValues = time.Now()
 		if found.Level == fault.Warn {

@@ -114,12 +114,12 @@ func enableEndpoint(ctx context.Context, conn *pgx.Conn, name string, yes bool, 
 	case !done:
 		say("Nothing was done: it has come back by itself meanwhile.")
 	default:
-		say("Done: it gets its messages again; endpoints list says how it gets on.")
+		say("Done: messages are sent to it again; endpoints list shows its state.")
 	}
 	return nil
 }
 
-// endpointHistory says since when and why an endpoint stands as it does, as far as that is known.
+// endpointHistory says since when and why an endpoint is in its state, as far as that is known.
 func endpointHistory(e *outbox.Endpoint) (text string) {
 	if e.Since != nil {
 		text = " since " + e.Since.UTC().Format(time.RFC3339)

@@ -58,7 +58,7 @@ With another --addr, allow the network of that address.`,
 	flags := command.Flags()
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:9000", "host:port to listen on")
 	flags.StringArrayVar(&o.secrets, "secret", nil,
-		"secret to verify with, whsec_... or a text as it stands; may be repeated, or hold several separated by blanks")
+		"secret to verify with, whsec_... or the key as text; may be repeated, or hold several separated by blanks")
 	flags.IntVar(&o.status, "status", 0, "answer everything with this status, to try retries out (default 204, or 401)")
 	flags.IntVar(&o.most, "max", 0, "end with exit status 0 after so many webhooks (default: never)")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object a line")

@@ -22,7 +22,7 @@ import (
 	"attendee-relay/replication"
 )
 
-// captureConns are the connections that capture has besides the pool: the writer, its reader and the resolver's, and
+// captureConns are the connections that capture has outside the pool: the writer, its reader and the resolver's, and
 // one that sets up and later looks at the catalog now and then. The walsender is not counted by DATABASE_MAX_CONNS:
 // Postgres has max_wal_senders for it.
 const captureConns = 4
@@ -143,7 +143,7 @@ func (r *relay) await(ctx context.Context, shutdown time.Duration, ended <-chan 
 	case err := <-ended:
 		return err
 	case <-timer.C:
-		r.log.Error("SHUTDOWN_TIMEOUT is over before everything was closed; the next start goes on where this one stood")
+		r.log.Error("SHUTDOWN_TIMEOUT ended before everything was closed; the next start continues where this one stopped")
 		return nil
 	}
 }
@@ -183,10 +183,10 @@ func (r *relay) run(ctx context.Context) error {
 // report logs that a stage stopped, why, and that it goes on.
 func (r *relay) report(f fault.Fault, held bool) {
 	if held {
-		r.log.Error("a stage does not get on", zap.String("fault", string(f.Code)), zap.String("reason", f.Message))
+		r.log.Error("a stage is stuck", zap.String("fault", string(f.Code)), zap.String("reason", f.Message))
 		return
 	}
-	r.log.Info("a stage gets on again", zap.String("fault", string(f.Code)),
+	r.log.Info("a stage works again", zap.String("fault", string(f.Code)),
 		zap.Duration("after", time.Since(f.Since).Round(time.Millisecond)))
 }
 
@@ -201,7 +201,7 @@ func (r *relay) role() admin.Role {
 	}
 }
 
-// settings are those that the ledger rests on.
+// settings are those that the ledger was made with.
 func settings(cfg *config.Config) outbox.Settings {
 	return outbox.Settings{Table: cfg.Replication.Table, Key: cfg.Replication.Key, Status: cfg.Replication.Status,
 		Accepted: cfg.Replication.Accepted, Repeat: cfg.Outbox.Repeat}

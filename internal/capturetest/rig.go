@@ -41,7 +41,7 @@ type Rig struct {
 	Deployment string
 	// Unprepared: the publication is not made beforehand, as the README has the owner of the table make it.
 	Unprepared bool
-	// Capture and Recorder change the stages before they start; Through stands between the two.
+	// Capture and Recorder change the stages before they start; Through comes between the two.
 	Capture  func(*replication.Capture)
 	Recorder func(*outbox.Recorder)
 	Through  func(replication.Recorder) replication.Recorder
@@ -193,7 +193,7 @@ func (r *Rig) AwaitNoFault(t testing.TB) {
 	})
 }
 
-// CaughtUp waits until all that was committed before the call is recorded.
+// CaughtUp waits until everything that was committed before the call is recorded.
 func (r *Rig) CaughtUp(t testing.TB) {
 	t.Helper()
 	r.AwaitLeading(t)
@@ -210,7 +210,8 @@ func (r *Rig) CaughtUp(t testing.TB) {
 	})
 }
 
-// Settled waits until all that was committed before the call is recorded and no acceptance waits for its message.
+// Settled waits until everything that was committed before the call is recorded and no acceptance waits for its
+// message.
 func (r *Rig) Settled(t testing.TB) {
 	t.Helper()
 	r.CaughtUp(t)

@@ -17,7 +17,7 @@ var passedOver = []string{"postmaster.pid", "postmaster.opts", "pg_wal/", "pg_re
 	"pg_serial/", "pg_snapshots/", "pg_stat_tmp/", "pg_subtrans/", "pg_internal.init"}
 
 // copyFrom copies a part of another server's data directory into ours. Files may vanish and change meanwhile: the WAL
-// that is replayed afterwards mends the copy.
+// that is replayed afterwards repairs the copy.
 func (s *Server) copyFrom(primary *Server, part string) error {
 	root := primary.DataDir()
 	return filepath.WalkDir(filepath.Join(root, part), func(path string, entry fs.DirEntry, err error) error {

@@ -88,7 +88,7 @@ func (p *Process) Signal(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// Freeze stops the process where it stands, and returns when every thread of it has stopped. SIGCONT wakes it.
+// Freeze stops the process where it is, and returns when every thread of it has stopped. SIGCONT wakes it.
 func (p *Process) Freeze(t *testing.T) {
 	t.Helper()
 	p.Signal(t, syscall.SIGSTOP)

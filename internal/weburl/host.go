@@ -39,7 +39,7 @@ func host(text string) (string, error) {
 // domain decodes escapes and returns the name in ASCII and lower case.
 func domain(text string) (string, error) {
 	if strings.Contains(text, "%") {
-		decoded, err := url.PathUnescape(encode(text, text)) // a percent sign that begins no escape stands for itself
+		decoded, err := url.PathUnescape(encode(text, text)) // a percent sign that begins no escape is taken literally
 		if err != nil {
 			return "", ErrHost
 		}

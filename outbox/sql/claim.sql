@@ -10,7 +10,7 @@
 -- endpoint's first message before anybody's second. Of an attendee's messages to one endpoint only the oldest is taken,
 -- so that they keep their order.
 --
--- Where the places are many more than what is to be taken, each endpoint that is well shows its share and as much again
+-- Where there are many more places than messages to take, each endpoint that is well shows its share and as much again
 -- to choose from: as many as that are its places then.
 --
 -- Of bodies longer than $12 it takes as many as have $13 bytes together, or one, however long, if $14: what is

@@ -1,4 +1,4 @@
--- How the endpoint $1 stands, in the columns of endpoints_read.sql. There is no row when it has never failed or
+-- The state of endpoint $1, in the columns of endpoints_read.sql. There is no row when it has never failed or
 -- answered and no message waits for it.
 SELECT k.id, coalesce(e.webhook_url, m.webhook_url, ''), coalesce(e.state, 'active'), coalesce(e.proven, false),
        e.since, coalesce(e.failures, 0)::bigint, w.pending, e.last_error

@@ -1,5 +1,5 @@
--- Deletes the next $2 messages that are older than $1, with all that is known of them. Their bodies are erased already.
--- Where there are none it locks nothing: the lock is written down.
+-- Deletes the next $2 messages that are older than $1, with everything known about them. Their bodies are erased
+-- already. Where there are none it locks nothing: the lock is written down.
 WITH place AS MATERIALIZED (
     SELECT r.deleted, r.erased
       FROM attendee_relay.retention r

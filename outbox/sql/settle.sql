@@ -1,4 +1,4 @@
--- Records attempts and what becomes of their messages. A 2xx settles whatever is still pending; any other outcome
+-- Records attempts and the outcomes of their messages. A 2xx settles whatever is still pending; any other outcome
 -- counts only under the lease it was made with. settle_lock.sql has locked the rows: they are what this statement sees
 -- of them. Each is looked up on its own and reached by its place, as in settle_delivered.sql.
 WITH told AS (

@@ -1,4 +1,4 @@
--- What this transaction sees. What it asks besides finds its rows by an index, whatever the statistics say: a plan is
+-- What this transaction sees. Its other statements find their rows by an index, whatever the statistics say: a plan is
 -- kept for as long as the session lasts, and one that was made while the tables were empty must not read all of them
 -- later.
 SELECT pg_catalog.pg_current_snapshot()::text,

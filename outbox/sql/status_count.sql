@@ -1,4 +1,4 @@
--- How the bookkeeping stands, counted. settled grows with every message, and has no index on its state: the caller
+-- The state of the bookkeeping, counted. settled grows with every message, and has no index on its state: the caller
 -- bounds this by a statement_timeout and falls back on the estimate.
 WITH RECURSIVE waiting AS (
     (SELECT endpoint FROM attendee_relay.pending ORDER BY endpoint LIMIT 1)

@@ -1,4 +1,4 @@
--- How the bookkeeping stands, by the planner's statistics where counting takes too long.
+-- The state of the bookkeeping by the planner's statistics, where counting takes too long.
 WITH RECURSIVE waiting AS (
     (SELECT endpoint FROM attendee_relay.pending ORDER BY endpoint LIMIT 1)
     UNION ALL

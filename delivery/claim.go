@@ -189,8 +189,8 @@ func (d *Dispatcher) follow(send func(outbox.Message)) {
 	}
 }
 
-// next returns a message of the line that has got a place. What may have another URL by now is looked at first, and
-// what must not be sent for now is left.
+// next returns a message of the line that has got a place. Messages that may have another URL by now are
+// checked first, and those that must not be sent for now are left.
 func (d *Dispatcher) next() (outbox.Message, bool) {
 	for {
 		now := time.Now()

@@ -198,7 +198,7 @@ func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) (s outbox.Se
 }
 
 // report writes the one line of an attempt. Delivered and retried are the relay's daily work and Info; a message that
-// is given up needs somebody, and is a Warn. What the receiver answered stays in the database.
+// is given up needs somebody, and is a Warn. The receiver's answer stays in the database.
 func (d *Dispatcher) report(m *outbox.Message, reason Reason, outcome outbox.Outcome) {
 	level := zap.InfoLevel
 	if outcome.State() == outbox.StateDead {

@@ -60,8 +60,8 @@ func (p policy) spread(step time.Duration) time.Duration {
 	return time.Duration(float64(step) * (1 - jitter + 2*jitter*p.random()))
 }
 
-// retryAfter reads a Retry-After header, seconds or a date. What cannot be read, or lies in the past, is no wait at
-// all; what is too long, or too large for a number, is the longest.
+// retryAfter reads a Retry-After header, seconds or a date. A value that cannot be read, or lies in the past, is no
+// wait at all; one that is too long, or too large for a number, is the longest wait.
 func retryAfter(header string, now time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	if header == "" {

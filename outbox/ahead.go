@@ -2,7 +2,7 @@ package outbox
 
 import "context"
 
-// ahead is what was prepared last. What is prepared while it is being stored must not have to know what that stores.
+// ahead is the batch that was prepared last. Whatever is prepared while it is being stored must not depend on it.
 type ahead struct {
 	identities []string
 	// all: any row may change, or wait.

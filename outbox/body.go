@@ -40,7 +40,7 @@ var errWords = errors.New(
 // blankSecret marks a secret that is present but blank: it must not be taken for none.
 const blankSecret = " "
 
-// What is longer than maxStoredHeaders has more headers than may be sent, whatever its notation; longHeaders is stored
+// A text longer than maxStoredHeaders has more headers than may be sent, whatever its notation; longHeaders is stored
 // in its place, and is no object.
 const (
 	maxStoredHeaders = 64 << 10

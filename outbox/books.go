@@ -122,8 +122,8 @@ func (r *Recorder) checkQuery(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Began reports whether streaming has begun in this database: until then a start is a first one. What the role may not
-// see has not begun.
+// Began reports whether streaming has begun in this database: until then a start is a first one. If the role may not
+// see it, it has not begun.
 func Began(ctx context.Context, conn *pgx.Conn) (began bool, err error) {
 	began, err = booksExist(ctx, conn)
 	if err == nil && began {

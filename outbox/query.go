@@ -153,7 +153,7 @@ func invalid(format string, args ...any) *fault.Fault {
 
 // run executes the query for these keys inside conn's open transaction, under these settings, and rolls that back: all
 // in one round trip. After an error the transaction is still to be rolled back. Everything comes back as text, so that
-// no value passes through another form on its way. What is larger than the bounds is a answerError, and the connection
+// no value passes through another form on its way. An answer above the bounds is an answerError, and the connection
 // is closed.
 func (q *query) run(ctx context.Context, conn *pgx.Conn, settings [][]byte, keys []string, within bounds,
 ) (found *answer, err error) {

@@ -18,7 +18,7 @@ var (
 )
 
 // store writes what an evaluation came to, in one transaction. failed: the query's error; without one, a key without
-// rows is not ready. What has moved since it was evaluated stays as it is, and is evaluated again.
+// rows is not ready. Acceptances that have moved since they were evaluated stay as they are, and are evaluated again.
 func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]payload, failed string) error {
 	var answered []*due
 	var later postponed

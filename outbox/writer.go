@@ -31,7 +31,7 @@ var (
 // writeTimeout bounds one transaction of the writer.
 const writeTimeout = time.Minute
 
-// errFenced: another process leads. What was to be written was not.
+// errFenced: another process leads, and nothing was written.
 var errFenced = errors.New("another process has taken the lead: nothing was written")
 
 // writer makes every change to ledger, checkpoint and acceptances, each in one short transaction under the fence. It

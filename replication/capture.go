@@ -134,7 +134,7 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	case postgres.Unreachable(err):
 		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication%s", refusal(err))
 	default:
-		// What an earlier try found was passed; this one is shown if it lasts.
+		// The fault of an earlier try is over; this one is shown if it lasts.
 		c.board.Clear(captureFaults...)
 		c.tasks.failed(err)
 		c.log.Error("capture stopped and will try again", zap.String("error", fault.Sentence(err)),
@@ -220,7 +220,7 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 	group.Go(func() error { return reader.receive(ctx) })
 	err := group.Wait()
 	c.progressed = c.recorded.Load() > uint64(from)
-	// What was recorded last is confirmed while the connection is still open; if it is not, the stream repeats it and
+	// The last commit recorded is confirmed while the connection is still open; if it is not, the stream repeats it and
 	// the checkpoint drops it.
 	_ = reader.tell(false)
 	return err

@@ -180,7 +180,7 @@ func (i *Inspection) preparedTransactions(row pgx.Row) ([]fault.Finding, error) 
 	return one(fault.Passed(fault.PreparedTransactions, "no prepared transaction is open")), nil
 }
 
-// ask runs a catalog statement that capture cannot do without and scans its one row. What the role lacks for it is the
+// ask runs a catalog statement that capture cannot do without and scans its one row. A right that the role lacks is the
 // fault privilege.
 func ask(ctx context.Context, conn *pgx.Conn, doing, sql string, args []any, into ...any) error {
 	return asked(ctx, conn, doing, sql, conn.QueryRow(ctx, sql, args...).Scan(into...))

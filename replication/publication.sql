@@ -1,5 +1,6 @@
--- What a publication ($1) does with one table ($2), and what in it would break the application. Tables are reached by
--- their oid alone: a role may look those up in every schema, also where it has no USAGE, and no plan can change that.
+-- The properties of a publication ($1) for one table ($2), and anything in it that would break the application. Tables
+-- are reached by their oid alone: a role may look those up in every schema, also where it has no USAGE, and no plan can
+-- change that.
 --
 -- The columns prqual and prattrs exist from PostgreSQL 15 on. Without an entry in pg_publication_rel the table is
 -- published by FOR ALL TABLES, by its schema (15 on), or with the table that it is a partition of. unidentified: in the

@@ -9,7 +9,7 @@ import (
 	"attendee-relay/internal/fault"
 )
 
-// Recorder makes the stream durable. What it has stored is confirmed to Postgres and never sent again.
+// Recorder makes the stream durable. Commits that it has stored are confirmed to Postgres and never sent again.
 type Recorder interface {
 	// Resume finishes what a predecessor's crash left half done. It comes before everything else, and may take long.
 	Resume(ctx context.Context) error

@@ -12,8 +12,8 @@ import (
 //go:embed status.sql
 var statusSQL string
 
-// SlotStatus is the state of the slot; the names are fixed by the public contract, section 6. What is not known,
-// because there is no slot or it is lost, is null.
+// SlotStatus is the state of the slot; the names are fixed by the public contract, section 6. Values that are not
+// known, because there is no slot or it is lost, are null.
 type SlotStatus struct {
 	Name        string  `json:"name"`
 	Active      bool    `json:"active"`

@@ -58,8 +58,8 @@ const compareTimeout = 10 * time.Minute
 var errPartitions = errors.New(
 	"the partitions of the watched table changed: Postgres 14 streams those attached only to a new session")
 
-// run returns a fault when the objects that capture depends on have changed. What cannot be checked is checked
-// next time.
+// run returns a fault when the objects that capture depends on have changed. Anything that cannot be checked is
+// checked next time.
 func (w *watch) run(ctx context.Context) error {
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()

@@ -58,8 +58,8 @@ func printJSON(out io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// printFindings prints a table for people, and the fixes below their findings, to be pasted. What passed is named by
-// the requirement, what did not by its code.
+// printFindings prints a table for people, and the fixes below their findings, to be pasted. A finding that passed is
+// named by its requirement, any other by its code.
 func printFindings(out io.Writer, findings []fault.Finding) error {
 	for _, f := range findings {
 		name := string(f.Code)

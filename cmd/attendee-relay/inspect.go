@@ -27,8 +27,8 @@ type inspection struct {
 	at replication.Position
 }
 
-// inspect checks everything that run depends on, as the command of this name. It changes nothing. What it cannot look
-// at, because the database is away, is a finding too.
+// inspect checks everything that run depends on, for the command of this name. It changes nothing. If the database
+// cannot be reached, that is a finding too.
 func inspect(ctx context.Context, cfg *config.Config, command string) (*inspection, error) {
 	seen := &inspection{}
 	conn, err := direct(ctx, cfg, command)

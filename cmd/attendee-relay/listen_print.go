@@ -44,7 +44,7 @@ func (p *webhookPrinter) ServeHTTP(w http.ResponseWriter, request *http.Request)
 	demo.NewReceiver(p.secrets, func(received demo.Received) { p.print(received, request.Header) }).ServeHTTP(w, request)
 }
 
-// print shows one webhook. What comes after the last one that was asked for is answered, since its sender waits, and
+// print shows one webhook. Webhooks after the last one that was asked for are answered, because their sender waits, but
 // not shown.
 func (p *webhookPrinter) print(received demo.Received, header http.Header) {
 	p.mu.Lock()

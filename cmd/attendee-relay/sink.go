@@ -106,7 +106,7 @@ func (s *sink) drain() {
 	}
 }
 
-// next returns the next line; without one the goroutine ends. What is missing at the end is said as well, unless
+// next returns the next line; without one the goroutine ends. Lines missing at the end are reported as well, unless
 // nothing can be written.
 func (s *sink) next(failed bool) (line entry, more bool) {
 	s.mu.Lock()

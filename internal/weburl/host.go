@@ -17,7 +17,7 @@ var names = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictD
 // forbidden are the standard's forbidden domain code points but for the control characters.
 const forbidden = " #/:<>?@[\\]^|%\x7f"
 
-// host returns a host as it is sent. What ends in a number is an IPv4 address, whatever its notation.
+// host returns a host as it is sent. One that ends in a number is an IPv4 address, whatever its notation.
 func host(text string) (string, error) {
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		return ipv6(inner)

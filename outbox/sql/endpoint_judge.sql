@@ -1,8 +1,8 @@
--- What attempts say of their endpoints: whether one was answered with a 2xx, how many failed after the last of those,
--- whether one was answered 410, whether the probe of a pause was among them, and how long the receiver asks to be left
--- alone. After $7 failures in a row an endpoint is paused; the first wait before a probe is $8, and each further one is
--- twice as long, up to 15 minutes, +- 20 %. An answered probe ends the pause; for $9 the endpoint then recovers, and a
--- failure pauses it again. Rows are locked in one order. Returns each as it was and as it is.
+-- Applies the results of attempts to their endpoints: whether one was answered with a 2xx, how many failed after the
+-- last of those, whether one was answered 410, whether the probe of a pause was among them, and how long the receiver
+-- asks to be left alone. After $7 failures in a row an endpoint is paused; the first wait before a probe is $8, and
+-- each further one is twice as long, up to 15 minutes, +- 20 %. An answered probe ends the pause; for $9 the endpoint
+-- then recovers, and a failure pauses it again. Rows are locked in one order. Returns each as it was and as it is.
 WITH told AS MATERIALIZED (
     SELECT t.*
       FROM unnest($1::uuid[], $2::boolean[], $3::int[], $4::boolean[], $5::boolean[], $6::text[], $10::text[])

@@ -1,4 +1,4 @@
--- Rows that the transaction touches again. What the ledger said of them, the last three parameters, stays.
+-- Rows that the transaction touches again. The ledger's data about them, the last three parameters, stays.
 UPDATE attendee_relay.spool s
    SET identity = t.identity, gone = t.gone, origin = t.origin, key_kind = t.key_kind, source_key = t.source_key,
        status = t.status, seq = t.seq

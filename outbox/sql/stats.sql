@@ -1,6 +1,6 @@
--- What is in the outbox, of which no more than $1 rows of a kind are counted; for how long the oldest pending message
--- has waited, of the first $2 endpoints; the endpoints by state; and how many pages the two large tables have, with how
--- many rows a page by the planner's statistics, if there are any.
+-- The contents of the outbox, of which no more than $1 rows of a kind are counted; for how long the oldest pending
+-- message has waited, of the first $2 endpoints; the endpoints by state; and how many pages the two large tables have,
+-- with how many rows a page by the planner's statistics, if there are any.
 WITH RECURSIVE waiting AS (
     (SELECT endpoint FROM attendee_relay.pending ORDER BY endpoint LIMIT 1)
     UNION ALL

@@ -15,7 +15,7 @@ type load struct {
 	bytes int
 	// more: the last claim may have left large ones behind.
 	more bool
-	// probing: probes found no room for theirs, and until they do, claims leave it free.
+	// probing: probes found no room for their bodies; until they do, claims leave room free.
 	probing bool
 }
 

@@ -27,7 +27,7 @@ const (
 type mask struct {
 	secrets []secret.String
 	headers []header
-	// texts are what to hide, the longest first; found when they are needed, for most answers have no body.
+	// texts are what to hide, the longest first; found when they are needed, because most answers have no body.
 	texts []string
 	found bool
 }

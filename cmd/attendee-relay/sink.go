@@ -31,7 +31,7 @@ type sink struct {
 	idle    chan struct{}
 }
 
-// entry is a line, and of how many there is no trace if it is lost: itself, and those that it says are missing.
+// entry is a line, and how many lines are lost with it: itself, and those that it reports as missing.
 type entry struct {
 	text   []byte
 	stands int

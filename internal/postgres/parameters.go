@@ -20,8 +20,8 @@ var ignored = []string{
 	"authtype", "tty",
 }
 
-// unsupported are keywords of libpq that ask for something the relay does not do, and that it would be wrong to leave
-// undone in silence.
+// unsupported are keywords of libpq that ask for something the relay does not do, and that must not be ignored
+// in silence.
 var unsupported = map[string]string{
 	"requirepeer":         "it cannot check which user runs the server",
 	"sslcrl":              "it reads no certificate revocation lists",

@@ -11,7 +11,7 @@ const OwnPath = "pg_catalog, pg_temp"
 
 // The limits of a session.
 const (
-	// idleInTransaction is how long a transaction of ours may stand still before the server ends it.
+	// idleInTransaction is how long a transaction of ours may be idle before the server ends it.
 	idleInTransaction = 10 * time.Second
 	// statementTimeout ends a statement of ours that nobody waits for any more.
 	statementTimeout = time.Minute

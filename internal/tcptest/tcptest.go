@@ -1,8 +1,8 @@
-// Package tcptest is a TCP server for tests that speaks for itself.
+// Package tcptest serves raw TCP connections in tests.
 //
 // It turns a function over a connection into a server on a port of its own. Its promise: each connection is handled by
-// a goroutine and closed when the function returns, and nobody listens any more once the test has ended. Tests of what
-// talks to a server that is none, or that breaks off, use it.
+// a goroutine and closed when the function returns, and nobody listens any more once the test has ended. Tests use it
+// where a server speaks another protocol, says nothing or breaks off.
 package tcptest
 
 import (

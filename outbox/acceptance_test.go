@@ -156,11 +156,11 @@ const peopleQuery = `select id as key, id as attendee_id, 'Ada' as name, 'Lovela
 	12.50 as price, 'EUR' as currency, 1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url
 	from people where id = any ($1::int[])`
 
-// queryRig watches people with a payload query that is another in one place, and leads.
-func queryRig(t *testing.T, ddl, place, other string) *capturetest.Rig {
+// queryRig watches people with a payload query that has another expression for the price, and leads.
+func queryRig(t *testing.T, ddl, price string) *capturetest.Rig {
 	t.Helper()
 	rig := peopleRig(t, ddl)
-	rig.Outbox.Query = strings.Replace(peopleQuery, place, other, 1)
+	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", price, 1)
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	return rig

@@ -33,7 +33,7 @@ func awaitQueryFault(t *testing.T, rig *capturetest.Rig, partial bool, says ...s
 // works.
 func TestKeysThatWaitForAnErrorAreShown(t *testing.T) {
 	t.Parallel()
-	rig := queryRig(t, peopleTable, "12.50", "(length(note) || note)::int")
+	rig := queryRig(t, peopleTable, "(length(note) || note)::int")
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted', 'hidden')")
 	awaitQueryFault(t, rig, true, "error of the payload query: 1;", "invalid input syntax", "value not shown")
 	rig.DB.Exec(t, "insert into people values (2, 'Accepted', '4')")
@@ -58,7 +58,7 @@ func TestKeysThatWaitForAnErrorAreShown(t *testing.T) {
 // An error of a row is one of its key.
 func TestARowsErrorIsShown(t *testing.T) {
 	t.Parallel()
-	rig := queryRig(t, peopleTable, "12.50", "'NaN'::numeric")
+	rig := queryRig(t, peopleTable, "'NaN'::numeric")
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted'), (2, 'Accepted')")
 	awaitQueryFault(t, rig, true, "error of the payload query: 2;", "price")
 }
@@ -67,7 +67,7 @@ func TestARowsErrorIsShown(t *testing.T) {
 // when it works again.
 func TestAQueryThatFailsForEveryKeyStopsRendering(t *testing.T) {
 	t.Parallel()
-	rig := queryRig(t, peopleTable+"; create table rates (rate int); insert into rates values (1)", "12.50",
+	rig := queryRig(t, peopleTable+"; create table rates (rate int); insert into rates values (1)",
 		"1 / (select rate from rates where id > 0)")
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
 	awaitMessages(t, rig, "1")

@@ -60,7 +60,7 @@ func (r *Recorder) checkSettings(stored []byte) error {
 		differ = append(differ, fmt.Sprintf("%s was %q and is %q", c.variable, c.was, c.is))
 		back = append(back, fmt.Sprintf("%s=%s", c.variable, c.was))
 	}
-	return fault.New(fault.SourceChanged, "the ledger of accepted rows was made with other settings: %s",
+	return fault.New(fault.SourceChanged, "the ledger of accepted rows belongs to other settings: %s",
 		strings.Join(differ, "; ")).
 		WithFix("set " + strings.Join(back, ", ") + " again; or take a new baseline: " +
 			"attendee-relay adopt --keep-pending --yes (rows that the ledger lacks are marked, with --send-missing announced)")

@@ -123,7 +123,8 @@ func (i Inspector) inspectPins(_ context.Context, _ *pgx.Conn, found *Inspection
 	}
 	switch f := i.At.Pins.remade(source.Pins, source.Name()); {
 	case f == nil:
-		found.add(fault.Passed(fault.SourceDrift, "%s and its publication are what streaming began on", source.Name()))
+		found.add(fault.Passed(fault.SourceDrift, "%s and its publication are those that streaming began with",
+			source.Name()))
 	case i.resyncs():
 		found.add(i.willResync(f))
 	default:

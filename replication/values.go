@@ -69,7 +69,7 @@ func inspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source
 	}
 	if postgres.Code(err) != "" && !postgres.Unreachable(err) {
 		return fault.Warning(fault.AcceptedUnseen, "GRANT SELECT ON "+source.Name()+" TO "+roleName(conn.PgConn()),
-			"whether rows of %s have the values of SOURCE_ACCEPTED could not be looked at: %v",
+			"whether rows of %s have the values of SOURCE_ACCEPTED could not be checked: %v",
 			source.Name(), postgres.Safe(err)), nil
 	}
 	if err != nil {

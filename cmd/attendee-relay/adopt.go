@@ -153,7 +153,7 @@ func printAdoption(out io.Writer, plan *outbox.Adoption, flags adoptFlags) {
 func printMissing(say func(string, ...any), plan *outbox.Adoption, flags adoptFlags) {
 	announced, marked := len(plan.Announced), len(plan.Marked)
 	if plan.SettingsChanged {
-		say("The SOURCE_ settings are other ones: a new slot is made, and the ledger of accepted rows made to fit them.")
+		say("The SOURCE_ settings have changed: a new slot is made, and the ledger of accepted rows is made to fit them.")
 	} else {
 		say("A new slot is made, and the ledger of accepted rows compared with the table.")
 	}

@@ -26,7 +26,7 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// alive says that the process runs and answers, and nothing more: restarting it mends no fault.
+// alive says that the process runs and answers, and nothing more: a restart fixes no fault.
 func (s *Server) alive(w http.ResponseWriter, _ *http.Request) {
 	s.answer(w, http.StatusOK, struct {
 		Alive bool `json:"alive"`
@@ -48,7 +48,7 @@ type readiness struct {
 }
 
 // stops reports whether a fault keeps a process in this role from its work as a whole. Faults of single keys or
-// endpoints do not, nor does one of rendering or delivery keep a standby from leading.
+// endpoints do not, and one of rendering or delivery does not keep a standby from leading.
 func stops(role Role, f *fault.Fault) bool {
 	switch stage := f.Code.Stage(); {
 	case f.Partial || stage == fault.Upkeep:

@@ -2,7 +2,7 @@
 //
 // It serves health, readiness and metrics on ADMIN_ADDR. Its promise: it only reads (the role, the faults that hold
 // now, the metrics registry), keeps no state of its own that could disagree with theirs, and a slow or hostile client
-// costs one bounded connection. cmd makes one and runs it beside the stages; nothing imports it besides cmd and config.
+// costs one bounded connection. cmd makes one and runs it beside the stages; only cmd and config import it.
 package admin
 
 import (
@@ -26,7 +26,7 @@ const (
 	writeTimeout = 30 * time.Second
 	idleTimeout  = 30 * time.Second
 	headerLimit  = 16 << 10
-	// bodyLimit bounds what is read of a request besides its header; nothing of it is used.
+	// bodyLimit bounds the part of a request's body that is read; none of it is used.
 	bodyLimit = 64 << 10
 	// stopTimeout is how long answers under way may take after Run was told to stop.
 	stopTimeout = 5 * time.Second

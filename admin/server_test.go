@@ -38,7 +38,8 @@ func TestReadiness(t *testing.T) {
 		"a leader without faults":  {admin.Leader, nil, http.StatusOK, `{"ready":true,"role":"leader","faults":[]}`},
 		"a standby without faults": {admin.Standby, nil, http.StatusOK, `{"ready":true,"role":"standby","faults":[]}`},
 		"not started yet": {admin.Starting, nil, http.StatusServiceUnavailable,
-			`{"ready":false,"role":"standby","faults":[]}`}, "a leader with faults": {
+			`{"ready":false,"role":"standby","faults":[]}`},
+		"a leader with faults": {
 			admin.Leader, []*fault.Fault{lost, fault.New(fault.QueryFailing, "no such column")}, http.StatusServiceUnavailable,
 			`{"ready":false,"role":"leader","faults":[{"code":"query_failing","message":"no such column"},` +
 				`{"code":"slot_lost","message":"the slot is gone","fix":"SELECT 1 WHERE 1 < 2"}]}`,

@@ -49,7 +49,8 @@ func (d *database) bulk(ctx context.Context, r *relay) ([]sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.await(ctx, 20*time.Minute, 100*time.Millisecond, "all acceptances are recorded", bulkRecorded); err != nil {
+	err = d.await(ctx, 20*time.Minute, 100*time.Millisecond, "all acceptances are recorded", bulkRecorded)
+	if err != nil {
 		return nil, err
 	}
 	seconds := time.Since(committed).Seconds()
@@ -72,12 +73,12 @@ func (d *database) bulk(ctx context.Context, r *relay) ([]sample, error) {
 // message, and come past a position in the WAL.
 func (d *database) checkSkipped(ctx context.Context, n int, position string) error {
 	found, err := value[string](ctx, d, `select format('%s messages of %s attendees, %s of them skipped; the WAL %s read',
-			count(*), count(distinct m.attendee_id), count(*) filter (where s.state = 'skipped' and m.attendee_id::bigint between
-				$1 and $2),
+			count(*), count(distinct m.attendee_id),
+			count(*) filter (where s.state = 'skipped' and m.attendee_id::bigint between $1 and $2),
 			case when (select lsn from attendee_relay.checkpoint) > $3::text::pg_lsn then 'is' else 'is not' end)
 		from attendee_relay.message m left join attendee_relay.settled s using (id)`, registered+1, registered+n, position)
-	if want := fmt.Sprintf("%d messages of %d attendees, %d of them skipped; the WAL is read", n, n, n); err == nil &&
-		found != want {
+	want := fmt.Sprintf("%d messages of %d attendees, %d of them skipped; the WAL is read", n, n, n)
+	if err == nil && found != want {
 		err = fmt.Errorf("the relay recorded %s; it should have been: %s", found, want)
 	}
 	return err

@@ -21,8 +21,8 @@ type captureKind struct {
 func captureKindOf(name string, acceptances func(int) int) captureKind {
 	return captureKind{
 		acceptances,
-		&figure{"capture of " + name + ": transactions", "1/s", ""}, &figure{"capture of " + name + ": pg_recvlogical's",
-			"1/s", ""},
+		&figure{"capture of " + name + ": transactions", "1/s", ""},
+		&figure{"capture of " + name + ": pg_recvlogical's", "1/s", ""},
 		&figure{"capture of " + name + ": share of pg_recvlogical's rate", "", ">= 0.45"},
 		&figure{"capture of " + name + ": relay's CPU a transaction", "us", ""},
 	}
@@ -109,22 +109,23 @@ func (d *database) receiveLogically(ctx context.Context, w captureWork) (float64
 		return 0, err
 	}
 	began := time.Now()
-	_, err = tool(ctx, program, "--dbname", d.url, "--slot", peerSlot, "--start", "--endpos", w.end, "--no-loop", "--file",
-		os.DevNull,
-		"-o", "proto_version=1", "-o", "publication_names=attendee_relay")
+	_, err = tool(ctx, program, "--dbname", d.url, "--slot", peerSlot, "--start", "--endpos", w.end,
+		"--no-loop", "--file", os.DevNull, "-o", "proto_version=1", "-o", "publication_names=attendee_relay")
 	seconds := time.Since(began).Seconds()
-	return seconds, errors.Join(err, d.await(ctx, 10*time.Second, 10*time.Millisecond,
-		"pg_recvlogical has read everything", fmt.Sprintf(
-			"select confirmed_flush_lsn >= '%s' from pg_replication_slots where slot_name = '%s'", w.end, peerSlot)))
+	read := fmt.Sprintf(
+		"select confirmed_flush_lsn >= '%s' from pg_replication_slots where slot_name = '%s'", w.end, peerSlot)
+	return seconds, errors.Join(err,
+		d.await(ctx, 10*time.Second, 10*time.Millisecond, "pg_recvlogical has read everything", read))
 }
 
 // capture returns how many seconds a relay took, from its start, and how many of CPU time.
 func (d *database) capture(ctx context.Context, w captureWork) (seconds, cpu float64, err error) {
 	err = d.withRelay(ctx, func(r *relay) error {
 		d.b.profileRelay(ctx, r)
-		if err := d.await(ctx, 5*time.Minute, 5*time.Millisecond, "the last acceptance is recorded", fmt.Sprintf(
-			"select exists (select from attendee_relay.message where attendee_id = '%d')",
-			registered+w.acceptances)); err != nil {
+		recorded := fmt.Sprintf("select exists (select from attendee_relay.message where attendee_id = '%d')",
+			registered+w.acceptances)
+		err := d.await(ctx, 5*time.Minute, 5*time.Millisecond, "the last acceptance is recorded", recorded)
+		if err != nil {
 			return err
 		}
 		seconds = time.Since(r.began).Seconds()

@@ -34,11 +34,11 @@ func execute(ctx context.Context, url, statements string) error {
 // create makes a database and writes everything out, so that nothing of it is left to be done while something is
 // measured.
 func (b *bench) create(ctx context.Context, name string) (*database, error) {
-	if err := execute(ctx, b.server.URL("postgres"), fmt.Sprintf("create database %s template %s", name, template)); err != nil {
+	err := execute(ctx, b.server.URL("postgres"), fmt.Sprintf("create database %s template %s", name, template))
+	if err != nil {
 		return nil, err
 	}
 	d := &database{name: name, url: b.server.URL(name), b: b}
-	var err error
 	if d.conn, err = pgx.Connect(ctx, d.url); err != nil {
 		return nil, fmt.Errorf("connecting to Postgres: %w", err)
 	}

@@ -84,7 +84,8 @@ func (d *database) drain(ctx context.Context, first int, settings ...string) (to
 	}
 	err = d.withRelay(ctx, func(r *relay) error {
 		d.b.profileRelay(ctx, r)
-		if err := errors.Join(d.b.receiver.await(ctx, took.webhooks, 5*time.Minute), d.awaitSettled(ctx, time.Minute)); err != nil {
+		err := errors.Join(d.b.receiver.await(ctx, took.webhooks, 5*time.Minute), d.awaitSettled(ctx, time.Minute))
+		if err != nil {
 			return err
 		}
 		took.seconds = time.Since(r.began).Seconds()
@@ -103,8 +104,8 @@ func (d *database) drain(ctx context.Context, first int, settings ...string) (to
 func (d *database) checkOnce(ctx context.Context, webhooks int) error {
 	c, err := d.b.receiver.counts(ctx)
 	if err == nil && (c.Webhooks != webhooks || c.Requests != webhooks) {
-		err = fmt.Errorf("%d attendees were accepted; the receiver got %d webhooks in %d requests", webhooks, c.Webhooks,
-			c.Requests)
+		err = fmt.Errorf("%d attendees were accepted; the receiver got %d webhooks in %d requests",
+			webhooks, c.Webhooks, c.Requests)
 	}
 	return err
 }

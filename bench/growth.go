@@ -103,17 +103,17 @@ func (b *bench) grow(ctx context.Context, kind growthKind) (*database, error) {
 	}
 	settings := fmt.Sprintf("set synchronous_commit = off; set bench.rows = %d;", b.size(kind.rows))
 	return d, errors.Join(execute(ctx, d.url, settings+kind.script), d.exec(ctx, "vacuum analyze"),
-		d.checkGrown(ctx, kind),
-		d.exec(ctx, "checkpoint"), d.exec(ctx, "select pg_stat_statements_reset()"))
+		d.checkGrown(ctx, kind), d.exec(ctx, "checkpoint"), d.exec(ctx, "select pg_stat_statements_reset()"))
 }
 
 // checkGrown refuses a database that does not hold what it should.
 func (d *database) checkGrown(ctx context.Context, kind growthKind) error {
 	messages, ledger := d.b.size(kind.rows)+warmed, d.b.size(kind.ledger)+warmed
 	want := fmt.Sprintf("%d messages, %d settled or pending, %d accepted", messages, messages, ledger)
-	found, err := value[string](ctx, d, `select format('%s messages, %s settled or pending, %s accepted', (select count(*) from attendee_relay.message),
-		(select count(*) from attendee_relay.settled) + (select count(*) from attendee_relay.pending), (select count(*)
-			from attendee_relay.ledger))`)
+	found, err := value[string](ctx, d, `select format('%s messages, %s settled or pending, %s accepted',
+		(select count(*) from attendee_relay.message),
+		(select count(*) from attendee_relay.settled) + (select count(*) from attendee_relay.pending),
+		(select count(*) from attendee_relay.ledger))`)
 	if err == nil && found != want {
 		err = fmt.Errorf("it holds %s; it should hold %s", found, want)
 	}
@@ -126,7 +126,7 @@ func (d *database) rewind(ctx context.Context, n int) error {
 	if err := errors.Join(d.writeStatements(ctx), d.dropSlots(ctx)); err != nil {
 		return err
 	}
-	return errors.Join(d.exec(ctx, "update attendees set status = 'Pending' where id between $1 and $2", warmed+1,
-		warmed+n),
+	return errors.Join(
+		d.exec(ctx, "update attendees set status = 'Pending' where id between $1 and $2", warmed+1, warmed+n),
 		d.exec(ctx, "vacuum attendees"))
 }

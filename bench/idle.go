@@ -103,22 +103,24 @@ type activity struct {
 	writing                                  map[string]int64 // bytes of WAL, by the beginning of the statement
 }
 
-const activitySQL = `select coalesce(sum(s.calls), 0)::bigint, min(d.xact_commit + d.xact_rollback), coalesce(sum(s.wal_bytes), 0)::bigint,
-		(pg_current_wal_insert_lsn() - '0/0')::bigint
+const activitySQL = `select coalesce(sum(s.calls), 0)::bigint, min(d.xact_commit + d.xact_rollback),
+		coalesce(sum(s.wal_bytes), 0)::bigint, (pg_current_wal_insert_lsn() - '0/0')::bigint
 	from pg_stat_database d left join pg_stat_statements s on s.dbid = d.datid
 	where d.datname = $1`
 
 const writingSQL = `select coalesce(jsonb_object_agg(query, wal), '{}')
 	from (select left(regexp_replace(query, '\s+', ' ', 'g'), 100) as query, sum(wal_bytes)::bigint as wal
-	        from pg_stat_statements where dbid = (select oid from pg_database where datname = $1) and wal_bytes > 0
-	        	group by 1) s`
+	        from pg_stat_statements
+	       where dbid = (select oid from pg_database where datname = $1) and wal_bytes > 0
+	       group by 1) s`
 
 func (d *database) activity(ctx context.Context, r *relay, watch *pgx.Conn) (a activity, err error) {
 	a.at = time.Now()
 	if a.cpu, err = cpuOf(r.pid()); err != nil {
 		return a, err
 	}
-	if err = watch.QueryRow(ctx, activitySQL, d.name).Scan(&a.statements, &a.transactions, &a.wal, &a.serverWAL); err != nil {
+	err = watch.QueryRow(ctx, activitySQL, d.name).Scan(&a.statements, &a.transactions, &a.wal, &a.serverWAL)
+	if err != nil {
 		return a, fmt.Errorf("reading the statistics of Postgres: %w", err)
 	}
 	if err = watch.QueryRow(ctx, writingSQL, d.name).Scan(&a.writing); err != nil {

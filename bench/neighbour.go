@@ -77,8 +77,8 @@ func (d *database) pgbenchBeside(ctx context.Context) (tps, webhooks float64, er
 		after, err := d.b.receiver.counts(ctx)
 		webhooks = float64(after.Webhooks-before.Webhooks) / time.Since(began).Seconds()
 		if n := d.b.size(backlog); err == nil && (after.Webhooks >= n || after.Requests != after.Webhooks) {
-			err = fmt.Errorf("of a backlog of %d the receiver got %d webhooks in %d requests while pgbench ran: it did not "+
-				"last, or some came twice",
+			err = fmt.Errorf("of a backlog of %d the receiver got %d webhooks in %d requests while pgbench ran: "+
+				"it did not last, or some came twice",
 				n, after.Webhooks, after.Requests)
 		}
 		return err

@@ -20,8 +20,10 @@ const profileSeconds = 5
 // profileAddr is where a relay built with the tag profile shows its profiles.
 const profileAddr = "127.0.0.1:6363"
 
-const statementsSQL = `select format('%s calls  %s ms executing  %s ms planning, %s ms the longest of %s  %s rows  %s bytes of WAL, %s whole pages among them  %s',
-		calls, round(total_exec_time::numeric, 1), round(total_plan_time::numeric, 1), round(max_plan_time::numeric, 1), plans, rows, wal_bytes, wal_fpi, regexp_replace(query, '\s+', ' ', 'g'))
+const statementsSQL = `select format('%s calls  %s ms executing  %s ms planning, %s ms the longest of %s  ' ||
+		'%s rows  %s bytes of WAL, %s whole pages among them  %s',
+		calls, round(total_exec_time::numeric, 1), round(total_plan_time::numeric, 1), round(max_plan_time::numeric, 1),
+		plans, rows, wal_bytes, wal_fpi, regexp_replace(query, '\s+', ' ', 'g'))
 	from pg_stat_statements
 	where dbid = (select oid from pg_database where datname = current_database())
 	order by total_exec_time + total_plan_time desc
@@ -40,8 +42,8 @@ func (d *database) writeStatements(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading pg_stat_statements: %w", err)
 	}
-	return os.WriteFile(filepath.Join(d.b.options.profile, "statements-"+d.name), []byte(strings.Join(lines, "\n")+"\n"),
-		0o600)
+	path := filepath.Join(d.b.options.profile, "statements-"+d.name)
+	return os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600)
 }
 
 // writeBackends writes down the CPU seconds of each of Postgres's processes, where the command line asks for profiles.
@@ -62,8 +64,8 @@ func (d *database) writeBackends(ctx context.Context) error {
 		fmt.Fprintf(&text, "%6.2f s  %s\n", seconds, name)
 		return err
 	})
-	return errors.Join(err, os.WriteFile(filepath.Join(d.b.options.profile, "backends-"+d.name), []byte(text.String()),
-		0o600))
+	path := filepath.Join(d.b.options.profile, "backends-"+d.name)
+	return errors.Join(err, os.WriteFile(path, []byte(text.String()), 0o600))
 }
 
 // profileRelay begins to write a CPU profile of the relay, where the command line asks for it.

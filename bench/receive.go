@@ -27,8 +27,8 @@ func newReceiveCommand() *cobra.Command {
 			}
 			r := &receipts{first: map[string]time.Time{}}
 			go serve(webhooks, http.HandlerFunc(r.receive))
-			if err := json.NewEncoder(os.Stdout).Encode(addresses{"http://" + webhooks.Addr().String(), "http://" +
-				control.Addr().String()}); err != nil {
+			at := addresses{"http://" + webhooks.Addr().String(), "http://" + control.Addr().String()}
+			if err := json.NewEncoder(os.Stdout).Encode(at); err != nil {
 				return err
 			}
 			go serve(control, http.HandlerFunc(r.report))

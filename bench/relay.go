@@ -34,9 +34,8 @@ func (d *database) startRelay(ctx context.Context, settings ...string) (*relay, 
 // awaitSlot waits until some relay streams.
 func (d *database) awaitSlot(ctx context.Context) error {
 	return d.await(ctx, time.Minute, 5*time.Millisecond, "a relay streams",
-		"select exists (select from pg_replication_slots where database = current_database() and active and "+
-			"confirmed_flush_lsn is not null)"+
-			" and to_regclass('attendee_relay.checkpoint') is not null")
+		"select exists (select from pg_replication_slots where database = current_database() and active "+
+			"and confirmed_flush_lsn is not null) and to_regclass('attendee_relay.checkpoint') is not null")
 }
 
 // awaitStreaming waits until the baseline is recorded.

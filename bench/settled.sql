@@ -10,4 +10,5 @@ with recursive waiting as (
 select not exists (select from attendee_relay.acceptance where state = 'waiting')
    and not exists (select from waiting w
                     where w.endpoint is not null
-                      and not exists (select from attendee_relay.endpoint e where e.id = w.endpoint and e.state = 'paused'))
+                      and not exists (select from attendee_relay.endpoint e
+                                       where e.id = w.endpoint and e.state = 'paused'))

@@ -77,8 +77,9 @@ func (d *database) slow(ctx context.Context, s slowSetting) (rate float64, err e
 		return 0, err
 	}
 	err = d.withRelays(ctx, s.relays, func() error {
-		if err := errors.Join(d.b.receiver.await(ctx, n, 5*time.Minute), d.awaitSettled(ctx, time.Minute),
-			d.checkOnce(ctx, n)); err != nil {
+		err := errors.Join(d.b.receiver.await(ctx, n, 5*time.Minute), d.awaitSettled(ctx, time.Minute),
+			d.checkOnce(ctx, n))
+		if err != nil {
 			return err
 		}
 		rate, err = d.b.receiver.rate(ctx)

@@ -1,7 +1,7 @@
 // Package config turns the process's environment into the configuration of every stage.
 //
 // Its promise: either the whole environment is understood and every stage's settings are valid, or Load returns one
-// Error that names everything that is wrong, so that an operator mends it in one round; and no text that was set is
+// Error that names everything that is wrong, so that an operator fixes it in one round; and no text that was set is
 // ever part of that error, because a password put into the wrong variable must not reach a log. Each package owns its
 // Config struct; this one composes them. Only cmd calls it, and nothing else imports it.
 package config

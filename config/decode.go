@@ -21,7 +21,7 @@ type notation struct {
 	valid   func(text string) bool
 }
 
-// notations are the types a variable, or an element of its list, can have besides texts. They are checked before
+// notations are the types a variable, or an element of its list, can have other than text. They are checked before
 // go-envconfig decodes: it also takes what an operator did not mean (010 as octal, NaN, an empty element as zero, and
 // 17 characters that are no network as the 17 bytes of one's binary form).
 var notations = map[reflect.Type]notation{

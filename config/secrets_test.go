@@ -52,7 +52,8 @@ func TestSecretsKnowTheirVariable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Database.URL.Variable() + " " + c.Database.ReplicationURL.Variable(); got != "DATABASE_URL DATABASE_REPLICATION_URL" || !c.Database.Pooled() {
+	got := c.Database.URL.Variable() + " " + c.Database.ReplicationURL.Variable()
+	if got != "DATABASE_URL DATABASE_REPLICATION_URL" || !c.Database.Pooled() {
 		t.Errorf("the variables are %s, two ways: %v", got, c.Database.Pooled())
 	}
 }

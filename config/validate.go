@@ -61,7 +61,7 @@ func (d Database) Validate() (faults []error) {
 	return faults
 }
 
-// checkConnection reports a connection string that cannot be used. What is wrong holds no part of it.
+// checkConnection reports a connection string that cannot be used. The errors hold no part of it.
 func checkConnection(name string, conninfo secret.String) (faults []error) {
 	if conninfo.IsZero() {
 		return nil // reported as missing

@@ -122,7 +122,8 @@ func TestACertificateThatIsRefusedSaysWhatToDo(t *testing.T) {
 		"expired": {issue(t, "own", middle, past), []*issued{middle},
 			"tls: the certificate has expired"},
 		"not valid yet": {issue(t, "own", middle, future), []*issued{middle},
-			"tls: the certificate is not valid yet"}, "an intermediate that is expired": {},
+			"tls: the certificate is not valid yet"},
+		"an intermediate that is expired": {},
 		"for another host": {issue(t, "own", middle, func(c *x509.Certificate) {
 			c.IPAddresses, c.DNSNames = nil, []string{"h.example"}
 		}),

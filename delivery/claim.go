@@ -114,8 +114,9 @@ func (d *Dispatcher) probe(ctx context.Context, start func(outbox.Message)) (ask
 }
 
 // ask bounds a call to the store.
-func (d *Dispatcher) ask(ctx context.Context, call func(context.Context) ([]outbox.Message, error)) ([]outbox.Message,
-	error) {
+func (d *Dispatcher) ask(
+	ctx context.Context, call func(context.Context) ([]outbox.Message, error),
+) ([]outbox.Message, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
 	defer cancel()
 	return call(ctx)
@@ -150,8 +151,8 @@ func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Messa
 }
 
 // timely: a request must end, and be recorded, before its lease ends, or somebody else sends the message meanwhile:
-// without a whole timeout left it is not begun. The monotonic clock stands still while the machine does, and Postgres's
-// may not: the wall clock has to agree.
+// without a whole timeout left it is not begun. The monotonic clock stops while the machine is suspended, and
+// Postgres's may not: the wall clock has to agree.
 func (d *Dispatcher) timely(m *outbox.Message, now time.Time) bool {
 	left := min(m.LeaseEnds.Sub(now), m.LeaseEnds.Round(0).Sub(now.Round(0)))
 	return left >= d.timeout+recording
@@ -188,8 +189,8 @@ func (d *Dispatcher) follow(send func(outbox.Message)) {
 	}
 }
 
-// next returns a message of the line that has got a place. What may have another URL by now is looked at first, and
-// what must not be sent for now is left.
+// next returns a message of the line that has got a place. Messages that may have another URL by now are
+// checked first, and those that must not be sent for now are left.
 func (d *Dispatcher) next() (outbox.Message, bool) {
 	for {
 		now := time.Now()

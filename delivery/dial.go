@@ -55,7 +55,7 @@ func (c *connector) dial(ctx context.Context, network, address string) (net.Conn
 }
 
 // dialTLS connects and shakes hands. A connection that will speak HTTP/2 is returned as it is, because net/http looks
-// for the protocol in a *tls.Conn, and the bytes of its frames would tell nobody anything.
+// for the protocol in a *tls.Conn, and the bytes of its frames would be of no use to anybody.
 func (c *connector) dialTLS(ctx context.Context, network, address string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -51,7 +51,7 @@ type Dispatcher struct {
 	policy   policy
 	gate     *gate
 	handover *handover
-	// notSent are to be given back.
+	// notSent are given back.
 	notSent    *givenBack
 	unrecorded *unrecorded
 	pace       *pace
@@ -90,8 +90,8 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 		refresh: refresher{store: store, stale: make(chan []outbox.Message, cfg.Concurrency),
 			lost: outage{log: log, what: "asking for the URLs of messages to be tried again"}, task: tasks.refreshing},
 	}
-	d.settler = settler{store: store, unrecorded: d.unrecorded, leave: d.leave, late: metrics.late, random: rand.Float64,
-		task:   tasks.settling,
+	d.settler = settler{store: store, unrecorded: d.unrecorded, leave: d.leave, late: metrics.late,
+		random: rand.Float64, task: tasks.settling,
 		outage: outage{log: log, what: "recording outcomes"}}
 	// At a bounded rate an endpoint gets what the claim loop, which keeps the count, says.
 	d.handover = newHandover(d.gate, d.lease, func() bool {
@@ -167,7 +167,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// deliver sends one message and decides what becomes of it. Where this process cannot open a connection there is no
+// deliver sends one message and decides its outcome. Where this process cannot open a connection there is no
 // attempt.
 func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) (s outbox.Settlement, attempted bool) {
 	may, try := d.shortage.begin(time.Now())
@@ -198,7 +198,7 @@ func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) (s outbox.Se
 }
 
 // report writes the one line of an attempt. Delivered and retried are the relay's daily work and Info; a message that
-// is given up needs somebody, and is a Warn. What the receiver answered stays in the database.
+// is given up needs somebody, and is a Warn. The receiver's answer stays in the database.
 func (d *Dispatcher) report(m *outbox.Message, reason Reason, outcome outbox.Outcome) {
 	level := zap.InfoLevel
 	if outcome.State() == outbox.StateDead {

@@ -5,6 +5,6 @@
 // requests in flight, and of an answer no more is read than a bound. A message is sent by whoever holds its lease, with
 // the same id and the same bytes every time, and every attempt is handed back to be recorded.
 //
-// Dispatcher claims, sends and settles; cmd runs it. Sender is one exchange. What becomes of an attempt is decided by a
+// Dispatcher claims, sends and settles; cmd runs it. Sender is one exchange. The outcome of an attempt is decided by a
 // pure policy over one table of statuses and transport errors.
 package delivery

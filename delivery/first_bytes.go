@@ -9,8 +9,8 @@ import (
 const maxFirstBytes = 512
 
 // firstBytes is a connection that remembers the first bytes of the current answer. An HTTP client says little about an
-// answer that it cannot parse; its first bytes tell a mail server from a proxy. firstBytes knows nothing of HTTP, and
-// works for any client that reads from a net.Conn.
+// answer that it cannot parse; its first bytes tell a mail server from a proxy. firstBytes knows nothing about
+// HTTP, and works for any client that reads from a net.Conn.
 type firstBytes struct {
 	net.Conn
 	mu   sync.Mutex // the client may read in another goroutine

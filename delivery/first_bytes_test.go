@@ -8,31 +8,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"attendee-relay/internal/tcptest"
 )
 
 // speaking returns the address of a server that says something to everybody who connects, before it is asked, and
 // closes when its visitor does.
 func speaking(t testing.TB, greeting string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				_, _ = io.WriteString(conn, greeting)
-				_, _ = io.Copy(io.Discard, conn)
-			}()
-		}
-	}()
-	return listener.Addr().String()
+	return tcptest.Serve(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, greeting)
+		_, _ = io.Copy(io.Discard, conn)
+	})
 }
 
 func TestTheFirstBytesOfWhatIsNoAnswerAreKept(t *testing.T) {

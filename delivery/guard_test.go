@@ -38,7 +38,8 @@ func TestOnlyPublicUnicastAddressesPass(t *testing.T) {
 	t.Parallel()
 	g := newGuard(nil, nil)
 	for _, address := range notPublic {
-		if err := g.control("tcp6", netip.AddrPortFrom(netip.MustParseAddr(address), 443).String(), nil); !errors.Is(err, errNotPublic) {
+		err := g.control("tcp6", netip.AddrPortFrom(netip.MustParseAddr(address), 443).String(), nil)
+		if !errors.Is(err, errNotPublic) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

@@ -20,7 +20,7 @@ const (
 	maxHeadersBytes = 8 << 10
 )
 
-// The refusals of a row's headers name none of them, nor a value: they are secrets.
+// The refusals of a row's headers name no header and no value: they are secrets.
 var (
 	errHeadersForm      = &Refusal{reason: "the column headers is not a JSON object of strings"}
 	errHeadersMany      = &Refusal{reason: "the column headers has more than 20 headers"}

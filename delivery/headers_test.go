@@ -17,7 +17,8 @@ func TestARowsHeadersAreSent(t *testing.T) {
 	t.Parallel()
 	server, requests := receiver(t, status(http.StatusNoContent))
 	m := newMessage(server.URL)
-	m.Headers = secret.New(`{"Authorization": "Bearer hunter2hunter2", "x-tenant": "Łódź \"7\"", "X-Empty": "", "ACCEPT": "application/json"}`)
+	m.Headers = secret.New(`{"Authorization": "Bearer hunter2hunter2", "x-tenant": "Łódź \"7\"", "X-Empty": "",
+		"ACCEPT": "application/json"}`)
 	if x := newTestSender(t).Send(t.Context(), m); x.Reason != reasonDelivered {
 		t.Fatalf("%+v", x)
 	}
@@ -99,10 +100,11 @@ func TestAnEchoedSecretIsMasked(t *testing.T) {
 	headers, _ := json.Marshal(map[string]string{"Authorization": bearer, "X-Basic": basic, "X-Quoted": quoted,
 		"X-Short": "7"})
 	for name, body := range map[string]string{
-		"as they came":        "got " + bearer + ", " + basic + ", " + quoted + ", " + own + ", " + shared,
-		"the tokens alone":    "token aaaa.bbbb/cccc+dddd and dXNlcjpodW50ZXIyaHVudGVyMg==",
-		"decoded":             "user:hunter2hunter2 is wrong; so is hunter2hunter2; key own secret of the row!",
-		"in JSON":             `{"a":"aaaa.bbbb\/cccc+dddd","q":"q\"u<o>t\/e&d\\value","h":"q\"u\u003co\u003et/e\u0026d\\value"}`,
+		"as they came":     "got " + bearer + ", " + basic + ", " + quoted + ", " + own + ", " + shared,
+		"the tokens alone": "token aaaa.bbbb/cccc+dddd and dXNlcjpodW50ZXIyaHVudGVyMg==",
+		"decoded":          "user:hunter2hunter2 is wrong; so is hunter2hunter2; key own secret of the row!",
+		"in JSON": `{"a":"aaaa.bbbb\/cccc+dddd","q":"q\"u<o>t\/e&d\\value",` +
+			`"h":"q\"u\u003co\u003et/e\u0026d\\value"}`,
 		"in HTML":             `<b>q&#34;u&lt;o&gt;t/e&amp;d\value</b>`,
 		"in a query":          "?auth=Bearer+aaaa.bbbb%2Fcccc%2Bdddd",
 		"with controls in it": "aaaa.bbbb\x00/cccc+dddd",

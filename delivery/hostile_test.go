@@ -12,41 +12,29 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"attendee-relay/internal/tcptest"
 )
 
 // rawReceiver speaks for itself on each connection; requests counts those read whole.
 func rawReceiver(t testing.TB, talk func(c net.Conn, next func() error)) (url string, requests *atomic.Int64) {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	requests = &atomic.Int64{}
-	go func() {
-		for {
-			c, err := listener.Accept()
+	address := tcptest.Serve(t, func(c net.Conn) {
+		reader := bufio.NewReader(c)
+		talk(c, func() error {
+			r, err := http.ReadRequest(reader)
 			if err != nil {
-				return
+				return err
 			}
-			go func() {
-				defer c.Close()
-				reader := bufio.NewReader(c)
-				talk(c, func() error {
-					r, err := http.ReadRequest(reader)
-					if err != nil {
-						return err
-					}
-					if _, err := io.Copy(io.Discard, r.Body); err != nil {
-						return err
-					}
-					requests.Add(1)
-					return nil
-				})
-			}()
-		}
-	}()
-	t.Cleanup(func() { _ = listener.Close() })
-	return "http://" + listener.Addr().String(), requests
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return err
+			}
+			requests.Add(1)
+			return nil
+		})
+	})
+	return "http://" + address, requests
 }
 
 func TestAnswersThatAreNone(t *testing.T) {
@@ -54,10 +42,14 @@ func TestAnswersThatAreNone(t *testing.T) {
 	for name, c := range map[string]struct{ answer, want string }{
 		"nothing": {"", "reset: the connection was closed before an answer came"},
 		"half a header": {"HTTP/1.1 200 OK\r\nContent-Type: te",
-			"reset: the connection was closed before an answer came"}, "garbage": {"hello\r\n\r\n",
-			"protocol: the answer is not HTTP"}, "another protocol": {"SSH-2.0-OpenSSH_9.6\r\n",
-			"protocol: the answer is not HTTP"}, "no number": {"HTTP/1.1 abc OK\r\n\r\n",
-			"protocol: the answer is not valid HTTP"}, "a header too large": {"HTTP/1.1 200 OK\r\nX: " +
+			"reset: the connection was closed before an answer came"},
+		"garbage": {"hello\r\n\r\n",
+			"protocol: the answer is not HTTP"},
+		"another protocol": {"SSH-2.0-OpenSSH_9.6\r\n",
+			"protocol: the answer is not HTTP"},
+		"no number": {"HTTP/1.1 abc OK\r\n\r\n",
+			"protocol: the answer is not valid HTTP"},
+		"a header too large": {"HTTP/1.1 200 OK\r\nX: " +
 			strings.Repeat("x", 2*maxHeader) + "\r\n\r\n", "protocol: the header of the answer is too large"},
 		"too many headers": {"HTTP/1.1 200 OK\r\n" + strings.Repeat("X: 12345678\r\n", maxHeader/10) + "\r\n",
 			"protocol: the header of the answer is too large"},

@@ -17,7 +17,7 @@ const (
 	lineMost  = 4096
 	laneMost  = lineMost / 4
 	lineBytes = 8 << 20
-	// maxPulses bounds how many endpoints are known; more start anew.
+	// maxPulses bounds how many endpoints are known; above that, all are forgotten.
 	maxPulses = 100_000
 )
 

@@ -15,7 +15,7 @@ type load struct {
 	bytes int
 	// more: the last claim may have left large ones behind.
 	more bool
-	// probing: probes found no room for theirs, and until they do, claims leave it free.
+	// probing: probes found no room for their bodies; until they do, claims leave room free.
 	probing bool
 }
 
@@ -39,7 +39,8 @@ func (l *load) most() int {
 }
 
 // probe reports whether there is room for what probes bring. Where there is none, the next claims see to it: others
-// that wait would take all that becomes free, and an endpoint that is back would stay paused for as long as they wait.
+// that wait would take every place that becomes free, and an endpoint that is back would stay paused for as long as
+// they wait.
 func (l *load) probe() bool {
 	l.probing = l.bytes > 0 && l.bytes > loadMost-outbox.ProbeBytes
 	return !l.probing

@@ -54,7 +54,7 @@ func withoutSecrets(location string) string {
 	return ""
 }
 
-// relative returns a path as it is sent; no host stands before it.
+// relative returns a path as it is sent, without a host.
 func relative(path string) string {
 	u, err := weburl.Parse("https://host.invalid/" + path)
 	if err != nil {

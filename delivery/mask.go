@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// masked stands for a secret in what a receiver said.
+	// masked replaces a secret in a receiver's text.
 	masked = "[redacted]"
-	// wordBytes: a text shorter than this is hidden where it stands as a word of its own; 1 must not blacken every number.
+	// wordBytes: a text shorter than this is hidden where it is a word of its own; 1 must not blacken every number.
 	wordBytes = 4
-	// pieceBytes is how long a part of a header's value is to be hidden without the rest.
+	// pieceBytes is how long a part of a header's value must be to be hidden on its own.
 	pieceBytes = 8
 )
 
@@ -27,7 +27,7 @@ const (
 type mask struct {
 	secrets []secret.String
 	headers []header
-	// texts are what to hide, the longest first; found when they are needed, for most answers have no body.
+	// texts are what to hide, the longest first; found when they are needed, because most answers have no body.
 	texts []string
 	found bool
 }
@@ -119,7 +119,7 @@ func (m *mask) addValue(value string) {
 	}
 }
 
-// addDecoded adds what base64 stands for, if it is a text, and the password in user:password.
+// addDecoded adds the text that base64 encodes, if it is one, and the password in user:password.
 func (m *mask) addDecoded(encoded string) {
 	decoded, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil || !utf8.Valid(decoded) {
@@ -131,7 +131,7 @@ func (m *mask) addDecoded(encoded string) {
 	}
 }
 
-// add adds a text in each of its notations: plain, in JSON (with and without what PHP, Go and Python escape besides),
+// add adds a text in each of its notations: plain, in JSON (with and without the extra escapes of PHP, Go and Python),
 // HTML and a query.
 func (m *mask) add(text string) {
 	quoted, _ := json.Marshal(text) // a string always has its JSON

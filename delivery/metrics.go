@@ -27,7 +27,7 @@ var outcomeNames = map[outbox.State]string{
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	attempts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "attendee_relay_delivery_attempts_total",
-		Help: "HTTP attempts, by what became of the message.",
+		Help: "HTTP attempts, by the outcome for the message.",
 	}, []string{"outcome"})
 	m := &Metrics{
 		attempts: map[outbox.State]prometheus.Counter{},

@@ -16,14 +16,14 @@ const (
 	maxRetryAfter = 24 * time.Hour
 )
 
-// policy decides what becomes of a message after an attempt. It is pure: randomness and the time come in.
+// policy decides the outcome of an attempt. It is pure: randomness and the time come in.
 type policy struct {
 	schedule []time.Duration
 	// random returns a number in [0, 1).
 	random func() float64
 }
 
-// outcome decides what becomes of m after an exchange. A schedule of n waits makes n+1 attempts, besides those that use
+// outcome decides what happens to m after an exchange. A schedule of n waits makes n+1 attempts, besides those that use
 // up no step of it.
 func (p policy) outcome(m *outbox.Message, x Exchange, now time.Time) outbox.Outcome {
 	switch {
@@ -60,8 +60,8 @@ func (p policy) spread(step time.Duration) time.Duration {
 	return time.Duration(float64(step) * (1 - jitter + 2*jitter*p.random()))
 }
 
-// retryAfter reads a Retry-After header, seconds or a date. What cannot be read, or lies in the past, is no wait at
-// all; what is too long, or too large for a number, is the longest.
+// retryAfter reads a Retry-After header, seconds or a date. A value that cannot be read, or lies in the past, is no
+// wait at all; one that is too long, or too large for a number, is the longest wait.
 func retryAfter(header string, now time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	if header == "" {

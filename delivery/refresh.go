@@ -14,7 +14,7 @@ import (
 // refreshBatch is the most messages whose URLs are asked for at once.
 const refreshBatch = 500
 
-// refresher asks for the URLs of now before a message is tried again. It stands apart from claiming, because the
+// refresher asks for the URLs of now before a message is tried again. It is separate from claiming, because the
 // question is the operator's own query and may be slow: messages that are sent for the first time must not wait for it.
 type refresher struct {
 	store Store

@@ -20,7 +20,8 @@ require('http').createServer((request, response) => {
   request.resume().on('end', () => {
     const url = new URL(request.url, 'http://h')
     const query = [...url.searchParams].map(([name, value]) => name + '=' + value).join('&')
-    response.end(request.url + '\n' + decodeURIComponent(url.pathname) + '\n' + query + '\n' + request.headers.accept + '\n' + request.headers.host)
+    response.end(request.url + '\n' + decodeURIComponent(url.pathname) + '\n' + query + '\n' +
+      request.headers.accept + '\n' + request.headers.host)
   })
 }).listen(0, '127.0.0.1', function () { console.log(this.address().port) })
 `
@@ -40,11 +41,13 @@ public class Echo {
       if (uri.getRawQuery() != null) {
         for (String pair : uri.getRawQuery().split("&")) {
           String[] parts = pair.split("=", 2);
-          query.append(query.length() == 0 ? "" : "&").append(URLDecoder.decode(parts[0], StandardCharsets.UTF_8)).append("=")
+          query.append(query.length() == 0 ? "" : "&")
+              .append(URLDecoder.decode(parts[0], StandardCharsets.UTF_8)).append("=")
               .append(parts.length < 2 ? "" : URLDecoder.decode(parts[1], StandardCharsets.UTF_8));
         }
       }
-      byte[] body = (uri + "\n" + uri.getPath() + "\n" + query + "\n" + exchange.getRequestHeaders().getFirst("Accept") + "\n"
+      byte[] body = (uri + "\n" + uri.getPath() + "\n" + query + "\n"
+          + exchange.getRequestHeaders().getFirst("Accept") + "\n"
           + exchange.getRequestHeaders().getFirst("Host")).getBytes(StandardCharsets.UTF_8);
       exchange.sendResponseHeaders(200, body.length);
       exchange.getResponseBody().write(body);
@@ -100,7 +103,8 @@ var typedURLs = map[string]struct{ target, path, query string }{
 	`\back\slash?a=\b`:                {"/back/slash?a=%5Cb", "/back/slash", `a=\b`},
 	"/a/../b/./%2e%2e/c?x=../y":       {"/c?x=../y", "/c", "x=../y"},
 	"/a;v=1/b,c/~d!$&'()*=:@?e=;,/?:@!$": {"/a;v=1/b,c/~d!$&'()*=:@?e=;,/?:@!$", "/a;v=1/b,c/~d!$&'()*=:@",
-		"e=;,/?:@!$"}, "/broken\r\n/line?a=\tb": {"/broken/line?a=b", "/broken/line", "a=b"},
+		"e=;,/?:@!$"},
+	"/broken\r\n/line?a=\tb":     {"/broken/line?a=b", "/broken/line", "a=b"},
 	"/nul\x00\x1b?a=\x7f\u200bz": {"/nul%00%1B?a=%7F%E2%80%8Bz", "/nul\x00\x1b", "a=\x7f\u200bz"},
 	"?only=query":                {"/?only=query", "/", "only=query"},
 	"/hook#fragment":             {"/hook", "/hook", ""},

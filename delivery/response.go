@@ -31,8 +31,8 @@ func excerpt(body io.Reader, hidden *mask) string {
 	return shown(text, hidden)
 }
 
-// shown is what may be stored of a text from a receiver. What is hidden is looked for again when the text is printable:
-// a secret that came with a NUL in it is found only then.
+// shown returns the part of a receiver's text that may be stored. It looks for secrets again once the text is
+// printable: a secret that came with a NUL in it is found only then.
 func shown(text string, hidden *mask) string {
 	return cut(hidden.hide(printable([]byte(hidden.hide(text, 0))), 0))
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // room is what a claim may take: in all, with what may wait in line, and for endpoints on trial.
-// For each endpoint it says how many messages are here and how many may be, besides its share.
+// For each endpoint it says how many messages are here and how many may be, and its share.
 type room struct {
 	all, trial, trialMore int
 	// largeBytes is what large bodies may take of memory; alone: there is none.

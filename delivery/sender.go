@@ -23,7 +23,7 @@ var (
 	errInterrupted = errors.New("the relay was stopped before the exchange ended")
 )
 
-// Exchange is what one attempt brought: what is recorded of it, and what the policy needs besides.
+// Exchange is the result of one attempt: the part that is recorded, and the part that only the policy needs.
 type Exchange struct {
 	Attempt outbox.Attempt
 	// Reason is the one word for how it ended, one of a fixed list.
@@ -178,7 +178,7 @@ func answered(resp *http.Response, hidden *mask) Exchange {
 	return x
 }
 
-// failed judges an exchange that brought no answer. What came instead of one is kept, but for what is hidden.
+// failed judges an exchange that brought no answer. The bytes that came instead are kept, without secrets.
 func failed(err error, p *progress, hidden *mask) Exchange {
 	first := p.first()
 	if other, ok := errors.AsType[*notTLSError](err); ok {

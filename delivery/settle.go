@@ -72,9 +72,8 @@ func (s *settler) record(ctx context.Context, batch []outbox.Settlement) {
 			s.leave(s.unrecorded.end(batch)...)
 			if settled.Refused > 0 {
 				s.late.Add(float64(settled.Refused))
-				s.outage.log.Warn("outcomes were refused: they came after their lease, and their messages are sent again, or "+
-					"they are recorded already",
-					zap.Int("refused", settled.Refused))
+				s.outage.log.Warn("outcomes were refused: their leases had ended, and their messages are sent again, "+
+					"or they were recorded already", zap.Int("refused", settled.Refused))
 			}
 			return
 		}

@@ -20,8 +20,8 @@ const (
 var errShort = errors.New("the relay has no free file descriptor (or the kernel no memory) for another connection: " +
 	"raise the limit (LimitNOFILE, ulimit -n) or lower DELIVERY_CONCURRENCY; messages wait, and none uses up a retry")
 
-// shortage is a lack of this process's own: no file descriptor for a connection. It says nothing of messages and
-// endpoints, so while it lasts nothing is sent but one request at a time, after growing waits, until one opens a
+// shortage is a lack of this process's own: no file descriptor for a connection. It says nothing about messages
+// and endpoints, so while it lasts only one request at a time is sent, after growing waits, until one opens a
 // connection.
 type shortage struct {
 	task *fault.Task
@@ -65,7 +65,7 @@ func (s *shortage) limit(n int) int {
 	return n
 }
 
-// unused: there was no message to try with. The shortage is over when there is a free file descriptor.
+// unused reports that there was no message to try with. The shortage is over when there is a free file descriptor.
 func (s *shortage) unused(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -30,7 +30,7 @@ var (
 )
 
 // SigningKeys returns the keys that a text of secrets signs with, in its order: white space separates them, so that a
-// secret can be rotated. whsec_ and base64 is decoded, any other text is the key as it stands. A text without a secret
+// secret can be rotated. whsec_ and base64 is decoded, any other text is the key itself. A text without a secret
 // in it, and a key of fewer than 8 bytes, are errors, which show nothing of the text.
 func SigningKeys(text secret.String) ([][]byte, error) {
 	secrets := strings.Fields(text.Reveal())
@@ -130,7 +130,7 @@ const signatureSize = 3 + 44 + 1
 // headSize is room for "id.timestamp." with the ids that outbox makes; a longer one finds its own.
 const headSize = 64
 
-// mac is one keyed hash with the room it works in. It makes one signature; its hash is to be reset before the next. It
+// mac is one keyed hash with the room it works in. It makes one signature; its hash must be reset before the next. It
 // is not safe for concurrent use.
 type mac struct {
 	hash hash.Hash

@@ -81,13 +81,15 @@ func TestNoCallOfDeliveryStopsSilently(t *testing.T) {
 		want  string
 	}{
 		"a claim hangs": {func(s *stopping, call func() error) { s.claim = call }, false, true,
-			"taking messages from the outbox"}, "claims fail": {func(s *stopping, call func() error) { s.claim = call },
-			false, false, "nobody knows (SQLSTATE XX999)"},
+			"taking messages from the outbox"},
+		"claims fail": {func(s *stopping, call func() error) { s.claim = call }, false, false,
+			"nobody knows (SQLSTATE XX999)"},
 		"a settlement hangs": {func(s *stopping, call func() error) { s.settle = call }, false, true,
 			"recording the outcomes"},
 		"settlements fail": {func(s *stopping, call func() error) { s.settle = call }, false, false,
-			"nobody knows (SQLSTATE XX999)"}, "a look at a URL hangs": {func(s *stopping, call func() error) { s.refresh = call },
-			true, true, "asking for the URLs"},
+			"nobody knows (SQLSTATE XX999)"},
+		"a look at a URL hangs": {func(s *stopping, call func() error) { s.refresh = call }, true, true,
+			"asking for the URLs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"attendee-relay/internal/tcptest"
 )
 
 // trusting returns a Sender that trusts server's certificate.
@@ -142,47 +144,35 @@ func TestOneAttemptIsOneHTTP2Request(t *testing.T) {
 			certificates := httptest.NewUnstartedServer(nil)
 			certificates.StartTLS()
 			t.Cleanup(certificates.Close)
-			listener, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: certificates.TLS.Certificates,
-				NextProtos: []string{"h2"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = listener.Close() })
+			config := &tls.Config{Certificates: certificates.TLS.Certificates, NextProtos: []string{"h2"}}
 			var requests atomic.Int64
-			go func() {
+			address := tcptest.Serve(t, func(plain net.Conn) {
+				conn := tls.Server(plain, config)
+				defer conn.Close()
+				preface := make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+				if _, err := io.ReadFull(conn, preface); err != nil {
+					return
+				}
+				_, _ = conn.Write(frame(0x4, 0)) // SETTINGS
+				head := make([]byte, 9)
 				for {
-					conn, err := listener.Accept()
-					if err != nil {
+					if _, err := io.ReadFull(conn, head); err != nil {
 						return
 					}
-					go func() {
-						defer conn.Close()
-						preface := make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
-						if _, err := io.ReadFull(conn, preface); err != nil {
-							return
-						}
-						_, _ = conn.Write(frame(0x4, 0)) // SETTINGS
-						head := make([]byte, 9)
-						for {
-							if _, err := io.ReadFull(conn, head); err != nil {
-								return
-							}
-							size := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
-							if _, err := io.CopyN(io.Discard, conn, size); err != nil {
-								return
-							}
-							stream := binary.BigEndian.Uint32(head[5:])
-							if head[3] == headers {
-								requests.Add(1)
-							}
-							if ended := head[4]&0x1 != 0; ended && head[3] == 0 { // the end of DATA
-								_, _ = conn.Write(refuse(stream))
-							}
-						}
-					}()
+					size := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
+					if _, err := io.CopyN(io.Discard, conn, size); err != nil {
+						return
+					}
+					stream := binary.BigEndian.Uint32(head[5:])
+					if head[3] == headers {
+						requests.Add(1)
+					}
+					if ended := head[4]&0x1 != 0; ended && head[3] == 0 { // the end of DATA
+						_, _ = conn.Write(refuse(stream))
+					}
 				}
-			}()
-			x := trusting(t, certificates).Send(t.Context(), newMessage("https://"+listener.Addr().String()))
+			})
+			x := trusting(t, certificates).Send(t.Context(), newMessage("https://"+address))
 			if x.Attempt.Error != "reset: the connection was closed before an answer came" {
 				t.Errorf("%+v", x)
 			}

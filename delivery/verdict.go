@@ -46,7 +46,7 @@ type ending struct {
 }
 
 // verdicts says what each ending means; the first that matches decides. Only a 2xx is success, only a 410 is meant for
-// good; everything else is retried, for organisers mend their receivers. The texts are ours: those of the libraries
+// good; everything else is retried, because organisers fix their receivers. The texts are ours: those of the libraries
 // hold host names, addresses, and bytes that the receiver chose.
 var verdicts = []struct {
 	reason  Reason

@@ -168,7 +168,8 @@ func TestEveryTransportErrorHasItsReason(t *testing.T) {
 			seen[text] = true
 		}
 	}
-	if _, text, _ := judge(ending{err: io.EOF, at: stepAnswer, first: []byte("HTT")}); !strings.HasPrefix(text, "reset: ") {
+	_, text, _ := judge(ending{err: io.EOF, at: stepAnswer, first: []byte("HTT")})
+	if !strings.HasPrefix(text, "reset: ") {
 		t.Errorf("the beginning of an answer, then its end: %q", text)
 	}
 	for _, v := range verdicts {

@@ -1,5 +1,5 @@
--- What the README has an administrator run for the relay: a role that may log in, stream and read, and owns its own
--- schema only; and the publication, which takes the owner of the table.
+-- The statements that the README has an administrator run for the relay: a role that may log in, stream and read, and
+-- owns its own schema only; and the publication, which takes the owner of the table.
 CREATE ROLE attendee_relay LOGIN REPLICATION PASSWORD 'of-the-demo-alone';
 CREATE SCHEMA attendee_relay AUTHORIZATION attendee_relay;
 GRANT USAGE ON SCHEMA public TO attendee_relay;

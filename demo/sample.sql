@@ -46,8 +46,8 @@ insert into attendees (id, event_id, group_id, fee_id, parent_id, name, surname,
 
 insert into form_values (attendee_id, form_field_id, value) values
     (1, 1, 'Momo'), (1, 2, 'yes'),
-    (2, 3, '+353 1 234 567'), (2, 4, E'Line one,\nline "two" \U0001f642'), (2, 5, 'vegetarian'), (2, 6, 'M'), (2, 7, 'true'),
-    (4, 9, E'TSV "Blau-Wei\u00df"'), (4, 10, 'XL');
+    (2, 3, '+353 1 234 567'), (2, 4, E'Line one,\nline "two" \U0001f642'), (2, 5, 'vegetarian'), (2, 6, 'M'),
+    (2, 7, 'true'), (4, 9, E'TSV "Blau-Wei\u00df"'), (4, 10, 'XL');
 
 -- The rows above carry their numbers; the identity columns go on after them.
 select setval(pg_get_serial_sequence(name, 'id'), 1000)

@@ -21,7 +21,7 @@ const (
 	stopTimeout  = 40 * time.Second
 )
 
-// stage is what stands while the demo plays: open builds it up, close takes down as much as stands.
+// stage is the set-up of a demo: open builds it, close takes down whatever was built.
 type stage struct {
 	out   *printer
 	watch *stopwatch

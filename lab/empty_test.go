@@ -44,7 +44,8 @@ func TestAcceptancesThatMayComeToNothing(t *testing.T) {
 			for _, sql := range test.story {
 				db.Exec(t, sql)
 			}
-			if got := pgtest.Value[bool](t, db, `select lab.may_be_empty(1, (select min(pg_xact_commit_timestamp(xid::xid)) from lab.truth), at)
+			if got := pgtest.Value[bool](t, db, `select lab.may_be_empty(1,
+				(select min(pg_xact_commit_timestamp(xid::xid)) from lab.truth), at)
 				from looked`); got != test.want {
 				t.Errorf("%v", got)
 			}

@@ -18,7 +18,8 @@ const (
 		untold as (delete from lab.truth t using gone where t.attendee = gone.id and t.xid = pg_current_xact_id())
 		insert into lab.gone (attendee, event, surname, accepted) select id, event_id, surname, false from gone`
 	// What was accepted in the same transaction was accepted under the id that the row has at its end.
-	renumber = `with chosen as (select id, status, nextval(pg_get_serial_sequence('attendees', 'id')) as fresh from attendees
+	renumber = `with chosen as (select id, status, nextval(pg_get_serial_sequence('attendees', 'id')) as fresh
+		from attendees
 		where surname = $1 and status like $4 and id >= $3::float8 * (select max(id) from attendees where surname = $1)
 		order by id limit $2),
 		moved as (update attendees a set id = c.fresh from chosen c where a.id = c.id

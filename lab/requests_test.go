@@ -118,7 +118,8 @@ func (l *laboratory) story(m *message) string {
 // messages reads the outbox in the order of the acceptances.
 func (l *laboratory) messages() (map[string]*message, []*message) {
 	l.t.Helper()
-	rows, err := l.ask(`select o.message_id, o.source_key, o.webhook_url, o.payload, coalesce(o.delivered_at, 'infinity'::timestamptz) = 'infinity',
+	rows, err := l.ask(`select o.message_id, o.source_key, o.webhook_url, o.payload,
+		coalesce(o.delivered_at, 'infinity'::timestamptz) = 'infinity',
 		coalesce(o.delivered_at, now()), m.identity <> o.source_key, coalesce(o.last_error like 'withdrawn:%', false)
 		from attendee_relay.outbox o join attendee_relay.message m using (message_id) order by o.commit_lsn, o.message_id`)
 	if err != nil {
@@ -148,7 +149,8 @@ type attempt struct{ began, ended time.Time }
 // lateAnswers are the attempts that took so long that the relay gave up on the answer.
 func (l *laboratory) lateAnswers() map[string][]attempt {
 	l.t.Helper()
-	rows, err := l.ask(`select message_id, started_at, started_at + duration_ms * interval '1 millisecond' from attendee_relay.attempt
+	rows, err := l.ask(`select message_id, started_at, started_at + duration_ms * interval '1 millisecond'
+		from attendee_relay.attempt
 		where (status is null or status not between 200 and 299) and duration_ms >= $1`, timeout.Milliseconds()*9/10)
 	if err != nil {
 		l.t.Fatalf("reading the attempts: %v", err)

@@ -27,7 +27,8 @@ create index gone_of_worker on lab.gone (surname, xid);
 -- its row had left its id; and then the row was deleted, or had not been accepted all the time until it left: a relay
 -- that has read the stream up to a cancellation looks for a row that is no longer accepted, under an id that it no
 -- longer has. A row that stays accepted has to be followed.
-create function lab.may_be_empty(attendee bigint, since timestamptz, missing timestamptz) returns boolean language sql stable as $$
+create function lab.may_be_empty(attendee bigint, since timestamptz, missing timestamptz)
+returns boolean language sql stable as $$
     with recursive trail (id, at, lost) as (
         select $1, $2, false
          union all

@@ -174,7 +174,8 @@ func (w *worker) move(few int, from float64) step {
 // while some of it are accepted, leave, are renumbered, deleted and inserted again. One in four is rolled back.
 func (w *worker) large(ctx context.Context, tx pgx.Tx) error {
 	var there bool
-	if err := tx.QueryRow(ctx, "select exists (select from attendees where surname = $1)", crowd).Scan(&there); err != nil {
+	err := tx.QueryRow(ctx, "select exists (select from attendees where surname = $1)", crowd).Scan(&there)
+	if err != nil {
 		return err
 	}
 	if !there {

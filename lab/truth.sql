@@ -12,7 +12,8 @@ WITH truth AS (
     SELECT a.identity, a.committed_at, h.url
       FROM attendee_relay.acceptance a
       JOIN lab.hooks h ON h.event = (SELECT t.event FROM lab.truth t WHERE t.attendee = a.identity::bigint LIMIT 1)
-     WHERE a.state = 'empty' AND lab.may_be_empty(a.identity::bigint, coalesce(a.committed_at, a.created_at), a.empty_since)
+     WHERE a.state = 'empty'
+       AND lab.may_be_empty(a.identity::bigint, coalesce(a.committed_at, a.created_at), a.empty_since)
 )
 (SELECT 'lost' AS what, * FROM (TABLE truth EXCEPT ALL TABLE outbox) AS lost)
 UNION ALL

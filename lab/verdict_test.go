@@ -86,7 +86,8 @@ func (l *laboratory) compareWithTruth(f *figures) {
 	f.Gone = pgtest.Value[int](l.t, l.db, "select count(*)::int from lab.gone where became is null")
 	f.Renumbered = pgtest.Value[int](l.t, l.db, "select count(*)::int from lab.gone where became is not null")
 	f.Found = pgtest.Value[int](l.t, l.db, "select count(*)::int from attendee_relay.outbox where committed_at is null")
-	for _, left := range pgtest.Values[string](l.t, l.db, `select format('%s is %s, evaluated %s times, last error %s, committed %s',
+	for _, left := range pgtest.Values[string](l.t, l.db, `select format(
+		'%s is %s, evaluated %s times, last error %s, committed %s',
 		identity, state, evaluations, last_error, committed_at) from attendee_relay.acceptance a where not (state = 'empty'
 		and lab.may_be_empty(identity::bigint, coalesce(committed_at, created_at), empty_since)) limit 20`) {
 		l.t.Errorf("an acceptance without a message: %s", left)
@@ -102,7 +103,8 @@ func (l *laboratory) compareWithTruth(f *figures) {
 
 // wronglyWithdrawn are messages that ended as withdrawn although their row has kept its id and its status since they
 // were accepted: it is accepted now, and neither left its id nor was accepted once more.
-const wronglyWithdrawn = `select format('%s of attendee %s, committed %s: %s', m.message_id, m.identity, m.committed_at, s.last_error)
+const wronglyWithdrawn = `select format('%s of attendee %s, committed %s: %s', m.message_id, m.identity,
+	m.committed_at, s.last_error)
 	from attendee_relay.settled s
 	join attendee_relay.message m using (id)
 	join attendees a on a.id = m.identity::bigint and a.status = 'Accepted'

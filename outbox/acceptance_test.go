@@ -29,7 +29,8 @@ var acceptances = []struct {
 	{"another case is another value", "", []string{"insert into people values ({1}, 'accepted')"}, nil},
 	{"flips that end as accepted count once", "insert into people values ({1}, 'Pending')",
 		[]string{`update people set status = 'Accepted' where id = {1};
-		update people set status = 'Cancelled' where id = {1}; update people set status = 'Accepted' where id = {1}`}, []string{"{1}"}},
+		update people set status = 'Cancelled' where id = {1};
+		update people set status = 'Accepted' where id = {1}`}, []string{"{1}"}},
 	{"flips that end as before count for nothing", "insert into people values ({1}, 'Accepted')",
 		[]string{`update people set status = 'Cancelled' where id = {1};
 		update people set status = 'Accepted' where id = {1}`}, nil},
@@ -150,9 +151,20 @@ func peopleRig(t *testing.T, ddl string) *capturetest.Rig {
 	return rig
 }
 
-const peopleQuery = `select id as key, id as attendee_id, 'Ada' as name, 'Lovelace' as surname, 'ada@example.org' as email,
+const peopleQuery = `select id as key, id as attendee_id, 'Ada' as name, 'Lovelace' as surname,
+	'ada@example.org' as email,
 	12.50 as price, 'EUR' as currency, 1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url
 	from people where id = any ($1::int[])`
+
+// queryRig watches people with a payload query that has another expression for the price, and leads.
+func queryRig(t *testing.T, ddl, price string) *capturetest.Rig {
+	t.Helper()
+	rig := peopleRig(t, ddl)
+	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", price, 1)
+	rig.Start(t)
+	rig.AwaitLeading(t)
+	return rig
+}
 
 func TestTruncateEmptiesTheSet(t *testing.T) {
 	t.Parallel()
@@ -220,7 +232,8 @@ func TestKeyStoredApartFromItsRow(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			rig := peopleRig(t, `create table people (id int primary key, code text, status text); alter table people alter code set storage external;
+			rig := peopleRig(t, `create table people (id int primary key, code text, status text);
+				alter table people alter code set storage external;
 				insert into people select i, repeat('code ' || i, 1000), 'Pending' from generate_series(1, 3) as i;
 					insert into people values (4, null, 'Pending')`)
 			rig.Source.Key = "code"

@@ -67,13 +67,11 @@ var ErrNoBooks = errors.New("there is no bookkeeping in this database: nothing t
 // PlanAdoption reads what an adoption would change, and changes nothing. It returns a *ConditionError when the choice's
 // condition cannot be used.
 func PlanAdoption(ctx context.Context, conn *pgx.Conn, c Config, settings Settings, deployment string,
-	source *replication.Source,
-	choice Choice) (*Adoption, error) {
+	source *replication.Source, choice Choice) (*Adoption, error) {
 	a := &Adoption{Is: Owner{Deployment: deployment}, settings: settings}
 	var stored []byte
-	err := conn.QueryRow(ctx, adoptReadSQL).Scan(&a.Was.SystemID, &a.Was.Database, &a.Was.Deployment, &stored, &a.began,
-		&a.Checkpoint,
-		&a.Is.SystemID, &a.Is.Database, &a.WAL, &a.Behind, &a.Pending, &a.Waiting)
+	err := conn.QueryRow(ctx, adoptReadSQL).Scan(&a.Was.SystemID, &a.Was.Database, &a.Was.Deployment,
+		&stored, &a.began, &a.Checkpoint, &a.Is.SystemID, &a.Is.Database, &a.WAL, &a.Behind, &a.Pending, &a.Waiting)
 	if code := postgres.Code(err); errors.Is(err, pgx.ErrNoRows) || code == "42P01" || code == "3F000" {
 		return nil, ErrNoBooks
 	}

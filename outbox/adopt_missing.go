@@ -34,7 +34,7 @@ type ConditionError struct{ reason string }
 
 // Error implements error.
 func (e *ConditionError) Error() string {
-	return "--where is no condition on the watched table that could be used: " + e.reason
+	return "--where is not a usable condition on the watched table: " + e.reason
 }
 
 // missingRow is an accepted row that the ledger lacks.

@@ -2,7 +2,7 @@ package outbox
 
 import "context"
 
-// ahead is what was prepared last. What is prepared while it is being stored must not have to know what that stores.
+// ahead is the batch that was prepared last. Whatever is prepared while it is being stored must not depend on it.
 type ahead struct {
 	identities []string
 	// all: any row may change, or wait.
@@ -10,7 +10,7 @@ type ahead struct {
 	stored chan struct{}
 }
 
-// setAhead notes what is to be stored next; nil: a large transaction, which may change everything. Where acceptances
+// setAhead notes what will be stored next; nil: a large transaction, which may change everything. Where acceptances
 // begin or go on to wait, later ones may have to queue behind them.
 func (r *Recorder) setAhead(b *batch) *ahead {
 	r.ahead = &ahead{all: true, stored: make(chan struct{})}

@@ -100,7 +100,7 @@ func (r *Recorder) compare(ctx context.Context, tx pgx.Tx, start pglogrepl.LSN, 
 	c := &comparison{announce: r.config.Baseline == "send"}
 	err := tx.QueryRow(ctx, gapOpenSQL).Scan(&c.gap, &c.announce)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return nil, fmt.Errorf("reading the gap that is to be closed: %w", err)
+		return nil, fmt.Errorf("reading the gap to close: %w", err)
 	}
 	s := r.opened.Load().source
 	sql := fmt.Sprintf(baselineCompareSQL, s.From(), s.IdentitySQL(), s.KeySQL(), s.AcceptedSQL("$1"))
@@ -115,7 +115,8 @@ func (r *Recorder) compare(ctx context.Context, tx pgx.Tx, start pglogrepl.LSN, 
 		return nil, fmt.Errorf("comparing the ledger with the accepted rows for the baseline: %w", err)
 	}
 	if c.gap != nil {
-		if err := tx.QueryRow(ctx, gapCloseSQL, *c.gap, start.String(), c.added, c.removed).Scan(&c.reason, &c.from); err != nil {
+		err := tx.QueryRow(ctx, gapCloseSQL, *c.gap, start.String(), c.added, c.removed).Scan(&c.reason, &c.from)
+		if err != nil {
 			return nil, fmt.Errorf("closing the gap: %w", err)
 		}
 	}
@@ -139,7 +140,6 @@ func (r *Recorder) report(c *comparison, start pglogrepl.LSN) {
 		return
 	}
 	r.log.Warn("a gap was closed: ledger and table were compared", zap.Int64("gap", *c.gap), zap.String("fault", c.reason),
-		zap.String("from_lsn", c.from), zap.Stringer("to_lsn", start), zap.Int64("added", c.added),
-		zap.Int64("removed", c.removed),
-		zap.Bool("announced", c.announce))
+		zap.String("from_lsn", c.from), zap.Stringer("to_lsn", start),
+		zap.Int64("added", c.added), zap.Int64("removed", c.removed), zap.Bool("announced", c.announce))
 }

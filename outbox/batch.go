@@ -23,7 +23,7 @@ var (
 
 // batch is what a run of commits comes to: the ledger's change, messages that are ready, and acceptances that wait.
 type batch struct {
-	// identities are all that the commits name.
+	// identities are all those that the commits name.
 	identities []string
 	ledger     *ledger
 	messages   messages

@@ -37,10 +37,10 @@ type payload struct {
 var errWords = errors.New(
 	"the payload query gave a row whose ids, webhook_url, secret and headers take more than 128 KiB")
 
-// blankSecret stands for a secret that is there and has nothing in it: it must not be taken for none.
+// blankSecret marks a secret that is present but blank: it must not be taken for none.
 const blankSecret = " "
 
-// What is longer than maxStoredHeaders has more headers than may be sent, whatever its notation; longHeaders is stored
+// A text longer than maxStoredHeaders has more headers than may be sent, whatever its notation; longHeaders is stored
 // in its place, and is no object.
 const (
 	maxStoredHeaders = 64 << 10
@@ -100,7 +100,7 @@ func newColumns(fields []pgconn.FieldDescription) columns {
 	return c
 }
 
-// words is how many bytes the row's texts take besides the body.
+// words is how many bytes the row's texts take, without the body.
 func (p *payload) words() int {
 	return len(p.key) + len(p.deliveryKey) + len(p.attendeeID) + len(p.eventID) + len(p.url) + len(p.secret) +
 		len(p.headers)

@@ -74,7 +74,8 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster,
 	if err != nil {
 		return replication.Position{}, fmt.Errorf("writing the settings down: %w", err)
 	}
-	if _, err := conn.Exec(ctx, checkpointMakeSQL, cluster.SystemID, cluster.Database, r.deployment, settings); err != nil {
+	_, err = conn.Exec(ctx, checkpointMakeSQL, cluster.SystemID, cluster.Database, r.deployment, settings)
+	if err != nil {
 		return replication.Position{}, fmt.Errorf("making the checkpoint: %w", err)
 	}
 	at, err := r.readCheckpoint(ctx, conn, cluster)
@@ -121,8 +122,8 @@ func (r *Recorder) checkQuery(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Began reports whether streaming has begun in this database: until then a start is a first one. What the role may not
-// see has not begun.
+// Began reports whether streaming has begun in this database: until then a start is a first one. If the role may not
+// see it, it has not begun.
 func Began(ctx context.Context, conn *pgx.Conn) (began bool, err error) {
 	began, err = booksExist(ctx, conn)
 	if err == nil && began {
@@ -137,17 +138,17 @@ func Began(ctx context.Context, conn *pgx.Conn) (began bool, err error) {
 	return began, nil
 }
 
-// adoptFix is the way on where the bookkeeping came with a copy, a restore or pg_upgrade. What forgets the most stands
-// last.
+// adoptFix is the fix where the bookkeeping came with a copy, a restore or pg_upgrade. The choice that forgets the most
+// is last.
 const adoptFix = "after pg_upgrade or a restore: attendee-relay adopt --keep-pending --yes (what was not sent yet is " +
 	"sent); on a copy for something else, with a DEPLOYMENT of its own: attendee-relay adopt --discard-pending --yes " +
-	"(nothing of it is sent); only to forget what was sent and begin anew: DROP SCHEMA attendee_relay CASCADE"
+	"(nothing of it is sent); only to forget what was sent and start over: DROP SCHEMA attendee_relay CASCADE"
 
 // checkOwner refuses bookkeeping that belongs to another deployment, database or cluster.
 func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster replication.Cluster) error {
 	var systemID, database, deployment string
-	err := conn.QueryRow(ctx, "SELECT system_id, database, deployment FROM attendee_relay.checkpoint").Scan(&systemID,
-		&database, &deployment)
+	err := conn.QueryRow(ctx, "SELECT system_id, database, deployment FROM attendee_relay.checkpoint").
+		Scan(&systemID, &database, &deployment)
 	if errors.Is(err, pgx.ErrNoRows) || postgres.Code(err) == "42P01" {
 		return nil // nobody's yet
 	}
@@ -156,8 +157,8 @@ func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster repli
 	}
 	if systemID != cluster.SystemID || database != cluster.Database || deployment != r.deployment {
 		return fault.New(fault.ClusterChanged,
-			"the bookkeeping belongs to deployment %q on database %q of cluster %s, and this is deployment %q on database %q "+
-				"of cluster %s: "+
+			"the bookkeeping belongs to deployment %q on database %q of cluster %s, "+
+				"and this is deployment %q on database %q of cluster %s: "+
 				"this is a copy, the cluster was upgraded by pg_upgrade or restored, or DEPLOYMENT was changed",
 			deployment, database, systemID, r.deployment, cluster.Database, cluster.SystemID).
 			WithFix(adoptFix)
@@ -165,7 +166,7 @@ func (r *Recorder) checkOwner(ctx context.Context, conn *pgx.Conn, cluster repli
 	return nil
 }
 
-// readCheckpoint refuses bookkeeping that belongs to another database or that rests on other settings.
+// readCheckpoint refuses bookkeeping that belongs to another database or was made with other settings.
 func (r *Recorder) readCheckpoint(ctx context.Context, conn *pgx.Conn,
 	cluster replication.Cluster) (replication.Position, error) {
 	if err := r.checkOwner(ctx, conn, cluster); err != nil {

@@ -66,7 +66,9 @@ func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, err
 	busy := make(pgtype.FlatArray[pgtype.UUID], 0, len(request.Busy))
 	held, ahead := make([]int32, 0, len(request.Busy)), make([]int32, 0, len(request.Busy))
 	for endpoint, n := range request.Busy {
-		busy, held, ahead = append(busy, pgtype.UUID{Bytes: endpoint, Valid: true}), append(held, int32(n)), append(ahead, int32(request.Ahead[endpoint])) //nolint:gosec // thousands
+		busy = append(busy, pgtype.UUID{Bytes: endpoint, Valid: true})
+		held = append(held, int32(n))                         //nolint:gosec // thousands
+		ahead = append(ahead, int32(request.Ahead[endpoint])) //nolint:gosec // thousands
 	}
 	messages, err := q.lease(ctx, "claiming messages", request.Lease, func(token uuid.UUID) []statement {
 		claim := statement{claimSQL, []any{request.Limit, interval(request.Lease), request.PerEndpoint, busy, held, token,
@@ -111,9 +113,9 @@ func (q *Queue) lease(ctx context.Context, doing string, lease time.Duration,
 		var key, headers string
 		var committed *time.Time
 		var recovering, age float64
-		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.HadSecret, &headers, &m.Payload, &m.Attempts, &m.Step,
-			&committed,
-			&m.Retry, &m.Standing.Trial, &recovering, &m.Standing.Places, &m.Elders, &age)
+		err := row.Scan(&m.Row, &m.ID, &m.Endpoint, &m.URL, &key, &m.HadSecret, &headers,
+			&m.Payload, &m.Attempts, &m.Step, &committed, &m.Retry,
+			&m.Standing.Trial, &recovering, &m.Standing.Places, &m.Elders, &age)
 		m.ReadAt = asked.Add(-time.Duration(age * float64(time.Second)))
 		m.Secret, m.Headers = secret.New(key), secret.New(headers)
 		if committed != nil {

@@ -22,7 +22,8 @@ func TestCopySendsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			rig, q := newQueue(t, 1, 1)
-			rig.DB.Exec(t, "create table original as table attendee_relay.checkpoint; update attendee_relay.checkpoint set "+copied)
+			rig.DB.Exec(t, "create table original as table attendee_relay.checkpoint; "+
+				"update attendee_relay.checkpoint set "+copied)
 			if got := claim(t, q, 10, 8, time.Minute, nil); len(got) != 0 {
 				t.Fatalf("%d messages are claimed", len(got))
 			}
@@ -38,7 +39,8 @@ func TestBacklogOfOneEndpointHidesNoOther(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 2, 1)
 	slow := claim(t, q, 1, 1, time.Hour, nil)[0]
-	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url)
+	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id,
+		event_id, endpoint, webhook_url)
 		select 'm' || i, i, i, '0/1', i, '1', $1, 'x' from generate_series(1, 5000) as i`, slow.Endpoint)
 	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at)
 		select id, endpoint, id, now() - interval '1 h' from attendee_relay.message where message_id like 'm%'
@@ -62,7 +64,8 @@ func TestWaitingAcceptanceFollowsItsKeyThroughALargeTransaction(t *testing.T) {
 	rig.Source.Key = "code"
 	rig.Marker = "insert into people values (1000000000, 'marker', 'marker') on conflict (id) do update set status = " +
 		"'marker'"
-	rig.Outbox.Query = `select code as key, id as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency,
+	rig.Outbox.Query = `select code as key, id as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price,
+		'EUR' as currency,
 		1 as event_id, 'e' as event_name, 'https://example.org/' as webhook_url from people where ready
 			and code = any ($1::text[])`
 	rig.Start(t)
@@ -90,7 +93,8 @@ func TestReaderOfTheSpoolDoesNotStopCapture(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = dump.Rollback(t.Context()) }()
-	if _, err := dump.Exec(t.Context(), "lock table attendee_relay.spool, attendee_relay.ledger in access share mode"); err != nil {
+	_, err = dump.Exec(t.Context(), "lock table attendee_relay.spool, attendee_relay.ledger in access share mode")
+	if err != nil {
 		t.Fatal(err)
 	}
 	rig.DB.Exec(t, "truncate people; insert into people values (1, 'Accepted')")

@@ -73,8 +73,9 @@ func scanDue(row pgx.CollectableRow) (*due, error) {
 	d := &due{acceptance: acceptance{place: &place{}}}
 	var lsn string
 	var at, stamp *time.Time
-	if err := row.Scan(&d.id, &d.identity, &d.row, &d.key, &lsn, &at, &stamp, &d.evaluations, &d.accepted, &d.late,
-		&d.revision, &d.failed); err != nil {
+	err := row.Scan(&d.id, &d.identity, &d.row, &d.key, &lsn, &at, &stamp, &d.evaluations, &d.accepted, &d.late,
+		&d.revision, &d.failed)
+	if err != nil {
 		return nil, err
 	}
 	if at != nil {

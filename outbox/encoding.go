@@ -9,10 +9,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Identities and keys come from the stream as the database keeps them, in its own encoding, and go into the books
-// so: a database may hold what is no UTF-8 (SQL_ASCII, an unassigned byte of WIN1252), and what it writes and what
-// the stream said must be the same, byte for byte. All else is UTF-8, which every session speaks unless a
-// transaction says otherwise. Where the database's encoding is UTF-8 the two are one, and nothing of this is sent.
+// Identities and keys come from the stream as the database keeps them, in its own encoding, and go into the books so: a
+// database may hold text that is not UTF-8 (SQL_ASCII, an unassigned byte of WIN1252), and the books must match the
+// stream byte for byte. Everything else is UTF-8, which every session uses unless a transaction says otherwise. Where
+// the database's encoding is UTF-8 the two are the same, and none of this is sent.
 var (
 	//go:embed sql/own_encoding.sql
 	ownEncodingSQL string

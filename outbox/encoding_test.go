@@ -54,15 +54,19 @@ const probes = `
 		 union all values ('\xc582'::bytea), ('\xf09f8e89'::bytea) $$;`
 
 // people are put into the table by their code, of which all arguments but the number are hexadecimal.
-const putPerson = `create function put(code text, id int, status text, name text, note text) returns void language plpgsql as $$ begin
-		execute format('insert into %%1$I values ($1, $2, $3, $4, $5) on conflict (code) do update set %%2$I = $3, name = $4, note = $5', own('%[1]s'), own('73%[1]s'))
+const putPerson = `create function put(code text, id int, status text, name text, note text) returns void
+	language plpgsql as $$ begin
+		execute format('insert into %%1$I values ($1, $2, $3, $4, $5)
+			on conflict (code) do update set %%2$I = $3, name = $4, note = $5', own('%[1]s'), own('73%[1]s'))
 		using own(code), id, own(status), own(name), own(note); end $$;`
 
 func newEncoded(t *testing.T, encoding, key string) *encoded {
 	t.Helper()
 	db := pgtest.New(t, pgtest.Encoding(encoding))
-	db.Exec(t, probes+`create function own(h text) returns text language sql as $$ select convert_from(decode(h, 'hex'), getdatabaseencoding()) $$;`)
-	const some = `select coalesce(string_agg(encode(c, 'hex'), ''), '') from (select c from candidates() c where held(c) and utf8_of(c) %s limit %d) s`
+	db.Exec(t, probes+`create function own(h text) returns text language sql as $$
+		select convert_from(decode(h, 'hex'), getdatabaseencoding()) $$;`)
+	const some = `select coalesce(string_agg(encode(c, 'hex'), ''), '')
+		from (select c from candidates() c where held(c) and utf8_of(c) %s limit %d) s`
 	e := &encoded{Rig: capturetest.New(db)}
 	e.native = pgtest.Value[string](t, db, fmt.Sprintf(some, "is not null and length(c) > 1", 3))
 	if e.native == "" {
@@ -74,14 +78,17 @@ func newEncoded(t *testing.T, encoding, key string) *encoded {
 		t.Fatalf("%s: no text beyond ASCII: %q, %v", encoding, e.native, err)
 	}
 	e.utf8 = string(raw)
-	db.Exec(t, fmt.Sprintf(`do $$ begin execute format('create table %%I (code text primary key, id int, %%I text, name text, note text)', own('%[1]s'), own('73%[1]s')); end $$;`, e.native)+
-		fmt.Sprintf(`do $$ begin execute format('create view own_rows as select code, %%I as status from %%I', own('73%[1]s'), own('%[1]s')); end $$;`, e.native)+
-		fmt.Sprintf(putPerson, e.native))
+	db.Exec(t, fmt.Sprintf(`do $$ begin
+		execute format('create table %%I (code text primary key, id int, %%I text, name text, note text)',
+			own('%[1]s'), own('73%[1]s'));
+		execute format('create view own_rows as select code, %%I as status from %%I', own('73%[1]s'), own('%[1]s'));
+		end $$;`+putPerson, e.native))
 	e.Source.Table, e.Source.Status, e.Source.Key, e.Source.Accepted = "public."+e.utf8, "s"+e.utf8, key,
 		[]string{"ok" + e.utf8}
 	e.Unprepared = true // the table's name is not UTF-8 to the owner
 	e.publish(t)
-	e.Outbox.Query = fmt.Sprintf(`select %s as key, id as attendee_id, name, 's' as surname, null::text as email, null::numeric as price, null::text as currency,
+	e.Outbox.Query = fmt.Sprintf(`select %s as key, id as attendee_id, name, 's' as surname, null::text as email,
+		null::numeric as price, null::text as currency,
 		1 as event_id, 'e' as event_name, 'https://example.org/' || name as webhook_url, '[{"v": "\u017c"}]'::json as
 			form_fields from public."%s" where %[1]s = any
 			($1::%[3]s[])`, key, e.utf8, map[string]string{"code": "text", "id": "int"}[key])
@@ -95,7 +102,8 @@ func newEncoded(t *testing.T, encoding, key string) *encoded {
 func (e *encoded) publish(t *testing.T) {
 	t.Helper()
 	e.DB.Exec(t, fmt.Sprintf(
-		`do $$ begin execute format('create publication %%I for table only %%I with (publish_via_partition_root = true)', '%s', own('%s')); end $$`,
+		`do $$ begin execute format('create publication %%I for table only %%I with (publish_via_partition_root = true)',
+			'%s', own('%s')); end $$`,
 		e.Source.Publication, e.native))
 }
 
@@ -169,7 +177,9 @@ func (e *encoded) checkMessages(t *testing.T, want []string) {
 	}
 	const bodies = "select count(*)::int from attendee_relay.outbox where payload = format($1::text, attendee_id) and " +
 		"webhook_url = 'https://example.org/' || $2"
-	body := fmt.Sprintf(`{"type":"attendee_accepted","attendee":{"id":%%s,"name":"%s","surname":"s","email":null},"fee":null,"event":{"id":1,"name":"e"},"group":null,"form_fields":[{"v":"\u017c"}],"additional_attendees":[]}`, e.utf8)
+	body := fmt.Sprintf(`{"type":"attendee_accepted","attendee":{"id":%%s,"name":"%s","surname":"s","email":null},`+
+		`"fee":null,"event":{"id":1,"name":"e"},"group":null,`+
+		`"form_fields":[{"v":"\u017c"}],"additional_attendees":[]}`, e.utf8)
 	var right int
 	if err := e.utf8Pool.QueryRow(t.Context(), bodies, body, e.utf8).Scan(&right); err != nil || right != len(want) {
 		t.Errorf("%d of %d bodies are right, %v", right, len(want), err)
@@ -238,7 +248,8 @@ func (e *encoded) checkOutcomes(t *testing.T, encoding string, n int) {
 			t.Errorf("the answer %.20q is not kept as %.20q: %v", text, want, err)
 		}
 	}
-	if got := pgtest.Value[int](t, e.DB, "select count(*) from attendee_relay.outbox where state = 'delivered'"); got != n-1 {
+	got := pgtest.Value[int](t, e.DB, "select count(*) from attendee_relay.outbox where state = 'delivered'")
+	if got != n-1 {
 		t.Errorf("%d of %d are delivered", got, n-1)
 	}
 }
@@ -258,7 +269,8 @@ func TestIdentityWithoutUTF8(t *testing.T) {
 			e.put(t, "63"+e.odd, 3, false, e.native, "")
 			e.put(t, "63"+e.odd, 3, true, e.native, "")
 			e.Settled(t)
-			if got := e.inHex(t, "identity || ' ' || source_key", "attendee_relay.message"); !slices.Equal(got, []string{"62" + e.odd + "2032", "63" + e.odd + "2033"}) {
+			got := e.inHex(t, "identity || ' ' || source_key", "attendee_relay.message")
+			if !slices.Equal(got, []string{"62" + e.odd + "2032", "63" + e.odd + "2033"}) {
 				t.Errorf("messages of %q", got)
 			}
 			e.checkBooks(t)
@@ -270,7 +282,8 @@ func TestIdentityWithoutUTF8(t *testing.T) {
 func TestKeyThatIsAnotherInUnicode(t *testing.T) {
 	t.Parallel()
 	e := newEncoded(t, "EUC_JP", "code")
-	const twice = `select encode(c, 'hex') from (select set_byte(set_byte('\x0000', 0, n), 1, m) as c from generate_series(161, 254) n, generate_series(161, 254) m) c
+	const twice = `select encode(c, 'hex') from (select set_byte(set_byte('\x0000', 0, n), 1, m) as c
+		from generate_series(161, 254) n, generate_series(161, 254) m) c
 		where utf8_of(c) is not null and convert(decode(utf8_of(c), 'hex'), 'UTF8', 'EUC_JP') <> c limit 1`
 	other := pgtest.Value[string](t, e.DB, twice)
 	e.Start(t)
@@ -299,7 +312,8 @@ func TestReadBySQLInOtherEncodings(t *testing.T) {
 			e := newEncoded(t, encoding, "code")
 			table := fmt.Sprintf("create table %%s (identity text primary key, code text, %%s text, id int, name text) " +
 				"partition by list (identity)")
-			e.DB.Exec(t, fmt.Sprintf(`do $$ begin drop view own_rows; execute format('drop publication %%I', '%[3]s'); execute format('drop table %%I', own('%[1]s'));
+			e.DB.Exec(t, fmt.Sprintf(`do $$ begin drop view own_rows; execute format('drop publication %%I', '%[3]s');
+				execute format('drop table %%I', own('%[1]s'));
 				execute format(%[2]s, own('%[1]s'), own('73%[1]s')); execute format('create table rest partition of %%I default',
 					own('%[1]s'));
 				create table late (like rest including all); alter table late add check (identity = own('66%[1]s')
@@ -319,13 +333,15 @@ func TestReadBySQLInOtherEncodings(t *testing.T) {
 				`do $$ begin execute format('update rest set %%I = %%L where id = 1', own('73%[1]s'), %[2]s); end $$`, e.native,
 				status))
 			e.Settled(t)
-			if got := e.inHex(t, "source_key", "attendee_relay.message"); !slices.Equal(got, []string{strings.Repeat(e.native, 2000)}) {
+			got := e.inHex(t, "source_key", "attendee_relay.message")
+			if !slices.Equal(got, []string{strings.Repeat(e.native, 2000)}) {
 				t.Errorf("%d messages, %.40q", len(got), got)
 			}
 			e.DB.Exec(t, fmt.Sprintf(`insert into late select own('66%[1]s'), own('67%[1]s'), %[2]s, 2, own('%[1]s')`, e.native,
 				status))
 			e.DB.Exec(t, fmt.Sprintf(
-				`do $$ begin execute format('alter table %%I attach partition late for values in (%%L)', own('%[1]s'), own('66%[1]s')); end $$`, e.native))
+				`do $$ begin execute format('alter table %%I attach partition late for values in (%%L)', own('%[1]s'),
+					own('66%[1]s')); end $$`, e.native))
 			pgtest.WaitUntil(t, 20*time.Second, "the partition's row is announced", func() (bool, string) {
 				got := e.inHex(t, "source_key", "attendee_relay.message where attendee_id = '2'")
 				return slices.Equal(got, []string{"67" + e.native}), fmt.Sprint(got, e.Board.List())

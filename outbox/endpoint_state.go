@@ -10,7 +10,7 @@ import (
 	"attendee-relay/internal/weburl"
 )
 
-// EndpointState says how an endpoint does; the names are fixed by the public contract, section 6.
+// EndpointState is the health of an endpoint; the names are fixed by the public contract, section 6.
 type EndpointState string
 
 // The states that this version knows.
@@ -19,7 +19,7 @@ const (
 	EndpointUnknown EndpointState = "unknown"
 	// EndpointHealthy: it has not failed since its last 2xx.
 	EndpointHealthy EndpointState = "healthy"
-	// EndpointFailing: it has failed since its last 2xx, and is tried all the same.
+	// EndpointFailing: it has failed since its last 2xx, and is still tried.
 	EndpointFailing EndpointState = "failing"
 	// EndpointPaused: it failed too often in a row; only probes are sent.
 	EndpointPaused EndpointState = "paused"
@@ -49,12 +49,12 @@ func endpointState(stored string, failures int64, proven bool) EndpointState {
 // EndpointChange is a change of an endpoint's state.
 type EndpointChange struct {
 	ID uuid.UUID
-	// Host is all that a log may have of the URL: a path is often a secret, too.
+	// Host is the only part of the URL that may be logged: a path is often a secret, too.
 	Host     string
 	From, To EndpointState
 	// Failures counts the attempts that failed since the last 2xx.
 	Failures int64
-	// LastError says how the last one did; "": none has.
+	// LastError is the error of the last one; "": none failed.
 	LastError string
 }
 

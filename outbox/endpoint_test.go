@@ -104,7 +104,8 @@ func TestAPauseLastsAsLongAsItIsAskedFor(t *testing.T) {
 func TestWaitingEndpointsDoNotCrowdOutOne(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, people(20)...)
-	rig.DB.Exec(t, `with made as (insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url)
+	rig.DB.Exec(t, `with made as (insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn,
+		attendee_id, event_id, endpoint, webhook_url)
 			select 'w' || i, i, i, '0/1', -i, '1', gen_random_uuid(), 'x' from generate_series(1, 100) as i returning id,
 				endpoint)
 		insert into attendee_relay.pending (id, endpoint, lane, due_at, retry) select id, endpoint, id, now() + interval
@@ -172,11 +173,13 @@ func TestProbes(t *testing.T) {
 	}
 	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: *probe(t, rig, q),
 		Outcome: outbox.Waits(5*time.Hour, attempt)})
-	if asked := pgtest.Value[bool](t, rig.DB, "select probe_at > now() + interval '4 hours' from attendee_relay.endpoint"); !asked {
+	asked := pgtest.Value[bool](t, rig.DB, "select probe_at > now() + interval '4 hours' from attendee_relay.endpoint")
+	if !asked {
 		t.Error("a receiver that asks for more time is probed before")
 	}
 	rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() where id = 1")
-	if used := pgtest.Value[string](t, rig.DB, "select format('%s %s', sum(step), max(step)) from attendee_relay.pending"); used != "10 1" {
+	used := pgtest.Value[string](t, rig.DB, "select format('%s %s', sum(step), max(step)) from attendee_relay.pending")
+	if used != "10 1" {
 		t.Errorf("steps used up while paused: %s", used)
 	}
 	// A probe whose relay died comes again with the end of its lease.
@@ -255,8 +258,9 @@ func TestA410DisablesAnEndpoint(t *testing.T) {
 	if m := probe(t, rig, q); m != nil {
 		t.Error("a disabled endpoint is probed")
 	}
-	if row := pgtest.Value[string](t, rig.DB,
-		"select format('%s %s', state, attempts) from attendee_relay.outbox order by created_at, message_id limit 1"); row == "dead 1" {
+	row := pgtest.Value[string](t, rig.DB,
+		"select format('%s %s', state, attempts) from attendee_relay.outbox order by created_at, message_id limit 1")
+	if row == "dead 1" {
 		t.Error("the message that was answered 410 is given up")
 	}
 }
@@ -390,7 +394,8 @@ func TestAProbeGoesBeforeNoOlderMessageOfItsAttendee(t *testing.T) {
 	if err != nil || len(got) != 1 {
 		t.Fatalf("%d probes, %v", len(got), err)
 	}
-	if key := pgtest.Value[string](t, rig.DB, "select source_key from attendee_relay.message where id = $1", got[0].Row); key != "2" {
+	key := pgtest.Value[string](t, rig.DB, "select source_key from attendee_relay.message where id = $1", got[0].Row)
+	if key != "2" {
 		t.Errorf("the probe is the message of row %s", key)
 	}
 }

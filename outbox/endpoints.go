@@ -34,7 +34,7 @@ var (
 	errNoEndpoints = errors.New("there is no bookkeeping of endpoints in this database: run makes it")
 )
 
-// Endpoint is how an endpoint stands. State and counts are those of EndpointStatus.
+// Endpoint is the state of an endpoint. State and counts are those of EndpointStatus.
 type Endpoint struct {
 	// ID names it in the logs and in attendee_relay.endpoint.
 	ID    uuid.UUID     `json:"id"`
@@ -104,8 +104,8 @@ func endpointIDs(name string) []uuid.UUID {
 // EnableEndpoint gives an endpoint that is paused or disabled its messages again, slowly at first. It reports false
 // when the endpoint was neither.
 func EnableEndpoint(ctx context.Context, conn *pgx.Conn, id uuid.UUID) (bool, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v",
-		queueTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout,
+		fmt.Errorf("the database did not answer within %v", queueTimeout))
 	defer cancel()
 	done, err := conn.Exec(ctx, endpointEnableSQL, id)
 	if err != nil {

@@ -51,7 +51,8 @@ func enable(t *testing.T, rig *capturetest.Rig, conn *pgx.Conn, id uuid.UUID) {
 			t.Fatalf("enabled: %t, %v; want %t", done, err, want)
 		}
 	}
-	const row = `select format('%s %s %s', state, failures, coalesce(probe_at::text, probe_wait::text, look_at::text, 'nothing planned'))
+	const row = `select format('%s %s %s', state, failures,
+		coalesce(probe_at::text, probe_wait::text, look_at::text, 'nothing planned'))
 		from attendee_relay.endpoint where since > now() - interval '1 minute'`
 	if got := pgtest.Value[string](t, rig.DB, row); got != "recovering 0 nothing planned" {
 		t.Fatalf("the endpoint is %s", got)

@@ -36,7 +36,8 @@ func (f failures) fault() *fault.Fault {
 	}
 	return fault.New(fault.QueryFailing, "acceptances that wait for an error of the payload query: %d%s; the first: %s",
 		f.acceptances, more, f.first).
-		WithFix("correct the payload query, or what it reads; last_error in attendee_relay.acceptance has the error of each")
+		WithFix("correct the payload query, or the rows it reads; " +
+			"last_error in attendee_relay.acceptance has the error of each")
 }
 
 // Failures says whether acceptances wait because their payload could not be made. Where there is no bookkeeping, it

@@ -11,7 +11,18 @@ import (
 )
 
 // contractBody is the example of the public contract, section 2.
-const contractBody = `{"type":"attendee_accepted","attendee":{"id":123,"name":"John","surname":"Doe","email":"john@doe.com"},"fee":{"price":123.45,"currency":"USD"},"event":{"id":234,"name":"Event name"},"group":{"id":345,"name":"Group name"},"form_fields":[{"id":45,"type":"text","label":"Phone","value":"123 456 789"},{"id":46,"type":"text_area","label":"Bio","value":"Text"},{"id":47,"type":"select","label":"Food type","value":"vegetarian"},{"id":48,"type":"select","label":"Weather","value":null},{"id":49,"type":"radio","label":"T-shirt size","value":"L"},{"id":50,"type":"check_box","label":"Newsletter","value":true},{"id":51,"type":"check_box","label":"Marketing","value":false}],"additional_attendees":[{"id":124,"name":"Jane","surname":"Doe"}]}`
+const contractBody = `{"type":"attendee_accepted",` +
+	`"attendee":{"id":123,"name":"John","surname":"Doe","email":"john@doe.com"},` +
+	`"fee":{"price":123.45,"currency":"USD"},"event":{"id":234,"name":"Event name"},` +
+	`"group":{"id":345,"name":"Group name"},` +
+	`"form_fields":[{"id":45,"type":"text","label":"Phone","value":"123 456 789"},` +
+	`{"id":46,"type":"text_area","label":"Bio","value":"Text"},` +
+	`{"id":47,"type":"select","label":"Food type","value":"vegetarian"},` +
+	`{"id":48,"type":"select","label":"Weather","value":null},` +
+	`{"id":49,"type":"radio","label":"T-shirt size","value":"L"},` +
+	`{"id":50,"type":"check_box","label":"Newsletter","value":true},` +
+	`{"id":51,"type":"check_box","label":"Marketing","value":false}],` +
+	`"additional_attendees":[{"id":124,"name":"Jane","surname":"Doe"}]}`
 
 const contractRows = `
 	insert into events (id, name, webhook_url, webhook_secret) values (234, 'Event name', 'https://example.org/hook', 's');
@@ -102,7 +113,8 @@ func TestMessageIDsOutliveTheBookkeeping(t *testing.T) {
 	before := pgtest.Values[string](t, rig.DB, messages)
 	rig.Stop(t)
 	// A second slot reads the same commits, for bookkeeping that is otherwise new: its baseline has seen nothing.
-	rig.DB.Exec(t, `truncate attendee_relay.message, attendee_relay.pending, attendee_relay.settled, attendee_relay.ledger, attendee_relay.acceptance;
+	rig.DB.Exec(t, `truncate attendee_relay.message, attendee_relay.pending, attendee_relay.settled, attendee_relay.ledger,
+		attendee_relay.acceptance;
 		update attendee_relay.checkpoint set lsn = (select confirmed_flush_lsn from pg_replication_slots
 			where slot_name = '`+second+`')`)
 	rig.Source.Slot = second

@@ -33,8 +33,8 @@ type Reservation interface {
 	Drop(messages []Message)
 }
 
-// handover is what becomes of the messages that one transaction writes: those that a sender of this process has a place
-// for are leased by the transaction and sent when it has committed; all others are to be claimed.
+// handover decides about the messages that one transaction writes: those that a sender of this process has a place for
+// are leased by the transaction and sent when it has committed; all others wait to be claimed.
 type handover struct {
 	senders    Senders
 	maxBody    bytesize.Size
@@ -57,8 +57,8 @@ type handover struct {
 }
 
 func (r *Recorder) handOver(m *messages) *handover {
-	return &handover{unsent: r.unsent, senders: r.senders, maxBody: r.config.MaxBody, log: r.log, deployment: r.deployment,
-		messages: m, writer: r.writer,
+	return &handover{unsent: r.unsent, senders: r.senders, maxBody: r.config.MaxBody, log: r.log,
+		deployment: r.deployment, messages: m, writer: r.writer,
 		places: map[string]int{}, token: uuid.New(), leased: map[int]int64{}}
 }
 

@@ -79,7 +79,8 @@ func (s *senders) take(t *testing.T) (sent []outbox.Message) {
 func handoverRig(t *testing.T) (*capturetest.Rig, *senders) {
 	t.Helper()
 	rig := peopleRig(t, peopleTable)
-	rig.Outbox.Query = `select id as key, id % 1000 as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency,
+	rig.Outbox.Query = `select id as key, id % 1000 as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price,
+		'EUR' as currency,
 		1 as event_id, 'e' as event_name, 'https://example.org/' || hook as webhook_url, 'whsec_' || hook as secret
 		from people cross join unnest(array['a', 'b']) as hook where id = any ($1::int[])`
 	to := &senders{}
@@ -200,7 +201,8 @@ func TestNothingIsHandedOverBeforeItsTransactionHasCommitted(t *testing.T) {
 	rig.DB.Exec(t, "drop trigger refuse on attendee_relay.pending")
 	rig.CaughtUp(t)
 	sent := to.take(t)
-	if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.message where source_key = '2'"); n != 2 || len(sent) != 2 {
+	n := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.message where source_key = '2'")
+	if n != 2 || len(sent) != 2 {
 		t.Errorf("%d messages are written and %d sent, want 2 of each", n, len(sent))
 	}
 }

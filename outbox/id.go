@@ -16,9 +16,9 @@ var idEncoding = base32.HexEncoding.WithPadding(base32.NoPadding)
 // idVersion goes into every hash, so that another recipe could never meet an id of this one.
 const idVersion = "attendee-relay/1"
 
-// everyID is the message id under SOURCE_REPEAT=every. It rests on the cluster and the commit, so that the same commit
-// read again gives the same id even with the bookkeeping lost, and on the row, because all rows of one COPY share an
-// LSN.
+// everyID is the message id under SOURCE_REPEAT=every. It depends on the cluster and the commit, so that the same
+// commit read again gives the same id even with the bookkeeping lost, and on the row, because all rows of one COPY
+// share an LSN.
 func everyID(systemID string, lsn pglogrepl.LSN, committed time.Time, identity, deliveryKey, url string) string {
 	var numbers [16]byte
 	binary.BigEndian.PutUint64(numbers[:8], uint64(lsn))

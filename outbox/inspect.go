@@ -73,12 +73,12 @@ func (i Inspector) version(ctx context.Context, conn *pgx.Conn,
 	books := &Recorder{settings: i.Settings, deployment: i.Deployment}
 	if version > len(files) {
 		return []fault.Finding{fault.Failed(fault.New(fault.SchemaNewer,
-			"the schema attendee_relay has version %d, and this relay knows up to %d: a newer relay has been here", version,
-			len(files)).
+			"the schema attendee_relay has version %d, and this relay knows up to %d: a newer relay has been here",
+			version, len(files)).
 			WithFix("run the newer version of attendee-relay"))}, replication.Position{}, nil
 	}
-	findings := []fault.Finding{fault.Passed(fault.SchemaNewer, "the schema attendee_relay has version %d of %d", version,
-		len(files))}
+	findings := []fault.Finding{fault.Passed(fault.SchemaNewer, "the schema attendee_relay has version %d of %d",
+		version, len(files))}
 	var at replication.Position
 	if version < len(files) {
 		// An older schema is migrated by run, once it is known to be this deployment's.
@@ -100,8 +100,8 @@ func (i Inspector) version(ctx context.Context, conn *pgx.Conn,
 	if at.Phase == "" {
 		return findings, at, nil
 	}
-	return append(findings, fault.Passed(fault.SourceChanged,
-		"the SOURCE_ settings are those that the ledger was made with"),
+	return append(findings,
+		fault.Passed(fault.SourceChanged, "the SOURCE_ settings are those that the ledger was made with"),
 		fault.Passed(fault.LSNBehind, "the checkpoint %s is in the server's WAL", at.LSN)), at, nil
 }
 

@@ -11,7 +11,7 @@ import (
 // equality.
 type operand struct {
 	column string
-	// cast is the type that it is cast to; "": none. wrapped: it stands in a function or another expression, so no
+	// cast is the type that it is cast to; "": none. wrapped: it is in a function or another expression, so no
 	// index on it serves.
 	cast    string
 	wrapped bool
@@ -23,7 +23,7 @@ var (
 	castName  = regexp.MustCompile(`^[a-z][a-z0-9_ ]*$`)
 	// constant is the other side of a comparison that no key is in.
 	constant = regexp.MustCompile(`^\(*(?:'|-?\d|true\b|false\b|NULL\b)`)
-	// inside: the column stands in an expression that is compared.
+	// inside: the column is in an expression that is compared.
 	insideLeft  = regexp.MustCompile(`^[^=]*?\)[^=]*? = `)
 	insideRight = regexp.MustCompile(` = [^=]*\([^=]*$`)
 	connective  = regexp.MustCompile(` (?:AND|OR) `)

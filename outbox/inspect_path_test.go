@@ -16,7 +16,8 @@ func TestOthersMayCreateInTheRolesPath(t *testing.T) {
 	other := db.Name() + "_other"
 	db.Exec(t, "create role "+other)
 	t.Cleanup(func() { db.Exec(t, "drop owned by "+other+"; drop role "+other) })
-	db.Exec(t, `create schema "My App"; grant usage on schema "My App" to public; grant create on schema "My App" to public, `+other+`;
+	db.Exec(t, `create schema "My App"; grant usage on schema "My App" to public;
+		grant create on schema "My App" to public, `+other+`;
 		revoke create on schema public from public`)
 	rig := capturetest.New(db)
 	const columns = "a.id as key, a.id as attendee_id, a.name, a.surname, a.email, 1 as price, 'EUR' as currency, " +
@@ -36,7 +37,8 @@ func TestOthersMayCreateInTheRolesPath(t *testing.T) {
 		if c.want == "" {
 			continue
 		}
-		if want := `REVOKE CREATE ON SCHEMA "My App" FROM PUBLIC; REVOKE CREATE ON SCHEMA "My App" FROM ` + other; fixes[0] != want {
+		want := `REVOKE CREATE ON SCHEMA "My App" FROM PUBLIC; REVOKE CREATE ON SCHEMA "My App" FROM ` + other
+		if fixes[0] != want {
 			t.Errorf("%s: the fix is %q", c.name, fixes)
 		}
 		paste(t, rig.DB, fixes...)

@@ -28,7 +28,8 @@ func (q *query) plan(ctx context.Context, conn *pgx.Conn) (*planNode, error) {
 		return nil, err
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	_, err = tx.Exec(ctx, `SELECT pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true), pg_catalog.set_config('enable_seqscan', 'off', true),
+	_, err = tx.Exec(ctx, `SELECT pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
+		pg_catalog.set_config('enable_seqscan', 'off', true),
 		pg_catalog.set_config('enable_hashjoin', 'off', true), pg_catalog.set_config('enable_mergejoin', 'off', true)`)
 	if err != nil {
 		return nil, err

@@ -81,13 +81,13 @@ func (q *query) mentioned(ctx context.Context, conn *pgx.Conn, cause error) ([]f
 
 // unreadable says which grants the payload query needs, or, where none is known, what Postgres said.
 func unreadable(grants []string, role string, cause error) fault.Finding {
-	const lacks = "the role may not read all that the payload query reads: "
+	const lacks = "the role may not read everything that the payload query reads: "
 	if len(grants) == 0 {
-		return fault.Failed(fault.New(fault.Privilege, "%s", lacks+safeMessage(cause)).WithFix("grant " + role +
-			" the right to what Postgres names"))
+		return fault.Failed(fault.New(fault.Privilege, "%s", lacks+safeMessage(cause)).
+			WithFix("grant " + role + " the right to what Postgres names"))
 	}
-	return fault.Failed(fault.New(fault.Privilege, "%s", lacks+"it needs "+strings.Join(grants, "; ")).WithFix(
-		strings.Join(grants, "; ")))
+	needed := strings.Join(grants, "; ")
+	return fault.Failed(fault.New(fault.Privilege, "%s", lacks+"it needs "+needed).WithFix(needed))
 }
 
 // unreadable names the grants for a query that the role may not run, for which Postgres gave the cause.
@@ -133,20 +133,20 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn, cause error) (fi
 	if lacking := postgres.Grants(ctx, conn, "", cause); len(grants) == 0 && len(hidden) == 0 &&
 		strings.HasPrefix(lacking, "GRANT ") {
 		return []fault.Finding{fault.Failed(fault.New(fault.Privilege,
-			"the role may not use all that the payload query uses").WithFix(lacking))}, nil
+			"the role may not use everything that the payload query uses").WithFix(lacking))}, nil
 	}
 	if len(grants) == 0 && len(hidden) == 0 {
 		return []fault.Finding{fault.Failed(
-			invalid("the role may read all that it names, and it needs more (it must only read): %s", safeMessage(cause)))}, nil
+			invalid("the role may read everything it names, but it needs more (it must only read): %s",
+				safeMessage(cause)))}, nil
 	}
 	if len(grants) > 0 {
 		findings = append(findings, unreadable(grants, role, cause))
 	}
 	if len(hidden) > 0 {
-		findings = append(findings,
-			fault.Failed(fault.New(fault.RowSecurity, "row level security hides rows from the payload query, in %s",
-				strings.Join(hidden, ", ")).
-				WithFix("ALTER ROLE "+role+" BYPASSRLS")))
+		f := fault.New(fault.RowSecurity, "row level security hides rows from the payload query, in %s",
+			strings.Join(hidden, ", "))
+		findings = append(findings, fault.Failed(f.WithFix("ALTER ROLE "+role+" BYPASSRLS")))
 	}
 	return findings, nil
 }

@@ -12,7 +12,8 @@ import (
 // statistics, nor from how the planner would rather read a small table.
 func TestAdviceOfAnIndex(t *testing.T) {
 	t.Parallel()
-	const columns = ` as key, 'a' as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency, 1 as event_id, 'E' as event_name from people p`
+	const columns = ` as key, 'a' as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price,
+		'EUR' as currency, 1 as event_id, 'E' as event_name from people p`
 	cases := []struct {
 		name, ddl, query string
 		// advice is the fix; "": it passes.
@@ -21,9 +22,11 @@ func TestAdviceOfAnIndex(t *testing.T) {
 		{"a cast around an indexed key", "", "p.id" + columns + " where p.id::text = any ($1::text[])",
 			`compare the column itself in the payload query: "id" = ANY ($1::integer[])`},
 		{"a cast around a key without an index", "", "p.ref" + columns + " where p.ref::text = any ($1::text[])",
-			`compare the column itself in the payload query: "ref" = ANY ($1::bigint[]), and CREATE INDEX CONCURRENTLY ON public.people ("ref")`},
+			`compare the column itself in the payload query: "ref" = ANY ($1::bigint[]), ` +
+				`and CREATE INDEX CONCURRENTLY ON public.people ("ref")`},
 		{"a function around a key", "", "p.mail" + columns + " where lower(p.mail) = any ($1::text[])",
-			`compare the column itself in the payload query: "mail" = ANY ($1::text[]), and CREATE INDEX CONCURRENTLY ON public.people ("mail")`},
+			`compare the column itself in the payload query: "mail" = ANY ($1::text[]), ` +
+				`and CREATE INDEX CONCURRENTLY ON public.people ("mail")`},
 		{"a cast beside a constant", "", "p.id" + columns + " where p.id::text = any ($1::text[]) and p.status = 'Accepted'",
 			`compare the column itself in the payload query: "id" = ANY ($1::integer[])`},
 		{"a key without an index", "", "p.mail" + columns + " where p.mail = any ($1::text[])",

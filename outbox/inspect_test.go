@@ -98,7 +98,8 @@ func TestReferenceQueryPasses(t *testing.T) {
 
 func TestQueryThatCannotUseAnIndex(t *testing.T) {
 	t.Parallel()
-	const columns = `'a' as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency, 1 as event_id, 'E' as event_name `
+	const columns = `'a' as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price,
+		'EUR' as currency, 1 as event_id, 'E' as event_name `
 	const people = `create schema "My App"; grant usage on schema "My App" to attendee_relay;
 		alter default privileges in schema "My App" grant select on tables to attendee_relay;
 			create table "My App"."People" (id int primary key, "Order" text, "group" int, status text);`
@@ -112,12 +113,16 @@ func TestQueryThatCannotUseAnIndex(t *testing.T) {
 			`select id as key, ` + columns + `from "My App"."People" where "id" = ANY ($1::integer[])`, false},
 		{"a key without an index", people, `select "Order" as key, ` + columns +
 			`from "My App"."People" p where p."Order" = any ($1::text[])`, "warn query_scan", "", true},
-		{"one without an index in a partitioned table", `create schema "My App"; grant usage on schema "My App" to attendee_relay;
+		{"one without an index in a partitioned table", `create schema "My App";
+			grant usage on schema "My App" to attendee_relay;
 			alter default privileges in schema "My App" grant select on tables to attendee_relay;
 			create table "My App"."People" (id int primary key, "Order" text, status text) partition by range (id);
-			create table rest partition of "My App"."People" default;`, `select "Order" as key, ` + columns + `from "My App"."People" where "Order" = any ($1::text[])`, "warn query_scan", "", true},
+			create table rest partition of "My App"."People" default;`,
+			`select "Order" as key, ` + columns + `from "My App"."People" where "Order" = any ($1::text[])`,
+			"warn query_scan", "", true},
 		{"a large companion without an index", people +
-			`create table answers (person int, answer text); insert into answers select i, 'x' from generate_series(1, 20000) i; analyze`,
+			`create table answers (person int, answer text);
+				insert into answers select i, 'x' from generate_series(1, 20000) i; analyze`,
 			`select p.id as key, a.answer, ` + columns +
 				`from "My App"."People" p left join answers a on a.person = p.id where p.id = any ($1::int[])`, "warn query_scan",
 			"", true},
@@ -155,7 +160,8 @@ func TestQueryThatCannotUseAnIndex(t *testing.T) {
 
 func TestInspectedQueriesThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
-	const columns = `1 as key, 2 as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency, 1 as event_id, 'E' as event_name`
+	const columns = `1 as key, 2 as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price,
+		'EUR' as currency, 1 as event_id, 'E' as event_name`
 	rig := capturetest.New(pgtest.New(t))
 	for name, query := range map[string]string{
 		"not SQL":         "selekt 1",

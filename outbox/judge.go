@@ -196,7 +196,7 @@ func (r *Recorder) queryBroke(err error) {
 	var f *fault.Fault
 	if !errors.As(err, &f) {
 		f = fault.New(fault.QueryFailing, "%s", failure(err)).
-			WithFix("correct the payload query, or what it reads; the acceptances wait")
+			WithFix("correct the payload query, or the rows it reads; the acceptances wait")
 	}
 	r.board.Raise(whileRunning(f))
 }

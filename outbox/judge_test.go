@@ -33,10 +33,7 @@ func awaitQueryFault(t *testing.T, rig *capturetest.Rig, partial bool, says ...s
 // works.
 func TestKeysThatWaitForAnErrorAreShown(t *testing.T) {
 	t.Parallel()
-	rig := peopleRig(t, peopleTable)
-	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", "(length(note) || note)::int", 1)
-	rig.Start(t)
-	rig.AwaitLeading(t)
+	rig := queryRig(t, peopleTable, "(length(note) || note)::int")
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted', 'hidden')")
 	awaitQueryFault(t, rig, true, "error of the payload query: 1;", "invalid input syntax", "value not shown")
 	rig.DB.Exec(t, "insert into people values (2, 'Accepted', '4')")
@@ -55,16 +52,13 @@ func TestKeysThatWaitForAnErrorAreShown(t *testing.T) {
 	rig.DB.Exec(t, "update people set note = '1' where id in (1, 3, 4)")
 	awaitQueryFault(t, rig, true, "error of the payload query: 6;")
 	rig.DB.Exec(t, "update people set status = 'Cancelled', note = '1'")
-	awaitNoFault(t, rig)
+	rig.AwaitNoFault(t)
 }
 
 // An error of a row is one of its key.
 func TestARowsErrorIsShown(t *testing.T) {
 	t.Parallel()
-	rig := peopleRig(t, peopleTable)
-	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", "'NaN'::numeric", 1)
-	rig.Start(t)
-	rig.AwaitLeading(t)
+	rig := queryRig(t, peopleTable, "'NaN'::numeric")
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted'), (2, 'Accepted')")
 	awaitQueryFault(t, rig, true, "error of the payload query: 2;", "price")
 }
@@ -73,10 +67,8 @@ func TestARowsErrorIsShown(t *testing.T) {
 // when it works again.
 func TestAQueryThatFailsForEveryKeyStopsRendering(t *testing.T) {
 	t.Parallel()
-	rig := peopleRig(t, peopleTable+"; create table rates (rate int); insert into rates values (1)")
-	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", "1 / (select rate from rates where id > 0)", 1)
-	rig.Start(t)
-	rig.AwaitLeading(t)
+	rig := queryRig(t, peopleTable+"; create table rates (rate int); insert into rates values (1)",
+		"1 / (select rate from rates where id > 0)")
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
 	awaitMessages(t, rig, "1")
 	rig.DB.Exec(t, "update rates set rate = 0")
@@ -84,7 +76,7 @@ func TestAQueryThatFailsForEveryKeyStopsRendering(t *testing.T) {
 	awaitQueryFault(t, rig, false, "error of the payload query: 1;", "division by zero")
 	rig.DB.Exec(t, "update rates set rate = 1")
 	awaitMessages(t, rig, "1", "2")
-	awaitNoFault(t, rig)
+	rig.AwaitNoFault(t)
 }
 
 // The keys that it worked for before are asked for as the database keeps them.
@@ -95,7 +87,8 @@ func TestAQueryThatFailsForEveryKeyOfAnotherEncoding(t *testing.T) {
 		"into rates values (1)")
 	rig := capturetest.New(db)
 	rig.Source.Table, rig.Source.Key = "public.people", "code"
-	rig.Outbox.Query = `select code as key, id as attendee_id, 'Ada' as name, '' as surname, '' as email, 1 / rate as price, 'EUR' as currency,
+	rig.Outbox.Query = `select code as key, id as attendee_id, 'Ada' as name, '' as surname, '' as email,
+		1 / rate as price, 'EUR' as currency,
 		1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url from people cross join rates
 			where code = any ($1::text[])`
 	rig.Marker = "insert into people values ('marker', 0, 'marker') on conflict (code) do update set status = 'marker'"

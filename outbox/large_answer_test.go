@@ -107,7 +107,8 @@ func TestOneKeyWithALargeAnswerThatTakesLong(t *testing.T) {
 	rig.AwaitLeading(t)
 	rig.DB.Exec(t, "insert into people (id, status, size, hooks) values (1, 'Accepted', 2000000, 25)")
 	pgtest.WaitUntil(t, capturetest.Patience, "the answer is being written", func() (bool, string) {
-		return pgtest.Value[bool](t, rig.DB, `select exists (select from pg_locks where locktype = 'relation' and mode = 'RowExclusiveLock'
+		return pgtest.Value[bool](t, rig.DB, `select exists (select from pg_locks
+			where locktype = 'relation' and mode = 'RowExclusiveLock'
 			and relation = 'attendee_relay.acceptance'::regclass)`), ""
 	})
 	rig.DB.Exec(t, "insert into people (id, status) values (2, 'Accepted')")

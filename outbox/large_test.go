@@ -65,7 +65,8 @@ func TestMemoryOfALargeTransaction(t *testing.T) {
 
 func eachOnce(t *testing.T, rig *capturetest.Rig, n int) {
 	t.Helper()
-	const counts = `with a as (select identity from attendee_relay.message union all select identity from attendee_relay.acceptance)
+	const counts = `with a as (select identity from attendee_relay.message
+		union all select identity from attendee_relay.acceptance)
 		select array[count(*), count(distinct identity)]::int[] from a`
 	if got := pgtest.Value[[]int](t, rig.DB, counts); got[0] != n || got[1] != n {
 		t.Errorf("%d acceptances of %d rows, want %d", got[0], got[1], n)
@@ -133,7 +134,8 @@ func TestCrashesInALargeTransaction(t *testing.T) {
 				}
 				seen, now = now, ""
 				if kill {
-					rig.DB.Exec(t, `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like '% writer'`)
+					rig.DB.Exec(t, `select pg_terminate_backend(pid) from pg_stat_activity
+						where datname = current_database() and application_name like '% writer'`)
 				} else {
 					rig.Stop(t)
 					rig.Start(t)

@@ -51,7 +51,7 @@ func (c columns) measure(values [][]byte) (size int, err error) {
 	return len(body) + size, err
 }
 
-// written reports whether the body has a text: not the currency without a price, nor the group's name without its id.
+// written reports whether the body has a text: not a currency without a price, and not a group's name without its id.
 func (c columns) written(at int, values [][]byte) bool {
 	switch at {
 	case c.currency:

@@ -8,12 +8,12 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// State is where a message stands. A state is this constant, a CHECK in the schema, an arrow in docs/ARCHITECTURE.md
-// and a constructor of Outcome; all four change together.
+// State is the state of a message. Each is a constant here, a CHECK in the schema, an arrow in docs/ARCHITECTURE.md and
+// a constructor of Outcome; all four change together.
 type State string
 
 const (
-	// StatePending messages are to be sent, or are in flight under a lease. Record makes them, Settle moves them on.
+	// StatePending messages wait to be sent, or are in flight under a lease. Record makes them, Settle moves them on.
 	StatePending State = "pending"
 	// StateDelivered messages were answered with a 2xx. Final.
 	StateDelivered State = "delivered"
@@ -74,13 +74,13 @@ func (m *Message) mayHaveMoved() bool {
 // promised, for sending takes time.
 const knownFor = 50 * time.Second
 
-// old reports whether the payload was read long ago, by the wall clock as well: the monotonic one stands still in a
+// old reports whether the payload was read long ago, by the wall clock as well: the monotonic one stops in a
 // suspended machine.
 func (m *Message) old(now time.Time) bool {
 	return !m.ReadAt.IsZero() && max(now.Sub(m.ReadAt), now.Round(0).Sub(m.ReadAt.Round(0))) > knownFor
 }
 
-// Standing is how an endpoint stands.
+// Standing is the state of an endpoint.
 type Standing struct {
 	// Trial: it has not answered with a 2xx yet, or not since its last failure.
 	Trial bool
@@ -108,8 +108,8 @@ type Attempt struct {
 	Response string
 }
 
-// Outcome is what becomes of a message after an attempt, and what the attempt says of the endpoint. It is made by one
-// of its constructors, so that a state and its details always fit together.
+// Outcome is what happens to a message after an attempt, and what the attempt says about the endpoint. It is made by
+// one of its constructors, so that a state and its details always fit together.
 type Outcome struct {
 	state   State
 	attempt Attempt
@@ -174,7 +174,7 @@ func (o Outcome) Asking(wait time.Duration) Outcome {
 // State returns the state the message goes to.
 func (o Outcome) State() State { return o.state }
 
-// Attempt returns the attempt the outcome rests on.
+// Attempt returns the attempt that the outcome is about.
 func (o Outcome) Attempt() Attempt { return o.attempt }
 
 // Wait returns how long a message that stays pending waits.

@@ -130,8 +130,8 @@ func (s *Stats) count(ctx context.Context) error {
 		return err
 	}
 	endpoints := map[string]float64{}
-	for _, state := range []EndpointState{EndpointUnknown, EndpointHealthy, EndpointFailing, EndpointPaused,
-		EndpointDisabled} {
+	for _, state := range []EndpointState{
+		EndpointUnknown, EndpointHealthy, EndpointFailing, EndpointPaused, EndpointDisabled} {
 		endpoints[string(state)] = 0
 	}
 	if err := json.Unmarshal(standing, &endpoints); err != nil {
@@ -141,8 +141,7 @@ func (s *Stats) count(ctx context.Context) error {
 		return err
 	}
 	s.states = map[string]float64{string(StatePending): f.pending, string(StateDead): f.dead,
-		string(StateSkipped):   f.skipped,
-		string(StateDelivered): max(f.settled-f.dead-f.skipped, 0)}
+		string(StateSkipped): f.skipped, string(StateDelivered): max(f.settled-f.dead-f.skipped, 0)}
 	s.endpoints, s.oldest = endpoints, f.oldest
 	return nil
 }

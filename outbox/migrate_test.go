@@ -35,7 +35,8 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	const lanes = `select string_agg(format('%s:%s', attendee_id, lane = attendee_relay.lane(attendee_id)), ' ' order by id)
+	const lanes = `select string_agg(format('%s:%s', attendee_id, lane = attendee_relay.lane(attendee_id)), ' '
+		order by id)
 		from attendee_relay.pending join attendee_relay.message using (id)`
 	if got := pgtest.Value[string](t, rig.DB, lanes); got != "7:t ID-8:t" {
 		t.Errorf("lanes that are those of new messages: %s", got)
@@ -68,7 +69,8 @@ func TestMigrationsLookNothingUpInTheRolesPath(t *testing.T) {
 	if err := outbox.Migrate(t.Context(), conn); err != nil {
 		t.Fatal(err)
 	}
-	foreign := pgtest.Values[string](t, db, `select format('%s.%s', a.attrelid::regclass, a.attname) from pg_attribute a join pg_type t on t.oid = a.atttypid
+	foreign := pgtest.Values[string](t, db, `select format('%s.%s', a.attrelid::regclass, a.attname) from pg_attribute a
+		join pg_type t on t.oid = a.atttypid
 		where a.attrelid in (select oid from pg_class where relnamespace = 'attendee_relay'::regnamespace and relkind = 'r')
 		and t.typnamespace = 'public'::regnamespace order by 1`)
 	if len(foreign) > 0 {

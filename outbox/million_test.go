@@ -57,7 +57,8 @@ func TestClaimsBesideDeadEndpoints(t *testing.T) {
 	t.Logf("claims of %d messages, one of each healthy endpoint, alone: %s", healthy, all)
 	alone, all := measure(few, nil)
 	t.Logf("claims of %d messages, alone: %s", few, all)
-	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
+	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id,
+		event_id, endpoint, webhook_url, payload)
 		select 'm' || i, i, i, '0/1', i, '2', md5('dead' || i % $2)::uuid, 'https://dead.example/' || i % $2, '{}'
 			from generate_series(1, $1) as i`, rows, dead)
 	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at)

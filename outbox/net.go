@@ -92,7 +92,7 @@ func (n *net) inserted(identity string) *row {
 	if gone := n.gone[identity]; len(gone) > 0 {
 		r := gone[len(gone)-1]
 		n.gone[identity] = gone[:len(gone)-1]
-		// What was deleted before the TRUNCATE, or again after it, is known from its DELETE.
+		// A row deleted before the TRUNCATE, or again after it, is known from its DELETE.
 		r.seq, r.reloaded = n.seq, r.reloaded || slices.Contains(n.truncates, r.seq)
 		return r
 	}

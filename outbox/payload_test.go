@@ -40,35 +40,25 @@ func awaitAcceptance(t *testing.T, rig *capturetest.Rig, key, state, reason stri
 		})
 }
 
-// awaitNoFault waits until the board is empty.
-func awaitNoFault(t *testing.T, rig *capturetest.Rig) {
-	t.Helper()
-	pgtest.WaitUntil(t, capturetest.Patience, "no fault is left", func() (bool, string) {
-		list := rig.Board.List()
-		return len(list) == 0, fmt.Sprint(list)
-	})
-}
-
 func TestQueryThatFailsForSomeKeys(t *testing.T) {
 	t.Parallel()
-	rig := peopleRig(t, peopleTable)
-	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", "1 / length(note)", 1)
-	rig.Start(t)
-	rig.AwaitLeading(t)
+	rig := queryRig(t, peopleTable, "1 / length(note)")
 	// More bad ones in a row than any that would be taken for a broken query, and good ones around them.
-	rig.DB.Exec(t, `insert into people select i, 'Accepted', case when i between 2 and 9 then '' else 'x' end from generate_series(1, 12) as i`)
+	rig.DB.Exec(t, `insert into people select i, 'Accepted', case when i between 2 and 9 then '' else 'x' end
+		from generate_series(1, 12) as i`)
 	awaitMessages(t, rig, "1", "10", "11", "12")
 	awaitAcceptance(t, rig, "5", "waiting", "division by zero")
 	rig.DB.Exec(t, "insert into people values (20, 'Accepted', 'x')")
 	awaitMessages(t, rig, "1", "10", "11", "12", "20")
 	rig.DB.Exec(t, "update people set note = 'mended'")
 	awaitMessages(t, rig, "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "20")
-	awaitNoFault(t, rig)
+	rig.AwaitNoFault(t)
 }
 
 func TestQueryThatFailsForAll(t *testing.T) {
 	t.Parallel()
-	rig := peopleRig(t, peopleTable+`; create table names (id int, name text); insert into names select i, 'x' from generate_series(1, 50) as i`)
+	rig := peopleRig(t, peopleTable+`; create table names (id int, name text);
+		insert into names select i, 'x' from generate_series(1, 50) as i`)
 	rig.Outbox.Query = strings.Replace(peopleQuery, "'Ada'", "(select max(n.name) from names n where n.id = people.id)", 1)
 	rig.Start(t)
 	rig.CaughtUp(t)
@@ -88,7 +78,7 @@ func TestQueryThatFailsForAll(t *testing.T) {
 	awaitAcceptance(t, rig, "5", "waiting", "names")
 	rig.DB.Exec(t, "alter table others rename to names")
 	awaitMessages(t, rig, "1", "2", "3", "4", "5", "6", "7", "8", "9", "10")
-	awaitNoFault(t, rig)
+	rig.AwaitNoFault(t)
 }
 
 func TestQueryThatIsNotReady(t *testing.T) {
@@ -242,7 +232,8 @@ func TestQueriesThatCanBeUsed(t *testing.T) {
 			rig.DB.Exec(t, "insert into people (id, status) select x.id, 'Accepted' from json_populate_record(null::people, "+
 				"json_build_object('id', $1::text)) as x", c.id)
 			awaitMessages(t, rig, c.id)
-			if body := pgtest.Value[string](t, rig.DB, "select payload from attendee_relay.outbox"); !strings.Contains(body, c.want) {
+			body := pgtest.Value[string](t, rig.DB, "select payload from attendee_relay.outbox")
+			if !strings.Contains(body, c.want) {
 				t.Errorf("the body %s does not contain %s", body, c.want)
 			}
 		})
@@ -255,7 +246,8 @@ func TestQueryCannotWrite(t *testing.T) {
 	rig.Start(t)
 	rig.CaughtUp(t)
 	rig.Stop(t) // a first start would wait for a query that only reads
-	rig.Outbox.Query = `update people set note = 'written' where id = any ($1::int[]) returning id as key, id as attendee_id, 'n' as name,
+	rig.Outbox.Query = `update people set note = 'written' where id = any ($1::int[])
+		returning id as key, id as attendee_id, 'n' as name,
 		's' as surname, 'e' as email, 1 as price, 'EUR' as currency, 1 as event_id, 'e' as event_name`
 	rig.Start(t)
 	rig.AwaitLeading(t)

@@ -56,7 +56,8 @@ func TestMessagesThatAreThereAlreadyAreNotWrittenAgain(t *testing.T) {
 	rig.Start(t)
 	rig.DB.Exec(t, "insert into people values (3, 'Accepted')")
 	rig.CaughtUp(t)
-	if rows := pgtest.Values[string](t, rig.DB, "select identity from attendee_relay.message order by identity"); !slices.Equal(rows, []string{"1", "2", "3"}) {
+	rows := pgtest.Values[string](t, rig.DB, "select identity from attendee_relay.message order by identity")
+	if !slices.Equal(rows, []string{"1", "2", "3"}) {
 		t.Errorf("messages: %q", rows)
 	}
 	if n := pgtest.Value[int](t, rig.DB, "select count(*) from attendee_relay.pending"); n != 3 {

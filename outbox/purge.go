@@ -29,7 +29,7 @@ type Purge struct {
 	Deployment string
 	// Pending messages and Waiting acceptances would never be sent.
 	Pending, Waiting int64
-	// Dependents are others' objects that rest on it.
+	// Dependents are others' objects that depend on it.
 	Dependents []string
 }
 
@@ -46,10 +46,10 @@ func PlanPurge(ctx context.Context, conn *pgx.Conn) (*Purge, error) {
 	}
 	rows, err := conn.Query(ctx, purgeDependentsSQL)
 	if err != nil {
-		return nil, fmt.Errorf("looking for what rests on the schema attendee_relay: %w", err)
+		return nil, fmt.Errorf("looking for objects that depend on the schema attendee_relay: %w", err)
 	}
 	if p.Dependents, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-		return nil, fmt.Errorf("looking for what rests on the schema attendee_relay: %w", err)
+		return nil, fmt.Errorf("looking for objects that depend on the schema attendee_relay: %w", err)
 	}
 	return p, nil
 }
@@ -62,7 +62,7 @@ func (p *Purge) Check(deployment string) error {
 			"the schema attendee_relay holds the bookkeeping of deployment %q, and DEPLOYMENT is %q", p.Deployment, deployment).
 			WithFix("set DEPLOYMENT to " + p.Deployment + ", if it is meant to go")
 	case len(p.Dependents) > 0:
-		return fmt.Errorf("others' objects rest on the schema attendee_relay and would go with it: %s; drop them first",
+		return fmt.Errorf("objects of others depend on the schema attendee_relay, which would drop them: %s; drop them first",
 			strings.Join(p.Dependents, ", "))
 	}
 	return nil

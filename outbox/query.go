@@ -106,8 +106,8 @@ func (q *query) checkShape(ctx context.Context, conn *pgx.Conn, described *pgcon
 		return invalid("it has %d parameters and must have one, $1, the array of keys", len(described.ParamOIDs))
 	}
 	var category string
-	err := conn.QueryRow(ctx, "SELECT typcategory::text FROM pg_catalog.pg_type WHERE oid = $1",
-		described.ParamOIDs[0]).Scan(&category)
+	const categorySQL = "SELECT typcategory::text FROM pg_catalog.pg_type WHERE oid = $1"
+	err := conn.QueryRow(ctx, categorySQL, described.ParamOIDs[0]).Scan(&category)
 	if err != nil {
 		return fmt.Errorf("reading the type of the payload query's parameter: %w", err)
 	}
@@ -153,7 +153,7 @@ func invalid(format string, args ...any) *fault.Fault {
 
 // run executes the query for these keys inside conn's open transaction, under these settings, and rolls that back: all
 // in one round trip. After an error the transaction is still to be rolled back. Everything comes back as text, so that
-// no value passes through another form on its way. What is larger than the bounds is a answerError, and the connection
+// no value passes through another form on its way. An answer above the bounds is an answerError, and the connection
 // is closed.
 func (q *query) run(ctx context.Context, conn *pgx.Conn, settings [][]byte, keys []string, within bounds,
 ) (found *answer, err error) {

@@ -10,7 +10,8 @@ var (
 	sqlComment = regexp.MustCompile(`(?s)--[^\n]*|/\*.*?\*/`)
 	// A name after FROM or JOIN, and not a function's; a name that WITH gives.
 	namedTable = regexp.MustCompile(
-		`(?i)\b(?:from|join)\s+(?:only\s+|lateral\s+)?((?:"[^"]+"|[\pL_][\pL\pN_$]*)(?:\.(?:"[^"]+"|[\pL_][\pL\pN_$]*))?)\s*(\(?)`)
+		`(?i)\b(?:from|join)\s+(?:only\s+|lateral\s+)?` +
+			`((?:"[^"]+"|[\pL_][\pL\pN_$]*)(?:\.(?:"[^"]+"|[\pL_][\pL\pN_$]*))?)\s*(\(?)`)
 	namedByUs = regexp.MustCompile(
 		`(?i)("[^"]+"|[\pL_][\pL\pN_$]*)\s*(?:\([^()]*\)\s*)?as\s+(?:not\s+)?(?:materialized\s+)?\(`)
 )

@@ -164,8 +164,9 @@ func noOutbox(err error) bool {
 	return code == "42P01" || code == "3F000"
 }
 
-// interval writes a duration for Postgres, which does not read all that Duration's String writes (250µs). It counts
-// seconds, for Postgres 14 takes no number beyond 32 bits (DecodeInterval): 36 minutes would be too many microseconds.
+// interval writes a duration for Postgres, which does not read every form that Duration's String writes (250µs). It
+// counts seconds, for Postgres 14 takes no number beyond 32 bits (DecodeInterval): 36 minutes would be too many
+// microseconds.
 func interval(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', 6, 64) + " seconds"
 }

@@ -18,7 +18,8 @@ import (
 func newQueue(t *testing.T, endpoints int, attendees ...int) (*capturetest.Rig, *outbox.Queue) {
 	t.Helper()
 	rig := peopleRig(t, peopleTable)
-	rig.Outbox.Query = fmt.Sprintf(`select id as key, id %% 1000 as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency,
+	rig.Outbox.Query = fmt.Sprintf(`select id as key, id %% 1000 as attendee_id, 'n' as name, 's' as surname, 'e' as email,
+		1 as price, 'EUR' as currency,
 		1 as event_id, 'e' as event_name, 'https://example.org/' || hook as webhook_url from people cross
 			join generate_series(1, %d) as hook where id = any ($1::int[])`, endpoints)
 	rig.Start(t)
@@ -35,7 +36,8 @@ func newQueue(t *testing.T, endpoints int, attendees ...int) (*capturetest.Rig, 
 // proven makes all endpoints ones that have answered before.
 func proven(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
-	rig.DB.Exec(t, `insert into attendee_relay.endpoint (id, webhook_url, proven) select distinct endpoint, webhook_url, true
+	rig.DB.Exec(t, `insert into attendee_relay.endpoint (id, webhook_url, proven)
+		select distinct endpoint, webhook_url, true
 		from attendee_relay.message where endpoint is not null on conflict (id) do update set proven = true, failures = 0,
 			state = 'active'`)
 }
@@ -138,7 +140,8 @@ func TestReleasedMessagesAreDueAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = holder.Rollback(t.Context()) }()
-	if _, err := holder.Exec(t.Context(), "select from attendee_relay.pending where id = $1 for update", first[1].Row); err != nil {
+	_, err = holder.Exec(t.Context(), "select from attendee_relay.pending where id = $1 for update", first[1].Row)
+	if err != nil {
 		t.Fatal(err)
 	}
 	release(1, again[0], first[1])
@@ -278,7 +281,8 @@ func TestOneBadOutcomeDoesNotStopTheOthers(t *testing.T) {
 		batch = append(batch, outbox.Settlement{Message: m, Outcome: outbox.Delivered(a)})
 	}
 	settle(t, q, outbox.Settled{Applied: 5}, batch...)
-	if n := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.outbox where state = 'delivered'"); n != 5 {
+	n := pgtest.Value[int](t, rig.DB, "select count(*)::int from attendee_relay.outbox where state = 'delivered'")
+	if n != 5 {
 		t.Errorf("%d are delivered", n)
 	}
 }

@@ -62,20 +62,23 @@ var shapes = []shape{
 		accepted: []string{"Accepted", "VIP"}, others: []string{"Pending", "", "accepted"},
 	},
 	{
-		name:    "replica identity full, key shared by rows",
-		ddl:     `create table people (id int primary key, k int, status text, note text); alter table people replica identity full`,
+		name: "replica identity full, key shared by rows",
+		ddl: `create table people (id int primary key, k int, status text, note text);
+			alter table people replica identity full`,
 		columns: []string{"id"}, ids: 12, id: single, key: "k", keyed: number, cast: "int[]",
 		accepted: []string{"Accepted"}, others: []string{"Pending", ""},
 	},
 	{
-		name:    "enum status, composite primary key, key shared by rows",
-		ddl:     `create type "the status" as enum ('new', 'Accepted', 'gone'); create table people (tenant int, id int, k text, status "the status", note text, primary key (tenant, id))`,
+		name: "enum status, composite primary key, key shared by rows",
+		ddl: `create type "the status" as enum ('new', 'Accepted', 'gone');
+			create table people (tenant int, id int, k text, status "the status", note text, primary key (tenant, id))`,
 		columns: []string{"tenant", "id"}, ids: 12, id: pair, key: "k", keyed: odd, cast: "text[]",
 		accepted: []string{"Accepted"}, others: []string{"new", "gone", ""},
 	},
 	{
-		name:    "int status, composite primary key of odd texts, replica identity full",
-		ddl:     `create table people (a text, b text, k int, status smallint, note text, primary key (b, a)); alter table people replica identity full`,
+		name: "int status, composite primary key of odd texts, replica identity full",
+		ddl: `create table people (a text, b text, k int, status smallint, note text, primary key (b, a));
+			alter table people replica identity full`,
 		columns: []string{"a", "b"}, ids: 8, id: oddPair, key: "a", cast: "text[]",
 		accepted: []string{"2", "7"}, others: []string{"0", "-2", ""}, configured: []string{"2", "07"},
 	},
@@ -93,7 +96,8 @@ var shapes = []shape{
 	},
 	{
 		name: "partitioned, rows move between partitions",
-		ddl: `create table people (id int, part int, k int, status char(10), note text, primary key (id, part)) partition by list (part);
+		ddl: `create table people (id int, part int, k int, status char(10), note text, primary key (id, part))
+			partition by list (part);
 			create table people_0 partition of people for values in (0); create table people_1 (note text, status char(10),
 				k int, dropped int, part int not null, id int not null);
 			alter table people_1 drop column dropped; alter table people attach partition people_1 for values in (1);
@@ -105,7 +109,8 @@ var shapes = []shape{
 	},
 	{
 		name: "partitioned, replica identity full, key is another column",
-		ddl: `create table people (id int, part int, k int, status text, note text, primary key (id, part)) partition by list (part);
+		ddl: `create table people (id int, part int, k int, status text, note text, primary key (id, part))
+			partition by list (part);
 			create table people_0 partition of people for values in (0); create table people_1 partition of people for
 				values in (1); create table people_rest partition of people default;
 			alter table people replica identity full; alter table people_0 replica identity full;
@@ -115,14 +120,17 @@ var shapes = []shape{
 		accepted:  []string{"Accepted"}, others: []string{"Pending", ""},
 	},
 	{
-		name:    "status so long that it is kept apart",
-		ddl:     `create table people (id int primary key, k int, status text, note text); alter table people alter status set storage external`,
+		name: "status so long that it is kept apart",
+		ddl: `create table people (id int primary key, k int, status text, note text);
+			alter table people alter status set storage external`,
 		columns: []string{"id"}, ids: 12, id: single, key: "k", keyed: number, cast: "int[]",
 		accepted: []string{long("yes")}, others: []string{"Pending", long("no"), ""},
 	},
 	{
-		name:    "replica identity is another index than the primary key",
-		ddl:     `create table people (serial serial primary key, id int not null, k int, status text, note text); create unique index people_id on people (id) include (note); alter table people replica identity using index people_id`,
+		name: "replica identity is another index than the primary key",
+		ddl: `create table people (serial serial primary key, id int not null, k int, status text, note text);
+			create unique index people_id on people (id) include (note);
+			alter table people replica identity using index people_id`,
 		columns: []string{"id"}, ids: 12, id: single, key: "serial", cast: "int[]",
 		accepted: []string{"Accepted"}, others: []string{"Pending", ""},
 	},
@@ -185,7 +193,8 @@ func newWalk(t *testing.T, s *shape, partSize int, random *rand.Rand) *walk {
 	db := pgtest.New(t, pgtest.Empty())
 	db.Exec(t, s.ddl)
 	// Rows that differ in nothing else give one payload a key.
-	query := fmt.Sprintf(`select distinct on (%[1]s) %[1]s as key, 1 as attendee_id, 'n' as name, 's' as surname, 'e' as email,
+	query := fmt.Sprintf(`select distinct on (%[1]s) %[1]s as key, 1 as attendee_id, 'n' as name, 's' as surname,
+		'e' as email,
 		null::numeric as price, null as currency, 1 as event_id, 'e' as event_name from people
 			where %[1]s = any ($1::%[2]s);`, s.key, s.cast)
 	rig := capturetest.New(db)

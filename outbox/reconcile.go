@@ -155,12 +155,12 @@ func (r *Recorder) Reconcile(ctx context.Context, number int64) (done bool, err 
 	if err != nil {
 		return false, err
 	}
-	// Another look may have begun meanwhile, and seen what this one has just mended.
+	// Another look may have begun meanwhile, and seen what this one has just corrected.
 	r.name(append(gone, came.identities...), false)
 	r.acceptances.Add(float64(len(waiting)))
 	r.signal(false, len(waiting) > 0)
-	r.log.Warn("ledger and table differed without a word in the stream (a partition was truncated, attached or "+
-		"detached): mended",
+	r.log.Warn("ledger and table differed, and the stream did not show it (a partition was truncated, "+
+		"attached or detached): corrected",
 		zap.Int("added", len(waiting)), zap.Int("removed", len(gone)))
 	return done, nil
 }

@@ -51,7 +51,8 @@ func TestWhatOneLookFoundIsNotRecordedByTheNext(t *testing.T) {
 		return number
 	}
 	// A record of a gap waits, but not for a lock, which the relay would give up on.
-	rig.DB.Exec(t, `create table go_on (); create function hold() returns trigger language plpgsql set search_path = public as $$
+	rig.DB.Exec(t, `create table go_on (); create function hold() returns trigger language plpgsql
+		set search_path = public as $$
 		begin while not exists (select from go_on) loop perform pg_sleep(0.01); end loop; return new; end $$;
 		create trigger hold before insert on attendee_relay.gap for each row execute function hold()`)
 	first := look()

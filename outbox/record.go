@@ -126,7 +126,7 @@ func (r *Recorder) store(ctx context.Context, b *batch) error {
 	r.name(b.identities, false)
 	r.acceptances.Add(float64(b.accepted))
 	r.signal(left, len(b.waiting) > 0 || len(b.touched) > 0)
-	// What was prepared meanwhile does not know that these wait: it is dropped, and read again.
+	// A batch prepared meanwhile does not know that these wait: it is dropped, and read again.
 	return refused
 }
 

@@ -109,7 +109,7 @@ func planRefresh(messages []Message, elders map[int64][]elder, stored map[int64]
 	return p
 }
 
-// change notes what is to be written down of a message, once.
+// change notes what to write about a message, once.
 func (p *refreshPlan) change(row int64, lease *uuid.UUID) {
 	if fate, to := redirect(p.stored[row], p.rows); fate != stay && !p.changing[row] {
 		p.changes.add(row, lease, fate, to)
@@ -162,9 +162,8 @@ func (q *Queue) now(ctx context.Context, ids []int64) (map[int64]*storedMessage,
 func readStored(ctx context.Context, pool Pool, ids []int64) ([]*storedMessage, error) {
 	return collect(ctx, pool, func(row pgx.CollectableRow) (*storedMessage, error) {
 		m := &storedMessage{}
-		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers, &m.attendee, &m.commitLSN,
-			&m.accepted,
-			&m.unanswered, &m.rivals)
+		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers, &m.attendee,
+			&m.commitLSN, &m.accepted, &m.unanswered, &m.rivals)
 	}, statement{storedReadSQL, []any{ids}})
 }
 

@@ -19,7 +19,8 @@ import (
 const hooksTable = `create table people (id int primary key, status text);
 	create table hooks (person int, delivery_key text, url text, secret text, price text default '1')`
 
-const hooksQuery = `select p.id as key, p.id as attendee_id, 'n' as name, 's' as surname, 'e' as email, h.price::numeric as price, 'EUR' as currency,
+const hooksQuery = `select p.id as key, p.id as attendee_id, 'n' as name, 's' as surname, 'e' as email,
+	h.price::numeric as price, 'EUR' as currency,
 	1 as event_id, 'e' as event_name, h.url as webhook_url, h.secret, h.delivery_key
 	from people p join hooks h on h.person = p.id where p.id = any ($1::int[])`
 
@@ -72,10 +73,12 @@ func TestARetryGoesWhereItsRowSaysNow(t *testing.T) {
 	}{
 		"nothing changed": {"(1, 'k', '" + a + "', 'old')", "", []string{a + " old"}, nil, []string{"pending"}},
 		"another URL": {"(1, 'k', '" + a + "', 'old')", "update hooks set url = '" + b + "', secret = 'new'", nil,
-			[]string{b + " new"}, []string{"pending"}}, "another secret": {"(1, 'k', '" + a + "', 'old')",
+			[]string{b + " new"}, []string{"pending"}},
+		"another secret": {"(1, 'k', '" + a + "', 'old')",
 			"update hooks set secret = 'new'", []string{a + " new"}, nil, []string{"pending"}},
 		"no secret any more": {"(1, 'k', '" + a + "', 'old')", "update hooks set secret = null", []string{a + " had"}, nil,
-			[]string{"pending"}}, "a URL taken away": {"(1, 'k', '" + a + "', null)", "update hooks set url = ' '", nil, nil,
+			[]string{"pending"}},
+		"a URL taken away": {"(1, 'k', '" + a + "', null)", "update hooks set url = ' '", nil, nil,
 			[]string{"skipped: no_url: the webhook_url was taken away, and DELIVERY_DEFAULT_URL is not set"}},
 		"one of two moved": {"(1, 'k', '" + a + "', null), (1, 'k', '" + b + "', null)",
 			"update hooks set url = 'https://example.org/c' where url = '" + a + "'",
@@ -146,7 +149,8 @@ func TestARetryIsRedirectedUnderItsLeaseOnly(t *testing.T) {
 	if left, err := q.Refresh(t.Context(), first); err != nil || len(left) != 0 {
 		t.Errorf("%d are sent without a lease, %v", len(left), err)
 	}
-	if url := pgtest.Value[string](t, rig.DB, "select webhook_url from attendee_relay.outbox"); url != "https://example.org/a" {
+	url := pgtest.Value[string](t, rig.DB, "select webhook_url from attendee_relay.outbox")
+	if url != "https://example.org/a" {
 		t.Errorf("moved to %s without a lease", url)
 	}
 	if left, err := q.Refresh(t.Context(), second); err != nil || len(left) != 0 {
@@ -245,7 +249,8 @@ func TestALaterAcceptanceDoesNotOvertakeOneThatFollowsItsURL(t *testing.T) {
 			if name != "waiting" { // it fails, and has another URL by now
 				rig.DB.Exec(t, "update attendee_relay.pending set lease = null, lease_ends = null, due_at = now(), attempts = 1, "+
 					"step = 1, retry = true where id = 1")
-				if got, err := q.Refresh(t.Context(), claim(t, q, 1, 1, time.Minute, map[uuid.UUID]int{later[0].Endpoint: 1})); err != nil || len(got) != 0 {
+				got, err := q.Refresh(t.Context(), claim(t, q, 1, 1, time.Minute, map[uuid.UUID]int{later[0].Endpoint: 1}))
+				if err != nil || len(got) != 0 {
 					t.Fatalf("the earlier one is sent to its old URL: %+v, %v", got, err)
 				}
 			}
@@ -337,8 +342,10 @@ func TestAnOlderAnswerDoesNotUndoAMove(t *testing.T) {
 	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', 'old'), (2, 'k', 'https://example.org/a', 'old')")
 	rig.DB.Exec(t, "update hooks set secret = 'new'")
 	rig.DB.Exec(t, "update attendee_relay.endpoint set state = 'disabled', look_at = now()")
-	rig.DB.Exec(t, `insert into attendee_relay.endpoint (id, webhook_url) values (md5('c')::uuid, 'https://example.org/c')`)
-	rig.DB.Exec(t, `update attendee_relay.pending set lease = md5('l')::uuid, lease_ends = now() + interval '1 hour', due_at = now() + interval '1 hour'
+	rig.DB.Exec(t, `insert into attendee_relay.endpoint (id, webhook_url)
+		values (md5('c')::uuid, 'https://example.org/c')`)
+	rig.DB.Exec(t, `update attendee_relay.pending
+		set lease = md5('l')::uuid, lease_ends = now() + interval '1 hour', due_at = now() + interval '1 hour'
 		where id = (select min(id) from attendee_relay.pending)`)
 	begin := func(statements ...string) pgx.Tx {
 		tx, err := rig.DB.OwnerPool(t).Begin(t.Context())
@@ -375,7 +382,8 @@ func TestAnOlderAnswerDoesNotUndoAMove(t *testing.T) {
 		return waitsFor(second), ""
 	})
 	rig.DB.Exec(t, "update attendee_relay.pending set lease = null, lease_ends = null where lease is not null")
-	move := begin(`update attendee_relay.message set endpoint = md5('c')::uuid, webhook_url = 'https://example.org/c' where id = (select min(id) from attendee_relay.pending)`,
+	move := begin(`update attendee_relay.message set endpoint = md5('c')::uuid, webhook_url = 'https://example.org/c'
+		where id = (select min(id) from attendee_relay.pending)`,
 		`update attendee_relay.pending set endpoint = md5('c')::uuid where id = (select min(id) from attendee_relay.pending)`)
 	commit(second)
 	var err error

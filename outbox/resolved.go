@@ -18,7 +18,7 @@ var (
 )
 
 // store writes what an evaluation came to, in one transaction. failed: the query's error; without one, a key without
-// rows is not ready. What has moved since it was evaluated stays as it is, and is evaluated again.
+// rows is not ready. Acceptances that have moved since they were evaluated stay as they are, and are evaluated again.
 func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]payload, failed string) error {
 	var answered []*due
 	var later postponed
@@ -108,7 +108,7 @@ type postponed struct {
 	waits   []string
 	reasons []*string
 	empty   []bool
-	// revisions are those that the evaluations rest on.
+	// revisions are those of the rows that were evaluated.
 	revisions []int32
 }
 
@@ -116,7 +116,7 @@ func (p *postponed) add(d *due, reason string) {
 	p.ids, p.revisions = append(p.ids, d.id), append(p.revisions, d.revision)
 	p.reasons = append(p.reasons, optional(reason))
 	p.waits = append(p.waits, interval(min(time.Second<<min(d.evaluations, 6), time.Minute)))
-	// Only a key without rows can turn out empty; one whose query fails waits until it is mended.
+	// Only a key without rows can turn out empty; one whose query fails waits until the query works.
 	p.empty = append(p.empty, reason == "" && (d.late || !d.accepted))
 }
 

@@ -62,7 +62,8 @@ func TestWhatIsTakenOfEvaluatedAcceptances(t *testing.T) {
 		if !slices.Equal(got, c.taken) {
 			t.Errorf("at step %q %v are taken, not %v", c.step, got, c.taken)
 		}
-		if left := pgtest.Values[int64](t, db, "select id from attendee_relay.acceptance order by id"); !slices.Equal(left, c.left) {
+		left := pgtest.Values[int64](t, db, "select id from attendee_relay.acceptance order by id")
+		if !slices.Equal(left, c.left) {
 			t.Errorf("at step %q %v are left, not %v", c.step, left, c.left)
 		}
 	}

@@ -50,8 +50,8 @@ func NewResolver(r *Recorder, leading func() bool) *Resolver {
 	return &Resolver{
 		task: task, recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"),
 		portion: newPortion(resolveLimit),
-		reader: &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment +
-			" resolver", query: r.reader.query},
+		reader: &reader{turn: make(chan struct{}, 1), url: r.reader.url, query: r.reader.query,
+			name: "attendee-relay/" + r.deployment + " resolver"},
 	}
 }
 
@@ -93,7 +93,7 @@ func (v *Resolver) Run(ctx context.Context) error {
 			v.task.Rest()
 		case err != nil:
 			v.task.End(err)
-			v.log.Warn("evaluating the waiting acceptances failed and is tried again", zap.String("error", fault.Sentence(err)))
+			v.log.Warn("evaluating the waiting acceptances failed and will be retried", zap.String("error", fault.Sentence(err)))
 			wait = time.Second
 		default:
 			v.task.End(nil)
@@ -115,7 +115,7 @@ func (v *Resolver) Close(ctx context.Context) {
 	v.reader.close(ctx)
 }
 
-// resolveDue evaluates all that is due and returns how long it is until the next.
+// resolveDue evaluates everything that is due and returns how long it is until the next.
 func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 	if err := v.connect(ctx); err != nil {
 		return 0, err
@@ -203,8 +203,8 @@ func failsForAll(err error) bool {
 	return errors.As(err, &f) || strings.HasPrefix(code, "42") || code == "25006"
 }
 
-// resolveTimeout bounds what the resolver asks besides the payload query. The server ends a statement earlier; this is
-// for one that does not answer any more.
+// resolveTimeout bounds the resolver's statements other than the payload query. The server ends a statement earlier;
+// this is for one that does not answer any more.
 const resolveTimeout = time.Minute + postgres.ConnectTimeout
 
 func bounded(ctx context.Context, besides time.Duration) (context.Context, context.CancelFunc) {

@@ -18,7 +18,8 @@ func readingRig(t *testing.T) (rig *capturetest.Rig, goOn func()) {
 	// Nothing is ready at first; later the resolver's query, and only that, waits for the test.
 	rig.Outbox.Query = strings.Replace(strings.Replace(peopleQuery, "'Ada'", "note", 1), "where",
 		`where case when not exists (select from ready) then false
-		when current_setting('application_name') like '%resolver' then pg_advisory_xact_lock_shared(1)::text is not null else true end and`, 1)
+		when current_setting('application_name') like '%resolver' then pg_advisory_xact_lock_shared(1)::text is not null
+		else true end and`, 1)
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	held, err := rig.DB.OwnerPool(t).Begin(t.Context())

@@ -51,7 +51,7 @@ func NewRetention(pool Pool, c Config, leading func() bool, board *fault.Board, 
 	every := min(max(c.PayloadRetention/10, time.Second), retentionEvery)
 	return &Retention{pool: pool, config: c, leading: leading, every: every, log: log.Named("retention"),
 		// With the pause between two rounds allowed, only a second failure in a row is shown.
-		task: board.Task(fault.RetentionFailing, "erasing what is old", fault.Unless(fault.DatabaseUnreachable),
+		task: board.Task(fault.RetentionFailing, "erasing old bodies and rows", fault.Unless(fault.DatabaseUnreachable),
 			fault.Allowing(every), fault.Partly())}
 }
 
@@ -66,7 +66,7 @@ func (r *Retention) Run(ctx context.Context) error {
 		err := r.clean(ctx)
 		r.task.End(err)
 		if err != nil && ctx.Err() == nil {
-			r.log.Warn("erasing what is old failed and is tried again", zap.String("error", fault.Sentence(err)))
+			r.log.Warn("erasing old bodies and rows failed and will be retried", zap.String("error", fault.Sentence(err)))
 		}
 	}
 	return nil
@@ -110,8 +110,8 @@ func (r *Retention) clean(ctx context.Context) error {
 }
 
 func (r *Retention) step(ctx context.Context, sql string, age time.Duration) (done int, expired []string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v",
-		queueTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout,
+		fmt.Errorf("the database did not answer within %v", queueTimeout))
 	defer cancel()
 	_, err = collect(ctx, r.pool, func(row pgx.CollectableRow) (bool, error) {
 		return true, row.Scan(&done, &expired)

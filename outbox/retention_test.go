@@ -47,19 +47,24 @@ func TestBodiesSecretsAndAnswersAreErased(t *testing.T) {
 		outbox.Settlement{Message: four[1], Outcome: outbox.RetryIn(time.Hour, attempt)},
 		outbox.Settlement{Message: four[3], Outcome: outbox.Delivered(attempt)})
 	grow(t, rig, "2 hours", "1", "2", "3")
-	const shown = `select format('%s %s %s %s %s', o.attendee_id, o.state, o.payload is null, m.secret is null and m.headers is null, (select bool_or(response is not null) from attendee_relay.exchange e where e.message = m.id))
+	const shown = `select format('%s %s %s %s %s', o.attendee_id, o.state, o.payload is null,
+		m.secret is null and m.headers is null,
+		(select bool_or(response is not null) from attendee_relay.exchange e where e.message = m.id))
 		from attendee_relay.outbox o join attendee_relay.message m using (message_id) order by 1`
 	// The third is in flight: its end is waited for.
 	clean(t, rig, 3*time.Hour, "select count(*) = 2 from attendee_relay.message where payload is null")
-	if got := pgtest.Values[string](t, rig.DB, shown); !slices.Equal(got, []string{"1 delivered t t f", "2 dead t t f", "3 pending f f ", "4 delivered f f t"}) {
+	got := pgtest.Values[string](t, rig.DB, shown)
+	if !slices.Equal(got, []string{"1 delivered t t f", "2 dead t t f", "3 pending f f ", "4 delivered f f t"}) {
 		t.Errorf("%q", got)
 	}
-	if why := pgtest.Value[string](t, rig.DB, "select last_error from attendee_relay.outbox where attendee_id = '2'"); why != "expired: it was not delivered within OUTBOX_PAYLOAD_RETENTION" {
+	why := pgtest.Value[string](t, rig.DB, "select last_error from attendee_relay.outbox where attendee_id = '2'")
+	if why != "expired: it was not delivered within OUTBOX_PAYLOAD_RETENTION" {
 		t.Errorf("it does not say why: %s", why)
 	}
 	settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: four[2], Outcome: outbox.Delivered(attempt)})
 	clean(t, rig, 3*time.Hour, "select count(*) = 3 from attendee_relay.message where payload is null")
-	if state := pgtest.Value[string](t, rig.DB, "select state from attendee_relay.outbox where attendee_id = '3'"); state != "delivered" {
+	state := pgtest.Value[string](t, rig.DB, "select state from attendee_relay.outbox where attendee_id = '3'")
+	if state != "delivered" {
 		t.Errorf("what was in flight is %s", state)
 	}
 }
@@ -67,17 +72,20 @@ func TestBodiesSecretsAndAnswersAreErased(t *testing.T) {
 func TestOldRowsAreDeletedAndTheLedgerStays(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, people(10)...)
-	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
+	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id,
+		event_id, endpoint, webhook_url, payload)
 		select 'm' || i, i, i, '0/1', i, '1', (select min(endpoint::text)::uuid from attendee_relay.message), 'x', '{}'
 			from generate_series(1, 2390) as i`)
-	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, endpoint, id, now() from attendee_relay.message where message_id like 'm%' and length(message_id) < 6`)
+	rig.DB.Exec(t, `insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, endpoint, id, now()
+		from attendee_relay.message where message_id like 'm%' and length(message_id) < 6`)
 	var batch []outbox.Settlement
 	for _, m := range claim(t, q, 5, 8, time.Hour, nil) {
 		batch = append(batch, outbox.Settlement{Message: m, Outcome: outbox.Delivered(attempt)})
 	}
 	settle(t, q, outbox.Settled{Applied: 5}, batch...)
 	rig.DB.Exec(t, "update attendee_relay.message set created_at = now() - interval '2 hours' where id <= 2300")
-	rig.DB.Exec(t, `insert into attendee_relay.acceptance (identity, row_identity, commit_lsn, state, next_evaluation_at, created_at)
+	rig.DB.Exec(t, `insert into attendee_relay.acceptance (identity, row_identity, commit_lsn, state, next_evaluation_at,
+		created_at)
 		select i, i, '0/1', case when i < 3 then 'empty' else 'waiting' end, now(), now() - case i when 1 then interval
 			'2 hours' else interval '0' end from generate_series(1, 3) as i`)
 	rig.DB.Exec(t, "insert into attendee_relay.endpoint (id, webhook_url, state, since) select gen_random_uuid(), s, s, "+

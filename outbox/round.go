@@ -17,7 +17,7 @@ type round struct {
 	again, late [][]*due
 	// limit is how long the query may take now; full is SOURCE_QUERY_TIMEOUT.
 	limit, full time.Duration
-	// keys is how many of them are to be evaluated at once: half as many after a failure, twice as many after a
+	// keys is how many of them are evaluated together: half as many after a failure, twice as many after a
 	// success. taken is how many were.
 	keys, taken int
 	// timeouts is how many single keys in a row ran into the full timeout.

@@ -19,8 +19,10 @@ func TestSecretsAndHeadersAreKeptAsTheRowGaveThem(t *testing.T) {
 	rig.Outbox.Query = strings.Replace(peopleQuery, "'https", "secret, headers, 'https", 1)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	rig.DB.Exec(t, `insert into people values (1, 'Accepted', null, null), (2, 'Accepted', '', 'null'), (3, 'Accepted', E' \t', '{}'), (4, 'Accepted', E' one\n two ', '{"A": 1}'),
-		(5, 'Accepted', 'secret', ('{"A": ' || repeat(' ', 70000) || '"b"}')::json), (6, 'Accepted', 'secret', ('{"A":"' || repeat('b', 70000) || '"}')::json)`)
+	rig.DB.Exec(t, `insert into people values (1, 'Accepted', null, null), (2, 'Accepted', '', 'null'),
+		(3, 'Accepted', E' \t', '{}'), (4, 'Accepted', E' one\n two ', '{"A": 1}'),
+		(5, 'Accepted', 'secret', ('{"A": ' || repeat(' ', 70000) || '"b"}')::json),
+		(6, 'Accepted', 'secret', ('{"A":"' || repeat('b', 70000) || '"}')::json)`)
 	rig.Settled(t)
 	q := outbox.NewQueue(rig.DB.Pool(t), "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, rig.Resolver().Lookup)
 	var got []string
@@ -29,7 +31,8 @@ func TestSecretsAndHeadersAreKeptAsTheRowGaveThem(t *testing.T) {
 		if m.HadSecret {
 			had = " had"
 		}
-		got = append(got, regexp.MustCompile(`"id":(\d)`).FindStringSubmatch(string(m.Payload))[1]+" "+m.Secret.Reveal()+"|"+m.Headers.Reveal()+had)
+		id := regexp.MustCompile(`"id":(\d)`).FindStringSubmatch(string(m.Payload))[1]
+		got = append(got, id+" "+m.Secret.Reveal()+"|"+m.Headers.Reveal()+had)
 	}
 	slices.Sort(got)
 	want := []string{"1 |", "2  | had", "3  |{} had", "4 one\n two|{\"A\": 1} had", `5 secret|{"A":"b"} had`,

@@ -8,7 +8,7 @@ import (
 	"attendee-relay/internal/fault"
 )
 
-// Settings are the settings that the ledger rests on: with others its rows would mean something else.
+// Settings are the settings that the ledger was made with: with others its rows would mean something else.
 type Settings struct {
 	Table    string   `json:"table"`
 	Key      string   `json:"key"`
@@ -60,7 +60,7 @@ func (r *Recorder) checkSettings(stored []byte) error {
 		differ = append(differ, fmt.Sprintf("%s was %q and is %q", c.variable, c.was, c.is))
 		back = append(back, fmt.Sprintf("%s=%s", c.variable, c.was))
 	}
-	return fault.New(fault.SourceChanged, "the ledger of accepted rows rests on other settings: %s",
+	return fault.New(fault.SourceChanged, "the ledger of accepted rows belongs to other settings: %s",
 		strings.Join(differ, "; ")).
 		WithFix("set " + strings.Join(back, ", ") + " again; or take a new baseline: " +
 			"attendee-relay adopt --keep-pending --yes (rows that the ledger lacks are marked, with --send-missing announced)")

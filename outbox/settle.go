@@ -202,7 +202,8 @@ func settlingDelivered(settlements []Settlement) statement {
 	for i := range settlements {
 		m, a := &settlements[i].Message, &settlements[i].Outcome.attempt
 		ids[i], endpoints[i], started[i] = m.Row, pgtype.UUID{Bytes: m.Endpoint, Valid: true}, a.StartedAt
-		durations[i], statuses[i] = int32(a.Duration.Milliseconds()), int32(a.Status) //nolint:gosec // bounded by DELIVERY_TIMEOUT; three digits
+		durations[i] = int32(a.Duration.Milliseconds()) //nolint:gosec // bounded by DELIVERY_TIMEOUT
+		statuses[i] = int32(a.Status)                   //nolint:gosec // three digits
 		responses[i] = filled(a.Response)
 	}
 	return statement{settleDeliveredSQL, []any{ids, endpoints, started, durations, statuses, responses}}
@@ -223,7 +224,8 @@ func settling(settlements []Settlement) (lock, settle statement) {
 		ids, leases = append(ids, s.Message.Row), append(leases, s.Message.Token)
 		states, waits = append(states, string(s.Outcome.state)), append(waits, interval(s.Outcome.wait))
 		stepped = append(stepped, s.Outcome.stepped)
-		started, durations = append(started, attempt.StartedAt), append(durations, int32(attempt.Duration.Milliseconds())) //nolint:gosec // bounded by DELIVERY_TIMEOUT
+		started = append(started, attempt.StartedAt)
+		durations = append(durations, int32(attempt.Duration.Milliseconds())) //nolint:gosec // bounded by DELIVERY_TIMEOUT
 		var status *int32
 		if attempt.Status != 0 {
 			status = new(int32)

@@ -35,8 +35,8 @@ type spooling struct {
 }
 
 // spool takes one part of a large transaction. With the last part the checkpoint moves past the transaction, in the
-// same database transaction that marks the spool complete; then the spool is applied. What a crash leaves of an
-// incomplete one is emptied at the next start, and the stream sends the transaction again.
+// same database transaction that marks the spool complete; then the spool is applied. An incomplete
+// spool left by a crash is emptied at the next start, and the stream sends the transaction again.
 func (r *Recorder) spool(ctx context.Context, commit *replication.Commit) error {
 	if commit.EndLSN != 0 && r.inBaseline(commit) {
 		return r.Advance(ctx, commit.EndLSN)

@@ -24,14 +24,16 @@ func migrated(t *testing.T) (*pgtest.DB, *pgx.Conn) {
 func TestNothingIsEvaluatedBeforeItHasFollowedItsRow(t *testing.T) {
 	t.Parallel()
 	db, conn := migrated(t)
-	db.Exec(t, `insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase) values ('', '', '', '{}', 'streaming')`)
+	db.Exec(t, `insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase)
+		values ('', '', '', '{}', 'streaming')`)
 	for _, c := range []struct {
 		step spoolStep
 		held bool
 	}{{spoolRemove, true}, {spoolEmptyLedger, true}, {spoolSucceed, true}, {spoolFollow, true}, {spoolAdd, false},
 		{spoolClear, false}, {"", false}} {
 		db.Exec(t, "update attendee_relay.checkpoint set spool_step = nullif($1, ''), spool_lsn = '0/2'", string(c.step))
-		id := pgtest.Value[int64](t, db, `insert into attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, next_evaluation_at)
+		id := pgtest.Value[int64](t, db, `insert into attendee_relay.acceptance (identity, row_identity, source_key,
+			commit_lsn, next_evaluation_at)
 			values ('1', '1', 'a', '0/1', now()) returning id`)
 		seen := map[string]int{
 			"listed": len(pgtest.Values[int64](t, db, resolveListSQL, 10)),

@@ -63,7 +63,8 @@ func TestWaitingAcceptancesFollowTheirRows(t *testing.T) {
 				"insert into people values (1, 'a', 'Accepted')", "1>1=a 2>5=b 3>3=c"},
 		{"rows of one key come and go by turns",
 			"update people set note = 'x' where id = 1; update people set code = 'a' where id = 2; insert into people values " +
-				"(5, 'a', 'Pending'); delete from people where id = 5; delete from people where id = 1; insert into people values " +
+				"(5, 'a', 'Pending'); delete from people where id = 5; delete from people where id = 1; " +
+				"insert into people values " +
 				"(6, 'a', 'Accepted'); delete from people where id = 2; insert into people values (5, 'a', 'Accepted')",
 			"1>6=a 2>5=a 3>3=c"},
 		{"two are deleted under one identity",
@@ -177,7 +178,8 @@ const (
 // haveMoved says that every acceptance is with its row, after moved or reloaded.
 func haveMoved(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
-	wrong := pgtest.Values[string](t, rig.DB, `select format('%s>%s=%s', identity, row_identity, source_key) from attendee_relay.acceptance
+	wrong := pgtest.Values[string](t, rig.DB, `select format('%s>%s=%s', identity, row_identity, source_key)
+		from attendee_relay.acceptance
 		where state <> 'waiting' or source_key <> 'code ' || identity
 		   or row_identity::int <> identity::int + case when identity::int <= 500 then 2000 else -500 end`)
 	if len(wrong) > 0 {
@@ -254,7 +256,8 @@ func TestCrashesWhileALargeTransactionIsApplied(t *testing.T) {
 			rig.DB.Exec(t, transaction)
 			rig.CaughtUp(t)
 			haveMoved(t, rig)
-			if n := pgtest.Value[int](t, rig.DB, "select (last_value - (select count(*) from steps))::int from transactions"); n < 4 {
+			n := pgtest.Value[int](t, rig.DB, "select (last_value - (select count(*) from steps))::int from transactions")
+			if n < 4 {
 				t.Errorf("%d crashes in the steps %q", n,
 					pgtest.Values[string](t, rig.DB, "select name || ' ' || cursor from steps"))
 			}

@@ -21,7 +21,8 @@ func staleBacklog(t *testing.T, rig *capturetest.Rig) {
 		select id, endpoint, attendee_relay.lane(attendee_id), now(), 1 from attendee_relay.message where event_id = '2'`
 	rig.DB.Exec(t, "alter table attendee_relay.pending set (autovacuum_enabled = false)")
 	rig.DB.Exec(t, "delete from attendee_relay.pending")
-	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, source_key, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
+	rig.DB.Exec(t, `insert into attendee_relay.message (message_id, source_key, identity, delivery_key, commit_lsn,
+		attendee_id, event_id, endpoint, webhook_url, payload)
 		select 'm' || i, i, i, 'k', '0/1', i, '2', md5('e' || i % 100)::uuid, 'https://e.example/' || i % 100, '{}'
 			from generate_series(1, $1) as i`, staleRows)
 	rig.DB.Exec(t, "analyze attendee_relay.message")
@@ -148,7 +149,8 @@ func TestABacklogThatStatisticsDoNotKnowOfGivesWay(t *testing.T) {
 	rig.Start(t) // for its payload query
 	rig.AwaitLeading(t)
 	staleBacklog(t, rig)
-	rig.DB.Exec(t, `insert into attendee_relay.message (id, message_id, source_key, identity, delivery_key, commit_lsn, attendee_id, event_id, endpoint, webhook_url, payload)
+	rig.DB.Exec(t, `insert into attendee_relay.message (id, message_id, source_key, identity, delivery_key, commit_lsn,
+		attendee_id, event_id, endpoint, webhook_url, payload)
 		overriding system value
 		select -i, 'elder' || i, i, i, 'k', '0/2', i, '3', md5('elder')::uuid, 'https://elder.example/', '{}'
 			from generate_series(1, $1) as i`, staleRows)

@@ -20,11 +20,13 @@ var originTimes = []string{
 // acceptFromOrigin accepts attendees first to last in one transaction, as an apply worker does. That takes a superuser.
 func acceptFromOrigin(t *testing.T, db *pgtest.DB, name, at string, first, last int) {
 	t.Helper()
-	db.Exec(t, fmt.Sprintf(`select pg_replication_origin_create('%[1]s'); select pg_replication_origin_session_setup('%[1]s');
+	db.Exec(t, fmt.Sprintf(`select pg_replication_origin_create('%[1]s');
+		select pg_replication_origin_session_setup('%[1]s');
 		begin; select pg_replication_origin_xact_setup('0/1000', (%[2]s)::timestamptz);
 		insert into attendees (id, event_id, name, surname, status) select n, 1, 'Ada', 'Lovelace', 'Accepted'
 			from generate_series(%[3]d, %[4]d) n;
-		commit; select pg_replication_origin_session_reset(); select pg_replication_origin_drop('%[1]s')`, name, at, first, last))
+		commit; select pg_replication_origin_session_reset();
+		select pg_replication_origin_drop('%[1]s')`, name, at, first, last))
 }
 
 // A commit that carries another server's time waits for nothing but OUTBOX_SETTLE, and is dated by this server; so is
@@ -56,7 +58,8 @@ func TestCommitStampedElsewhere(t *testing.T) {
 				}
 				// Postgres 14 does not say in the stream that a commit has an origin (seen with 14.23): there a time that lies in
 				// the past is believed. Nothing waits by it.
-				const odd = `select format('%s committed %s recorded %s', source_key, committed_at, created_at) from attendee_relay.outbox
+				const odd = `select format('%s committed %s recorded %s', source_key, committed_at, created_at)
+					from attendee_relay.outbox
 					where (committed_at between case when $2 then now() - interval '5 minutes' else '-infinity' end
 						and created_at) is not true
 					   or created_at - committed_at < $1::text::interval`

@@ -29,7 +29,7 @@ const (
 	urlLimit      = 200
 )
 
-// Status is how the outbox stands; the names are fixed by the public contract, section 6.
+// Status is the state of the outbox; the names are fixed by the public contract, section 6.
 type Status struct {
 	// Checkpoint is nil while there is none.
 	Checkpoint  *string `json:"checkpoint_lsn"`
@@ -65,7 +65,7 @@ type EndpointStatus struct {
 	Pending  int64 `json:"pending"`
 }
 
-// ReadStatus reads how the outbox stands. Where there is none yet, everything is zero.
+// ReadStatus reads the state of the outbox. Where there is none yet, everything is zero.
 func ReadStatus(ctx context.Context, conn *pgx.Conn) (*Status, error) {
 	return readStatus(ctx, conn, countTimeout)
 }
@@ -75,8 +75,8 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 	read := func(sql string, timeout time.Duration) error {
 		return within(ctx, conn, timeout, func(tx pgx.Tx) error {
 			return tx.QueryRow(ctx, sql).Scan(&s.Checkpoint, &s.Acceptances.Waiting, &s.Acceptances.Failing,
-				&s.Acceptances.Empty, &s.Outbox.Pending,
-				&s.Outbox.Delivered, &s.Outbox.Dead, &s.Outbox.Skipped, &s.OldestPending, &s.OldestWaiting)
+				&s.Acceptances.Empty, &s.Outbox.Pending, &s.Outbox.Delivered, &s.Outbox.Dead, &s.Outbox.Skipped,
+				&s.OldestPending, &s.OldestWaiting)
 		})
 	}
 	err := read(statusCountSQL, limit)
@@ -93,8 +93,8 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 	err = within(ctx, conn, limit, func(tx pgx.Tx) error {
 		list, err := readEndpoints(ctx, tx, endpointLimit)
 		for _, e := range list {
-			s.Endpoints = append(s.Endpoints, EndpointStatus{URL: e.URL, State: e.State, By: e.By, Failures: e.Failures,
-				Pending: e.Pending})
+			s.Endpoints = append(s.Endpoints, EndpointStatus{
+				URL: e.URL, State: e.State, By: e.By, Failures: e.Failures, Pending: e.Pending})
 		}
 		return err
 	})

@@ -39,7 +39,8 @@ func TestStatusCounts(t *testing.T) {
 		t.Fatalf("it is empty: %+v, %v", s, err)
 	}
 	// 120 endpoints; the one with a password has the most.
-	db.Exec(t, `insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase, lsn) values ('1', 'x', 'test', '{}', 'streaming', '0/ABC');
+	db.Exec(t, `insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase, lsn)
+		values ('1', 'x', 'test', '{}', 'streaming', '0/ABC');
 		insert into attendee_relay.acceptance (identity, row_identity, commit_lsn, state, next_evaluation_at, last_error,
 			created_at)
 			select i, i, '0/1', case when i <= 3 then 'waiting' else 'empty' end, now(), case when i % 2 = 0 then 'an error' end,

@@ -33,7 +33,8 @@ func TestRenderingDoesNotStopSilently(t *testing.T) {
 		want string
 	}{
 		"a call hangs": {func(_ *testing.T, rig *capturetest.Rig) func() { return rig.Resolver().Hold() },
-			"a call has not returned"}, "what was evaluated cannot be stored": {func(t *testing.T, rig *capturetest.Rig) func() {
+			"a call has not returned"},
+		"what was evaluated cannot be stored": {func(t *testing.T, rig *capturetest.Rig) func() {
 			return refuse(t, rig, "delete", "acceptance")
 		}, "SQLSTATE ZZ999"},
 		"a table is gone": {func(t *testing.T, rig *capturetest.Rig) func() {
@@ -59,10 +60,7 @@ func TestRenderingDoesNotStopSilently(t *testing.T) {
 				t.Errorf("%+v", f)
 			}
 			rig.Settled(t)
-			pgtest.WaitUntil(t, capturetest.Patience, "no fault is shown", func() (bool, string) {
-				list := rig.Board.List()
-				return len(list) == 0, fmt.Sprint(list)
-			})
+			rig.AwaitNoFault(t)
 		})
 	}
 }

@@ -31,7 +31,7 @@ var (
 // writeTimeout bounds one transaction of the writer.
 const writeTimeout = time.Minute
 
-// errFenced: another process leads. What was to be written was not.
+// errFenced: another process leads, and nothing was written.
 var errFenced = errors.New("another process has taken the lead: nothing was written")
 
 // writer makes every change to ledger, checkpoint and acceptances, each in one short transaction under the fence. It
@@ -121,7 +121,7 @@ func (w *writer) use(ctx context.Context, do func(context.Context, *pgx.Conn) er
 }
 
 // lead ends the predecessor's backend, whose open transaction may hold the fence, raises the epoch, and returns where
-// the bookkeeping stands.
+// the bookkeeping has come.
 func (w *writer) lead(ctx context.Context) (phase, lsn string, settings []byte, err error) {
 	err = w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		if _, err := conn.Exec(ctx, leaderSQL); err != nil {

@@ -61,7 +61,7 @@ func (y *yield) ask(ctx context.Context, commits []replication.Commit, count fun
 		return
 	}
 	writes, err := count(ctx)
-	// What was long ago says nothing of now.
+	// Old figures say nothing about the present.
 	y.busy = err == nil && since < writesHold && float64(writes-y.writes) >= busyRows*since.Seconds()
 	y.asked, y.writes = time.Now(), writes
 }

@@ -85,8 +85,8 @@ func acceptedForm(ctx context.Context, conn *pgx.Conn, status Column, t statusTy
 	value string) (form, written string, err error) {
 	var raw []byte
 	var whole bool
-	err = conn.QueryRow(ctx, fmt.Sprintf(acceptedFormSQL, status.Type, t.wholeSQL(status.Type)), value).Scan(&form, &raw,
-		&whole)
+	sql := fmt.Sprintf(acceptedFormSQL, status.Type, t.wholeSQL(status.Type))
+	err = conn.QueryRow(ctx, sql, value).Scan(&form, &raw, &whole)
 	if refusesValue(postgres.Code(err)) {
 		return "", "", fault.New(fault.SourceMissing,
 			"%q of SOURCE_ACCEPTED is not a value of type %s, the type of column %q (SOURCE_STATUS)",

@@ -66,7 +66,8 @@ var statusTypes = []struct {
 func TestAcceptedValuesSurviveTheirType(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
-	db.Exec(t, `create domain citext_like as varchar(8); create domain nested_like as citext_like; create domain checked_like as text check (value <> 'Rejected');
+	db.Exec(t, `create domain citext_like as varchar(8); create domain nested_like as citext_like;
+		create domain checked_like as text check (value <> 'Rejected');
 		create domain padded_like as char(10); create domain numeric_like as numeric(4,0); create type state as enum ('new',
 			'Accepted', 'b c');
 		create domain state_like as state; create domain state_like_like as state_like not null`)
@@ -116,7 +117,8 @@ func TestStatusTypesInTheStream(t *testing.T) {
 	} {
 		t.Run(c.column, func(t *testing.T) {
 			t.Parallel()
-			rig := newRig(t, pgtest.New(t, pgtest.Empty()), `create type state as enum ('new', 'Accepted'); create domain state_like as state;
+			rig := newRig(t, pgtest.New(t, pgtest.Empty()), `create type state as enum ('new', 'Accepted');
+				create domain state_like as state;
 				create table people (id int primary key, status `+c.column+`, note text)`)
 			rig.Marker = "insert into people values (1000000000, null, 'x') on conflict (id) do update set note = 'x' || " +
 				"people.note"

@@ -25,7 +25,7 @@ func (c *Capture) begin(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 		return Position{}, fmt.Errorf("finishing what was half recorded: %w", err)
 	}
 	if lost != nil {
-		c.log.Error("what was committed after the checkpoint cannot be read: making a new start and comparing the ledger "+
+		c.log.Error("commits after the checkpoint cannot be read: starting over and comparing the ledger "+
 			"with the table",
 			zap.String("fault", string(lost.Code)), zap.String("reason", lost.Message), zap.Stringer("checkpoint", at.LSN))
 	}

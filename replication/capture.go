@@ -63,7 +63,7 @@ type Capture struct {
 	// resynced: a new start was made after a loss, and nothing has been recorded since.
 	resynced   bool
 	resyncedAt time.Time
-	// WatchEvery is how often the catalog is compared with what capture rests on, 30 s unless a test changes it.
+	// WatchEvery is how often the catalog is compared with what capture depends on, 30 s unless a test changes it.
 	WatchEvery time.Duration
 	// toldValues is when the accepted values were looked at last.
 	toldValues time.Time
@@ -134,7 +134,7 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	case postgres.Unreachable(err):
 		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication%s", refusal(err))
 	default:
-		// What an earlier try found was passed; this one is shown if it lasts.
+		// The fault of an earlier try is over; this one is shown if it lasts.
 		c.board.Clear(captureFaults...)
 		c.tasks.failed(err)
 		c.log.Error("capture stopped and will try again", zap.String("error", fault.Sentence(err)),
@@ -213,15 +213,14 @@ func (c *Capture) stream(ctx context.Context, conn *pgconn.PgConn, source *Sourc
 		recorded: &c.recorded, serverEnd: &c.serverEnd, lasted: c.tasks.lasted}
 	var reconciled atomic.Pointer[string]
 	writer := &record{reconciled: &reconciled, recorder: skipping{c.recorder, from}, reconciler: c.books, queue: queue,
-		recorded: &c.recorded,
-		lag:      lag{oldest: &c.oldest}, advanced: time.Now(), tasks: &c.tasks}
+		recorded: &c.recorded, lag: lag{oldest: &c.oldest}, advanced: time.Now(), tasks: &c.tasks}
 	watcher := &watch{capture: c, source: source, every: c.WatchEvery, found: &reader.unseen, reconciled: &reconciled}
 	group.Go(func() error { return writer.run(ctx) })
 	group.Go(func() error { return watcher.run(ctx) })
 	group.Go(func() error { return reader.receive(ctx) })
 	err := group.Wait()
 	c.progressed = c.recorded.Load() > uint64(from)
-	// What was recorded last is confirmed while the connection still stands; if it does not, the stream repeats it and
+	// The last commit recorded is confirmed while the connection is still open; if it is not, the stream repeats it and
 	// the checkpoint drops it.
 	_ = reader.tell(false)
 	return err

@@ -24,7 +24,8 @@ func watched(t *testing.T, ddl string) *capturetest.Rig {
 // that was accepted meanwhile arrives once.
 func TestDriftUntilRepaired(t *testing.T) {
 	t.Parallel()
-	const enum = `create type state as enum ('new', 'Accepted'); create table people (id int primary key, status state, note text);`
+	const enum = `create type state as enum ('new', 'Accepted');
+		create table people (id int primary key, status state, note text);`
 	cases := []struct {
 		name, ddl string
 		// drift is followed by meanwhile, which accepts 3; then the repair, and the gap it leaves (none: the stream has it
@@ -146,7 +147,8 @@ func faultTexts(list []fault.Fault) []string {
 // What changes nothing for the relay needs no repair and leaves no gap.
 func TestHarmlessAlterations(t *testing.T) {
 	t.Parallel()
-	rig := watched(t, `create type state as enum ('new', 'Accepted'); create table people (id int primary key, status state, note varchar(5));`)
+	rig := watched(t, `create type state as enum ('new', 'Accepted');
+		create table people (id int primary key, status state, note varchar(5));`)
 	rig.Marker = "insert into people (id, status) values (1000000000, 'new') on conflict (id) do update set status = 'new'"
 	rig.Start(t)
 	rig.AwaitLeading(t)
@@ -178,7 +180,8 @@ func TestPartitionAttachedAndDetached(t *testing.T) {
 	rig.AwaitLeading(t)
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted'), (5000, 'Accepted')")
 	rig.Settled(t)
-	rig.DB.Exec(t, `create table mid (like people including all); insert into mid values (1001, 'Accepted'), (1002, 'new')`)
+	rig.DB.Exec(t, `create table mid (like people including all);
+		insert into mid values (1001, 'Accepted'), (1002, 'new')`)
 	rig.DB.Exec(t, "alter table people attach partition mid for values from (1000) to (2000)")
 	awaitLedger(t, rig, "1", "1001", "5000")
 	rig.DB.Exec(t, "update people set status = 'Accepted' where id in (1001, 1002)")

@@ -33,7 +33,7 @@ func EncodingUnsupported(err error) *fault.Fault {
 		return nil
 	}
 	return fault.New(fault.EncodingUnsupported,
-		"the database's encoding is MULE_INTERNAL, which Postgres cannot convert to UTF-8: no body can be made of what it "+
-			"holds").
+		"the database's encoding is MULE_INTERNAL, which Postgres cannot convert to UTF-8: no body can be made "+
+			"of its contents").
 		WithFix("CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8'; -- then move the application's data there")
 }

@@ -24,8 +24,9 @@ func orderRig(t *testing.T) *capturetest.Rig {
 	rig := newRig(t, pgtest.New(t, pgtest.Empty()),
 		"create table people (id int primary key, status text, code text, ready bool default true)")
 	rig.Source.Key = "code"
-	rig.Outbox.Query = `select code as key, id as attendee_id, 'Ada' as name, 'Lovelace' as surname, 'ada@example.org' as email, 1 as price,
-		'EUR' as currency, 1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url, id::text as delivery_key
+	rig.Outbox.Query = `select code as key, id as attendee_id, 'Ada' as name, 'Lovelace' as surname,
+		'ada@example.org' as email, 1 as price, 'EUR' as currency, 1 as event_id, 'Party' as event_name,
+		'https://example.org/hook' as webhook_url, id::text as delivery_key
 		from people where code = any ($1::text[]) and ready`
 	return rig
 }
@@ -52,7 +53,8 @@ func TestSharedKeyInAGap(t *testing.T) {
 	rig.DB.Exec(t, "update people set id = 33 where id = 3") // moved, not announced
 	rig.Start(t)
 	rig.Settled(t)
-	if got := slices.Sorted(slices.Values(rig.Announced(t, "%1$s"))); !slices.Equal(slices.Compact(got), []string{"1", "2", "3"}) {
+	got := slices.Sorted(slices.Values(rig.Announced(t, "%1$s")))
+	if !slices.Equal(slices.Compact(got), []string{"1", "2", "3"}) {
 		t.Errorf("announced %q", got)
 	}
 	if got := rig.Ledger(t); !slices.Equal(got, []string{"2", "33"}) {
@@ -150,9 +152,12 @@ func TestComparedWithUnusualTables(t *testing.T) {
 	t.Parallel()
 	const people = "insert into people (id, status) values ('1', 'Accepted'), ('2', 'new')"
 	for name, ddl := range map[string]string{
-		"identity with a collation": `create table people (id text collate "POSIX" primary key, status text, note text);` +
-			people, "status with a collation": `create table people (id text primary key, status text collate "POSIX", note text);` + people,
-		"a table inherits from it": `create table people (id text primary key, status text, note text); create table vips (primary key (id)) inherits (people);` + people +
+		"identity with a collation": `
+			create table people (id text collate "POSIX" primary key, status text, note text);` + people,
+		"status with a collation": `
+			create table people (id text primary key, status text collate "POSIX", note text);` + people,
+		"a table inherits from it": `create table people (id text primary key, status text, note text);
+			create table vips (primary key (id)) inherits (people);` + people +
 			"; insert into vips (id, status) values ('1', 'Accepted'), ('7', 'Accepted')",
 	} {
 		t.Run(name, func(t *testing.T) {

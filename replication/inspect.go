@@ -16,8 +16,8 @@ import (
 //go:embed cluster.sql
 var clusterSQL string
 
-// Inspector looks at everything that capture rests on and says what it found, the good and the bad, so that an operator
-// mends all of it in one round. It changes nothing.
+// Inspector checks everything that capture depends on and reports what it found, good and bad, so that an operator
+// fixes all of it in one round. It changes nothing.
 type Inspector struct {
 	Config Config
 	// URL is the direct connection string.
@@ -25,7 +25,7 @@ type Inspector struct {
 	// Deployment names the sessions that are ours, MaxConns is DATABASE_MAX_CONNS.
 	Deployment string
 	MaxConns   int
-	// At is where the bookkeeping stands; the zero value: there is none yet. A slot that it was read from before and that
+	// At is the bookkeeping's checkpoint; the zero value: there is none yet. A slot that it was read from before and that
 	// is missing now is a loss.
 	At Position
 }
@@ -67,7 +67,7 @@ func Identify(ctx context.Context, conn *pgx.Conn) (Cluster, error) {
 }
 
 // Inspect looks at one thing after the other; a fault in one is a finding and does not end the list. An error means
-// that the database was lost on the way; what was found until then stands in the Inspection.
+// that the database was lost on the way; what was found until then is in the Inspection.
 func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout,
 		errors.New("the database did not answer the checks in time"))
@@ -84,7 +84,7 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 		take func(context.Context, *pgx.Conn, *Inspection) error
 	}{
 		{"the watched table and its publication", i.inspectTable}, {"the replication slot", i.inspectSlot},
-		{"what the stream rests on", i.inspectPins}, {"the server", i.inspectServer},
+		{"what the stream depends on", i.inspectPins}, {"the server", i.inspectServer},
 	} {
 		err := look.take(ctx, conn, found)
 		if postgres.Code(err) == "42501" {

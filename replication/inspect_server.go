@@ -145,7 +145,7 @@ func standbys(row pgx.Row, role string) ([]fault.Finding, error) {
 	switch {
 	case slotsDown != "":
 		return one(fault.Warning(fault.SynchronousStandby, "ALTER SYSTEM RESET synchronized_standby_slots"+reload,
-			"synchronized_standby_slots names slots that no standby reads (%s): the stream stands still until one does",
+			"synchronized_standby_slots names slots that no standby reads (%s): the stream waits until one does",
 			slotsDown)), nil
 	case names != "" && !connected && !mayReadStats:
 		return one(fault.Warning(fault.SynchronousStandby, "GRANT pg_read_all_stats TO "+role,
@@ -174,13 +174,13 @@ func (i *Inspection) preparedTransactions(row pgx.Row) ([]fault.Finding, error) 
 		return one(fault.Warning(fault.PreparedTransactions, rollBack+"; -- or COMMIT PREPARED, each in its database",
 			"%d prepared transactions are open: making the slot waits until each has ended", n)), nil
 	case n > 0:
-		return one(fault.Passed(fault.PreparedTransactions, "%d prepared transactions are open; the slot is there already",
+		return one(fault.Passed(fault.PreparedTransactions, "%d prepared transactions are open; the slot exists already",
 			n)), nil
 	}
 	return one(fault.Passed(fault.PreparedTransactions, "no prepared transaction is open")), nil
 }
 
-// ask runs a catalog statement that capture cannot do without and scans its one row. What the role lacks for it is the
+// ask runs a catalog statement that capture cannot do without and scans its one row. A right that the role lacks is the
 // fault privilege.
 func ask(ctx context.Context, conn *pgx.Conn, doing, sql string, args []any, into ...any) error {
 	return asked(ctx, conn, doing, sql, conn.QueryRow(ctx, sql, args...).Scan(into...))
@@ -192,8 +192,8 @@ func asked(ctx context.Context, conn *pgx.Conn, doing, sql string, err error) er
 	case err == nil, errors.Is(err, pgx.ErrNoRows):
 		return err
 	case postgres.Code(err) == "42501":
-		return fault.New(fault.Privilege, "%s is not allowed to the role", doing).WithFix(postgres.Grants(ctx, conn, sql,
-			err))
+		return fault.New(fault.Privilege, "%s is not allowed to the role", doing).
+			WithFix(postgres.Grants(ctx, conn, sql, err))
 	}
 	return fmt.Errorf("%s: %w", doing, postgres.Safe(err))
 }

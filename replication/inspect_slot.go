@@ -29,7 +29,7 @@ func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, sourc
 	}
 	var missing *fault.Fault
 	if errors.As(err, &missing) && s != nil && !published && !s.active && !i.streaming() && s.ours(i.Config.Slot) == nil {
-		// Made after the slot, a publication would not exist at the time that the slot is read from: both are made anew.
+		// Made after the slot, a publication would not exist at the position the slot is read from: both are recreated.
 		err = missing.WithFix(missing.Fix + "; " + (&Capture{config: i.Config}).remakeSlotSQL())
 	}
 	if published || s != nil || i.Config.Setup != "auto" {
@@ -89,7 +89,7 @@ func (i Inspector) inspectSlot(ctx context.Context, conn *pgx.Conn, found *Inspe
 	found.Slot = !s.lost()
 	switch {
 	case !s.lost():
-		found.add(fault.Passed(fault.SlotMissing, "replication slot %q is there and free, its WAL is %s", name, s.walStatus))
+		found.add(fault.Passed(fault.SlotMissing, "replication slot %q exists and is free; its WAL is %s", name, s.walStatus))
 	case i.streaming() && i.resyncs():
 		found.add(i.willResync(c.slotLost()))
 	default:
@@ -123,7 +123,8 @@ func (i Inspector) inspectPins(_ context.Context, _ *pgx.Conn, found *Inspection
 	}
 	switch f := i.At.Pins.remade(source.Pins, source.Name()); {
 	case f == nil:
-		found.add(fault.Passed(fault.SourceDrift, "%s and its publication are what streaming began on", source.Name()))
+		found.add(fault.Passed(fault.SourceDrift, "%s and its publication are those that streaming began with",
+			source.Name()))
 	case i.resyncs():
 		found.add(i.willResync(f))
 	default:
@@ -134,7 +135,7 @@ func (i Inspector) inspectPins(_ context.Context, _ *pgx.Conn, found *Inspection
 
 func (i Inspector) resyncs() bool { return i.Config.OnLoss == "resync" && i.Config.Setup == "auto" }
 
-// willResync is a loss that a relay mends by itself.
+// willResync is a loss from which a relay recovers by itself.
 func (i Inspector) willResync(f *fault.Fault) fault.Finding {
 	return fault.Warning(f.Code, "attendee-relay run",
 		"%s: a relay that starts makes a new one, compares ledger and table and announces what is missing", f.Message)

@@ -226,7 +226,8 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 		})
 	}
 	t.Run("a synchronous standby that the role cannot see", func(t *testing.T) {
-		db.Exec(t, `create role "blind" login replication password 'x'; grant select (id, status) on people to "blind"; grant create on database `+db.Name()+` to "blind";
+		db.Exec(t, `create role "blind" login replication password 'x'; grant select (id, status) on people to "blind";
+			grant create on database `+db.Name()+` to "blind";
 			alter table people owner to "blind"`)
 		paste(t, db, server, "alter system set synchronous_standby_names = 'nobody'; select pg_reload_conf()")
 		i := i
@@ -279,7 +280,8 @@ func TestGrantsForARoleThatOwnsNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
 	role := "Relay of " + db.Name() // needs quotes
-	db.Exec(t, `create schema app; create table app.people (id int primary key, status text); alter table app.people enable row level security;
+	db.Exec(t, `create schema app; create table app.people (id int primary key, status text);
+		alter table app.people enable row level security;
 		create role "`+role+`" login password 'x' connection limit 5`)
 	t.Cleanup(func() { db.Exec(t, `drop owned by "`+role+`"; drop role "`+role+`"`) })
 	i := inspector(t, db)
@@ -312,7 +314,8 @@ func TestColumnGrantsAreEnough(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
 	role := "relay_" + db.Name()
-	db.Exec(t, table+"create publication "+db.Name()+" for table people; create role "+role+" login replication password 'x'; grant select (id) on people to "+role)
+	db.Exec(t, table+"create publication "+db.Name()+" for table people; "+
+		"create role "+role+" login replication password 'x'; grant select (id) on people to "+role)
 	t.Cleanup(func() { db.Exec(t, "drop owned by "+role+"; drop role "+role) })
 	i := inspector(t, db)
 	i.URL = secret.New(db.As(t, role, "x"))

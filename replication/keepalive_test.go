@@ -50,6 +50,17 @@ func still(t *testing.T, rig *capturetest.Rig, quiet time.Duration) bool {
 	return same
 }
 
+// lackStandby has commits wait for a synchronous standby that is missing.
+func lackStandby(t *testing.T, rig *capturetest.Rig) {
+	t.Helper()
+	rig.DB.Exec(t, "alter system set synchronous_standby_names = 'missing'")
+	rig.DB.Exec(t, "select pg_reload_conf()")
+	pgtest.WaitUntil(t, capturetest.Patience, "commits wait for a standby", func() (bool, string) {
+		names := pgtest.Value[string](t, rig.DB, "show synchronous_standby_names")
+		return names == "missing", names
+	})
+}
+
 // A commit that a missing synchronous standby holds back is in the stream and not visible: it is not recorded before.
 func TestCommitThatIsNotVisible(t *testing.T) {
 	t.Parallel()
@@ -57,12 +68,7 @@ func TestCommitThatIsNotVisible(t *testing.T) {
 	rig := newRig(t, pgtest.On(t, server, pgtest.Empty()), table)
 	rig.Start(t)
 	rig.CaughtUp(t)
-	rig.DB.Exec(t, "alter system set synchronous_standby_names = 'missing'")
-	rig.DB.Exec(t, "select pg_reload_conf()")
-	pgtest.WaitUntil(t, capturetest.Patience, "commits wait for a standby", func() (bool, string) {
-		names := pgtest.Value[string](t, rig.DB, "show synchronous_standby_names")
-		return names == "missing", names
-	})
+	lackStandby(t, rig)
 	held := startWriters(t, rig.DB, 1)
 	pgtest.WaitUntil(t, capturetest.Patience, "the commit waits", func() (bool, string) {
 		events := pgtest.Values[string](t, rig.DB, "select wait_event from pg_stat_activity where wait_event = 'SyncRep'")

@@ -36,7 +36,7 @@ func newDrift(format string, args ...any) *drift {
 }
 
 // judge remembers why the stream could not be read. Whether it must be given up is decided with the next look at the
-// catalog: most often that shows what is wrong, and it can be mended.
+// catalog: most often that shows what is wrong, and it can be fixed.
 func (c *Capture) judge(err error) {
 	again := c.resynced && !c.progressed
 	var d *drift
@@ -47,7 +47,7 @@ func (c *Capture) judge(err error) {
 		// The slot reads from a time at which the publication did not exist, and will for ever (PostgreSQL 14 to 17).
 		c.unreadable = &unreadable{again: again, at: pglogrepl.LSN(c.recorded.Load()),
 			fault: fault.New(fault.PublicationMissing,
-				"publication %q did not exist at the time that the slot is to be read from", c.config.Publication)}
+				"publication %q did not exist at the position from which the slot must be read", c.config.Publication)}
 	case c.progressed:
 		c.unreadable = nil
 	}
@@ -63,7 +63,7 @@ func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
 	case s.lost():
 		return c.slotLost()
 	case s.confirmed > at.LSN:
-		return fault.New(fault.SlotLost, "slot %q was moved to %s or made anew by somebody else, past the checkpoint %s: "+
+		return fault.New(fault.SlotLost, "slot %q was moved to %s or recreated by somebody else, past the checkpoint %s: "+
 			"the transactions between were never read",
 			c.config.Slot, s.confirmed, at.LSN)
 	}
@@ -117,7 +117,7 @@ func (c *Capture) planAfterLoss(at Position, s *slot, lost *fault.Fault) (Phase,
 	case c.config.OnLoss != "resync":
 		return "", stopped(lost)
 	case s.confirmed > at.LSN:
-		return PhaseGivenSlot, nil // somebody made it anew or moved it
+		return PhaseGivenSlot, nil // somebody recreated or moved it
 	case c.config.Setup != "auto":
 		return "", lost.WithFix(c.remakeSlotSQL())
 	case again:

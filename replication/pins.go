@@ -10,8 +10,8 @@ import (
 	"attendee-relay/internal/fault"
 )
 
-// Pins are the catalog's objects that the stream rests on, kept with the checkpoint. One made anew under the same name
-// is another: what was committed in between is not in the stream.
+// Pins are the catalog's objects that the stream depends on, kept with the checkpoint. One recreated under the same
+// name is another: what was committed in between is not in the stream.
 type Pins struct {
 	// Slot is the slot's name.
 	Slot        string `json:"slot,omitempty"`
@@ -35,7 +35,7 @@ type PinnedColumn struct {
 	Type   string `json:"type"`
 }
 
-// pin notes what a source rests on; publication, membership and their versions are filled in by checkPublication.
+// pin notes what a source depends on; publication, membership and their versions are filled in by checkPublication.
 func (s *Source) pin() Pins {
 	p := Pins{Table: s.OID}
 	for _, c := range append(slices.Clone(s.Identity), s.Key, s.Status) {
@@ -61,7 +61,7 @@ func (s *Source) same(now *Source) bool {
 }
 
 // drifted returns a fault when the columns mean something else than they did: their rows cannot be compared with the
-// ledger without somebody saying so. Columns that are there again, or a table made anew with the same ones, can.
+// ledger without somebody saying so. Columns that are there again, or a table recreated with the same ones, can.
 func (p Pins) drifted(now Pins, table string) *fault.Fault {
 	if p.Columns == nil {
 		return nil
@@ -93,7 +93,7 @@ func (p Pins) drifted(now Pins, table string) *fault.Fault {
 		WithFix("change it back; or compare ledger and table as they are now: attendee-relay adopt --keep-pending --yes")
 }
 
-// remade returns a fault when one of the objects was made anew or altered: what was committed meanwhile may not be in
+// remade returns a fault when one of the objects was recreated or altered: what was committed meanwhile may not be in
 // the stream.
 func (p Pins) remade(now Pins, table string) *fault.Fault {
 	numbers := func(columns []PinnedColumn) map[string]int16 {
@@ -109,6 +109,6 @@ func (p Pins) remade(now Pins, table string) *fault.Fault {
 	if same {
 		return nil
 	}
-	return fault.New(fault.SourceDrift, "%s, its publication or its place in the publication was made anew or altered: "+
+	return fault.New(fault.SourceDrift, "%s, its publication or its place in the publication was recreated or altered: "+
 		"what was committed meanwhile may not be in the stream", table)
 }

@@ -137,9 +137,9 @@ func (c *Capture) checkKnown(ctx context.Context) error {
 type lostSessionError struct{ pid uint32 }
 
 func (e *lostSessionError) Error() string {
-	return fmt.Sprintf("the replication slot is still held by a session that this relay has lost, process %d of the "+
-		"server: the server "+
-		"ends it after REPLICATION_TAKEOVER unless it hangs; SELECT pg_catalog.pg_terminate_backend(%d) ends it at once",
+	return fmt.Sprintf("the replication slot is still held by a session that this relay has lost, "+
+		"process %d of the server: the server ends it after REPLICATION_TAKEOVER unless it hangs; "+
+		"SELECT pg_catalog.pg_terminate_backend(%d) ends it at once",
 		e.pid, e.pid)
 }
 
@@ -202,14 +202,14 @@ func (c *Capture) setUp(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	return began, c.dropOldSlot(ctx, sql, at)
 }
 
-// checkStreaming says whether streaming can go on from the checkpoint: what is lost, or a fault that stands in the way
-// of both.
+// checkStreaming reports whether streaming can continue from the checkpoint: the loss if it cannot, or a fault that
+// prevents both streaming and a resync.
 func (c *Capture) checkStreaming(ctx context.Context, sql *pgx.Conn, at Position, s *slot,
 	source *Source) (lost *fault.Fault, err error) {
 	if err := c.unchanged(at, source); err != nil {
 		return nil, err
 	}
-	if s != nil { // a publication that is gone is made anew only with the slot
+	if s != nil { // a publication that is gone is recreated only with the slot
 		if _, err := checkPublication(ctx, sql, c.config, source); err != nil {
 			return nil, err
 		}

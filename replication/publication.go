@@ -48,7 +48,8 @@ func ensurePublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source)
 // checkMayPublish refuses, before anything is made, a role that may not make the publication.
 func checkMayPublish(ctx context.Context, conn *pgx.Conn, c Config, s *Source) error {
 	var may bool
-	if err := ask(ctx, conn, "reading the role's rights on the watched table", mayPublishSQL, []any{s.OID}, &may); err != nil {
+	err := ask(ctx, conn, "reading the role's rights on the watched table", mayPublishSQL, []any{s.OID}, &may)
+	if err != nil {
 		return err
 	}
 	if !may {

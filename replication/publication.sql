@@ -1,5 +1,6 @@
--- What a publication ($1) does with one table ($2), and what in it would break the application. Tables are reached by
--- their oid alone: a role may look those up in every schema, also where it has no USAGE, and no plan can change that.
+-- The properties of a publication ($1) for one table ($2), and anything in it that would break the application. Tables
+-- are reached by their oid alone: a role may look those up in every schema, also where it has no USAGE, and no plan can
+-- change that.
 --
 -- The columns prqual and prattrs exist from PostgreSQL 15 on. Without an entry in pg_publication_rel the table is
 -- published by FOR ALL TABLES, by its schema (15 on), or with the table that it is a partition of. unidentified: in the
@@ -9,7 +10,8 @@ SELECT p.oid,
        p.puballtables,
        p.pubviaroot,
        p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate,
-       EXISTS (SELECT FROM pg_catalog.pg_get_publication_tables(p.pubname::pg_catalog.text) t WHERE t.relid = $2::pg_catalog.oid),
+       EXISTS (SELECT FROM pg_catalog.pg_get_publication_tables(p.pubname::pg_catalog.text) t
+                WHERE t.relid = $2::pg_catalog.oid),
        pg_catalog.to_jsonb(r) ->> 'prqual' IS NOT NULL,
        pg_catalog.to_jsonb(r) ->> 'prattrs' IS NOT NULL,
        coalesce(r.oid, 0),
@@ -21,7 +23,8 @@ SELECT p.oid,
                   WHERE c.relreplident = 'n'
                      OR c.relreplident = 'd'
                         AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i
-                                         WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid AND i.indimmediate)
+                                         WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid
+                                           AND i.indimmediate)
                   ORDER BY c.oid
                   LIMIT 1), ''),
        coalesce((WITH RECURSIVE heir AS (
@@ -32,7 +35,8 @@ SELECT p.oid,
                    FROM heir
                    JOIN pg_catalog.pg_class c ON c.oid = heir.inhrelid AND NOT c.relispartition
                    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                  WHERE EXISTS (SELECT FROM pg_catalog.pg_get_publication_tables(p.pubname::pg_catalog.text) t WHERE t.relid = c.oid)
+                  WHERE EXISTS (SELECT FROM pg_catalog.pg_get_publication_tables(p.pubname::pg_catalog.text) t
+                                 WHERE t.relid = c.oid)
                   ORDER BY c.oid
                   LIMIT 1), '')
   FROM pg_catalog.pg_publication p

@@ -19,7 +19,7 @@ type item struct {
 	unseen *difference
 }
 
-// itemWeight is what an item takes of memory besides a commit's changes: as much as so many of them.
+// itemWeight is the memory of an item without its commit's changes: as much as so many of them.
 const itemWeight = 3
 
 // weight counts what an item holds in memory, in changes with little text. One that is larger than the queue weighs
@@ -34,7 +34,7 @@ func (it item) weight() int64 {
 	return min(weight, queueWeight)
 }
 
-// queue stands between the goroutine that reads and the one that records. It holds at most queueWeight changes.
+// queue is between the goroutine that reads and the one that records. It holds at most queueWeight changes.
 type queue struct {
 	items chan item
 	free  chan int64 // holds one value: the weight that is free

@@ -58,7 +58,8 @@ type batch struct {
 	stored chan struct{}
 }
 
-// run works until the context ends or the Recorder fails. What it is storing when the context ends is finished.
+// run works until the context ends or the Recorder fails. A batch that is being stored when the context ends is
+// finished.
 func (r *record) run(ctx context.Context) error {
 	if err := r.resume(ctx); err != nil {
 		return err

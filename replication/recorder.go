@@ -9,7 +9,7 @@ import (
 	"attendee-relay/internal/fault"
 )
 
-// Recorder makes the stream durable. What it has stored is confirmed to Postgres and never sent again.
+// Recorder makes the stream durable. Commits that it has stored are confirmed to Postgres and never sent again.
 type Recorder interface {
 	// Resume finishes what a predecessor's crash left half done. It comes before everything else, and may take long.
 	Resume(ctx context.Context) error
@@ -90,11 +90,11 @@ const (
 	PhaseStreaming Phase = "streaming"
 )
 
-// Position is where the bookkeeping stands: every transaction that ends at or before LSN is recorded.
+// Position is how far the bookkeeping has come: every transaction that ends at or before LSN is recorded.
 type Position struct {
 	Phase Phase
 	LSN   pglogrepl.LSN
-	// Pins are what the stream rested on when streaming began; nil: not known.
+	// Pins are what the stream depended on when streaming began; nil: not known.
 	Pins *Pins
 }
 

@@ -15,7 +15,8 @@ import (
 // gaps returns what the bookkeeping keeps of each gap, in order.
 func gaps(t *testing.T, rig *capturetest.Rig) []string {
 	t.Helper()
-	return pgtest.Values[string](t, rig.DB, `select format('%s +%s -%s%s', reason, added, removed, case when announce then '' else ' not announced' end)
+	return pgtest.Values[string](t, rig.DB, `select format('%s +%s -%s%s', reason, added, removed,
+		case when announce then '' else ' not announced' end)
 		from attendee_relay.gap where from_lsn <= to_lsn and ended_at >= began_at order by number`)
 }
 

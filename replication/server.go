@@ -62,7 +62,7 @@ func (c *Capture) connectWalsender(ctx context.Context) (*pgconn.PgConn, Cluster
 	cluster, err := identify(ctx, conn)
 	if postgres.Code(err) == "42601" {
 		err = fault.New(fault.DatabaseUnreachable,
-			"what answers is an ordinary session and no replication connection: a pooler on the way drops start-up parameters").
+			"the connection is an ordinary session, not one for replication: a pooler on the way drops start-up parameters").
 			WithFix("set DATABASE_REPLICATION_URL to the server's own address")
 	}
 	if err != nil {

@@ -39,9 +39,9 @@ type slot struct {
 func readSlot(ctx context.Context, conn *pgx.Conn, name string) (*slot, error) {
 	var s slot
 	var confirmed string
-	err := ask(ctx, conn, fmt.Sprintf("reading replication slot %q", name), slotSQL, []any{name}, &s.kind, &s.plugin,
-		&s.database,
-		&s.temporary, &s.active, &s.pid, &s.holder, &s.walStatus, &s.invalidated, &confirmed, &s.ownDatabase)
+	err := ask(ctx, conn, fmt.Sprintf("reading replication slot %q", name), slotSQL, []any{name},
+		&s.kind, &s.plugin, &s.database, &s.temporary, &s.active, &s.pid, &s.holder, &s.walStatus, &s.invalidated,
+		&confirmed, &s.ownDatabase)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -100,11 +100,11 @@ func (c *Capture) dropOldSlot(ctx context.Context, conn *pgx.Conn, at Position) 
 		return err
 	}
 	if c.config.Setup != "auto" {
-		c.log.Error("the replication slot that was read before keeps WAL and is read by nobody: drop it",
+		c.log.Error("nobody reads the former replication slot, which keeps WAL: drop it",
 			zap.String("slot", old), zap.String("fix", "SELECT pg_catalog.pg_drop_replication_slot("+quoteLiteral(old)+")"))
 		return nil
 	}
-	c.log.Warn("dropping the replication slot that was read before under another name", zap.String("slot", old))
+	c.log.Warn("dropping the replication slot that was read under a former name", zap.String("slot", old))
 	return dropSlot(ctx, conn, old)
 }
 

@@ -10,7 +10,8 @@ SELECT c.oid,
        (SELECT pg_catalog.count(*)
           FROM pg_catalog.pg_partition_tree(c.oid) t
           JOIN pg_catalog.pg_class leaf ON leaf.oid = t.relid
-         WHERE t.isleaf AND c.relkind = 'p' AND leaf.relreplident NOT IN ('f', CASE c.relreplident WHEN 'i' THEN 'i' ELSE 'd' END)),
+         WHERE t.isleaf AND c.relkind = 'p'
+           AND leaf.relreplident NOT IN ('f', CASE c.relreplident WHEN 'i' THEN 'i' ELSE 'd' END)),
        pg_catalog.row_security_active(c.oid),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE')
   FROM pg_catalog.pg_class c

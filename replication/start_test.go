@@ -16,7 +16,8 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-const query = `select id as key, id as attendee_id, 'Ada' as name, 'Lovelace' as surname, 'ada@example.org' as email, 1 as price,
+const query = `select id as key, id as attendee_id, 'Ada' as name, 'Lovelace' as surname, 'ada@example.org' as email,
+	1 as price,
 	'EUR' as currency, 1 as event_id, 'Party' as event_name, 'https://example.org/hook' as webhook_url from people
 		where id = any ($1::int[])`
 
@@ -95,7 +96,8 @@ func (w *writers) await(t *testing.T, n int) {
 // verify says of each row whether it is in the baseline (commit_lsn NULL in the ledger) or announced, and once.
 func verify(t *testing.T, rig *capturetest.Rig, ids []int) (baseline, announced int) {
 	t.Helper()
-	const rows = `with a as (select identity from attendee_relay.message union all select identity from attendee_relay.acceptance)
+	const rows = `with a as (select identity from attendee_relay.message
+		union all select identity from attendee_relay.acceptance)
 		select array[identity::int, (commit_lsn is null)::int, coalesce(n, 0)::int] from attendee_relay.ledger
 		left join (select identity, count(*) as n from a group by 1) as counted using (identity)
 			where identity::int >= 1000000`
@@ -142,8 +144,9 @@ func TestBaselineUnderLoad(t *testing.T) {
 			ids := load.end(t)
 			rig.CaughtUp(t)
 			baseline, announced := verify(t, rig, ids)
-			if old := pgtest.Value[int](t, rig.DB,
-				"select count(*)::int from attendee_relay.ledger where identity::int <= 100000 and commit_lsn is null"); old != 100000 {
+			old := pgtest.Value[int](t, rig.DB,
+				"select count(*)::int from attendee_relay.ledger where identity::int <= 100000 and commit_lsn is null")
+			if old != 100000 {
 				t.Errorf("%d rows of the 100000 are in the baseline", old)
 			}
 			if baseline < 50 || announced < 50 {
@@ -295,7 +298,8 @@ func TestRefusedUntilMended(t *testing.T) {
 		{"a value that the status cannot have",
 			"create type s as enum ('new'); create table people (id int primary key, status s, note text)",
 			"alter type s add value 'Accepted'", fault.SourceMissing, func(r *capturetest.Rig) {
-				r.Marker = "insert into people (id, status) values (1000000000, 'new') on conflict (id) do update set status = 'new'"
+				r.Marker = "insert into people (id, status) values (1000000000, 'new') " +
+					"on conflict (id) do update set status = 'new'"
 			}},
 		{"no primary key", "create table people (id int, status text, note text)", "alter table people add primary key (id)",
 			fault.NoReplicaIdentity, nil},
@@ -308,8 +312,11 @@ func TestRefusedUntilMended(t *testing.T) {
 			"alter table people add primary key (id)", fault.NoReplicaIdentity, nil},
 		{"unlogged", strings.Replace(table, "create", "create unlogged", 1), "alter table people set logged",
 			fault.SourceMissing, nil},
-		{"a partition with another replica identity", `create table people (id int primary key, status text, note text) partition by range (id); create table rest partition of people default;
-			alter table rest replica identity nothing`, "alter table rest replica identity default", fault.NoReplicaIdentity, nil},
+		{"a partition with another replica identity", `create table people (id int primary key, status text, note text)
+			partition by range (id);
+			create table rest partition of people default;
+			alter table rest replica identity nothing`,
+			"alter table rest replica identity default", fault.NoReplicaIdentity, nil},
 		{"a row filter", table + publication + " where (id > 0)", "alter publication PUB set table people",
 			fault.PublicationUnsafe, nil},
 		{"a column list", table + publication + " (id, status)", "alter publication PUB set table people",
@@ -321,7 +328,8 @@ func TestRefusedUntilMended(t *testing.T) {
 			"create table other (id int primary key); create publication PUB for table other",
 			"alter publication PUB add table people", fault.PublicationMissing, nil},
 		{"partitions under their own names",
-			`create table people (id int primary key, status text, note text) partition by range (id); create table rest partition of people default;` +
+			`create table people (id int primary key, status text, note text) partition by range (id);
+				create table rest partition of people default;` +
 				publication, "alter publication PUB set (publish_via_partition_root = true)", fault.PublicationUnsafe, nil},
 	}
 	since15 := []string{"a row filter", "a column list"}
@@ -339,7 +347,8 @@ func TestRefusedUntilMended(t *testing.T) {
 			}
 			rig.Start(t)
 			f := rig.AwaitFault(t, c.code)
-			touched := pgtest.Values[string](t, db, `select relname::text from pg_class where relnamespace = 'attendee_relay'::regnamespace
+			touched := pgtest.Values[string](t, db, `select relname::text from pg_class
+				where relnamespace = 'attendee_relay'::regnamespace
 				union all select slot_name::text from pg_replication_slots where database = current_database()`)
 			if len(touched) > 0 {
 				t.Errorf("made although there is a fault: %q", touched)

@@ -12,8 +12,8 @@ import (
 //go:embed status.sql
 var statusSQL string
 
-// SlotStatus is how the slot stands; the names are fixed by the public contract, section 6. What is not known, because
-// there is no slot or it is lost, is null.
+// SlotStatus is the state of the slot; the names are fixed by the public contract, section 6. Values that are not
+// known, because there is no slot or it is lost, are null.
 type SlotStatus struct {
 	Name        string  `json:"name"`
 	Active      bool    `json:"active"`
@@ -24,7 +24,7 @@ type SlotStatus struct {
 	Holder string `json:"-"`
 }
 
-// ReadSlotStatus reads how a slot stands.
+// ReadSlotStatus reads the state of a slot.
 func ReadSlotStatus(ctx context.Context, conn *pgx.Conn, name string) (SlotStatus, error) {
 	s := SlotStatus{Name: name}
 	err := ask(ctx, conn, fmt.Sprintf("reading replication slot %q", name), statusSQL, []any{name},

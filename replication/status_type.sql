@@ -1,4 +1,4 @@
--- What the type $1 is beneath its domains: that type and its name without a length, whether it is an array, and the
+-- The type beneath the domains of type $1: that type and its name without a length, whether it is an array, and the
 -- type of its elements beneath their domains (else its own).
 WITH RECURSIVE beneath AS (
     SELECT t.oid, t.typtype, t.typbasetype, t.typelem, t.typcategory, 0 AS depth

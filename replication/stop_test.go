@@ -74,15 +74,6 @@ func (s *stopping) Advance(ctx context.Context, to pglogrepl.LSN) error {
 	return s.Recorder.Advance(ctx, to)
 }
 
-// quietly waits until no fault is shown.
-func quietly(t *testing.T, rig *capturetest.Rig) {
-	t.Helper()
-	pgtest.WaitUntil(t, capturetest.Patience, "no fault is shown", func() (bool, string) {
-		list := rig.Board.List()
-		return len(list) == 0, fmt.Sprint(list)
-	})
-}
-
 // Whichever call of capture hangs or fails, there is a fault, and none any more when it works again; nothing is lost.
 func TestNoCallOfCaptureStopsSilently(t *testing.T) {
 	t.Parallel()
@@ -118,7 +109,7 @@ func TestNoCallOfCaptureStopsSilently(t *testing.T) {
 					t.Errorf("%+v", f)
 				}
 				close(s.over)
-				quietly(t, rig)
+				rig.AwaitNoFault(t)
 				rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
 				rig.CaughtUp(t)
 				if got := rig.Ledger(t); !slices.Contains(got, "2") {
@@ -137,7 +128,8 @@ func TestWhatIsDoneToTheBookkeepingIsShown(t *testing.T) {
 			"alter table attendee_relay.away rename to ledger", "42P01"},
 		"a column is gone": {"alter table attendee_relay.checkpoint rename lsn to away",
 			"alter table attendee_relay.checkpoint rename away to lsn", "42703"},
-		"a trigger raises": {`create function no() returns trigger language plpgsql as 'begin raise exception ''Kowalski''; end';
+		"a trigger raises": {`create function no() returns trigger
+			language plpgsql as 'begin raise exception ''Kowalski''; end';
 			create trigger no before insert on attendee_relay.ledger execute function no()`,
 			"drop trigger no on attendee_relay.ledger", "message not shown"},
 		"somebody holds a lock": {"", "", "lock timeout"},
@@ -153,7 +145,7 @@ func TestWhatIsDoneToTheBookkeepingIsShown(t *testing.T) {
 			if c.do != "" {
 				rig.DB.Exec(t, c.do)
 			} else {
-				undo = lockTable(t, rig, "attendee_relay.ledger")
+				undo = rig.DB.Lock(t, "attendee_relay.ledger")
 			}
 			rig.Board.Raise(fault.New(fault.DatabaseUnreachable, "the server was away before"))
 			rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
@@ -165,30 +157,12 @@ func TestWhatIsDoneToTheBookkeepingIsShown(t *testing.T) {
 				t.Errorf("the board shows %+v", all)
 			}
 			undo()
-			quietly(t, rig)
+			rig.AwaitNoFault(t)
 			rig.CaughtUp(t)
 			if got := rig.Ledger(t); !slices.Equal(got, []string{"1"}) {
 				t.Errorf("the ledger has %q", got)
 			}
 		})
-	}
-}
-
-// lockTable has somebody hold a table until the returned function is called.
-func lockTable(t *testing.T, rig *capturetest.Rig, table string) (release func()) {
-	t.Helper()
-	tx, err := rig.DB.OwnerPool(t).Begin(t.Context())
-	if err == nil {
-		_, err = tx.Exec(t.Context(), "lock table "+table+" in access exclusive mode")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) // or the pool waits for it
-	return func() {
-		if err := tx.Rollback(t.Context()); err != nil {
-			t.Error(err)
-		}
 	}
 }
 
@@ -230,7 +204,7 @@ func TestReadingAgainIsNoProgress(t *testing.T) {
 		}
 	}
 	poisoned.Store(false)
-	quietly(t, rig)
+	rig.AwaitNoFault(t)
 }
 
 // Waiting for a synchronous standby is no fault, neither of the application's commit nor of the relay's own.
@@ -244,12 +218,7 @@ func TestWaitingForAStandbyIsNoFault(t *testing.T) {
 			rig.Limit = 500 * time.Millisecond
 			rig.Start(t)
 			rig.CaughtUp(t)
-			rig.DB.Exec(t, "alter system set synchronous_standby_names = 'missing'")
-			rig.DB.Exec(t, "select pg_reload_conf()")
-			pgtest.WaitUntil(t, capturetest.Patience, "commits wait for a standby", func() (bool, string) {
-				names := pgtest.Value[string](t, rig.DB, "show synchronous_standby_names")
-				return names == "missing", names
-			})
+			lackStandby(t, rig)
 			accepted := make(chan error, 1)
 			pool := rig.DB.OwnerPool(t)
 			go func() {

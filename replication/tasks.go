@@ -44,9 +44,8 @@ func (c *Capture) newTasks() tasks {
 		capturing: c.board.Task(fault.CaptureFailing, "capture", named, fault.Excusing(c.works)),
 		preparing: c.board.Task(fault.CaptureFailing, "reading what commits come to", named),
 		storing:   c.board.Task(fault.CaptureFailing, "recording commits", named, fault.Excusing(c.awaitsStandby)),
-		watching: c.board.Task(fault.CaptureFailing, "comparing the catalog with what capture rests on", named,
-			fault.Partly(),
-			fault.Allowing(c.WatchEvery)),
+		watching: c.board.Task(fault.CaptureFailing, "comparing the catalog with what capture depends on", named,
+			fault.Partly(), fault.Allowing(c.WatchEvery)),
 	}
 }
 

@@ -39,7 +39,7 @@ type Teardown struct {
 const goingPatience = 2 * time.Second
 
 // PlanTeardown looks at what there is to remove and changes nothing. It refuses with a fault while a relay of this
-// deployment is connected or somebody reads the slot: a relay would make everything anew.
+// deployment is connected or somebody reads the slot: a relay would recreate everything.
 func PlanTeardown(ctx context.Context, conn *pgx.Conn, c Config, deployment string) (*Teardown, error) {
 	for began := time.Now(); ; {
 		t, err := planTeardown(ctx, conn, c, deployment)
@@ -67,9 +67,8 @@ func planTeardown(ctx context.Context, conn *pgx.Conn, c Config, deployment stri
 	case errors.As(s.ours(c.Slot), &f):
 		t.Notes = append(t.Notes, f.Message+": it stays")
 	case s.active:
-		return nil, fault.New(fault.SlotBusy, "replication slot %q is read by %q, process %d of the server", c.Slot, s.holder,
-			s.pid).
-			WithFix("stop the relay first")
+		return nil, fault.New(fault.SlotBusy, "replication slot %q is read by %q, process %d of the server",
+			c.Slot, s.holder, s.pid).WithFix("stop the relay first")
 	default:
 		t.Slot = true
 		status, err := ReadSlotStatus(ctx, conn, c.Slot)
@@ -96,8 +95,8 @@ func refuseConnected(ctx context.Context, conn *pgx.Conn, deployment string) err
 	if err != nil {
 		return err
 	}
-	return fault.New(fault.SlotBusy, "a relay of this deployment is connected: %q, process %d of the server", name,
-		pid).WithFix("stop the relay first")
+	return fault.New(fault.SlotBusy, "a relay of this deployment is connected: %q, process %d of the server",
+		name, pid).WithFix("stop the relay first")
 }
 
 func (t *Teardown) planPublication(ctx context.Context, conn *pgx.Conn) error {
@@ -139,8 +138,8 @@ func (t *Teardown) Remove(ctx context.Context, conn *pgx.Conn) error {
 			failed = fault.New(fault.Privilege, "the role may not drop replication slot %q",
 				t.config.Slot).WithFix("ALTER ROLE " + roleName(conn.PgConn()) + " REPLICATION")
 		case "55006":
-			return fault.New(fault.SlotBusy, "replication slot %q is read again by somebody",
-				t.config.Slot).WithFix("stop the relay first")
+			return fault.New(fault.SlotBusy, "replication slot %q is read again by somebody", t.config.Slot).
+				WithFix("stop the relay first")
 		default:
 			if err != nil {
 				return fmt.Errorf("dropping replication slot %q: %w", t.config.Slot, err)
@@ -158,8 +157,8 @@ func (t *Teardown) Remove(ctx context.Context, conn *pgx.Conn) error {
 // TeardownSQL is Remove for somebody else to run: it does nothing where there is nothing.
 func (c Config) TeardownSQL() []string {
 	return []string{
-		"SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots\n WHERE slot_name = " +
-			quoteLiteral(c.Slot) +
+		"SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots\n" +
+			" WHERE slot_name = " + quoteLiteral(c.Slot) +
 			" AND plugin = 'pgoutput' AND database = pg_catalog.current_database();",
 		(&Teardown{config: c}).dropPublicationSQL() + ";",
 	}

@@ -112,7 +112,7 @@ func (t *tuple) read(data []byte) ([]byte, error) {
 	return data, nil
 }
 
-// field returns what a row has at a place. What the new row leaves out as an unchanged TOAST value stands in the old
+// field returns what a row has at a place. An unchanged TOAST value, which the new row leaves out, is in the old
 // one under REPLICA IDENTITY FULL, or with a key column.
 func (t *tuple) field(at int, old *tuple) (field, error) {
 	if t == nil || at >= len(t.fields) {

@@ -69,7 +69,7 @@ func inspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source
 	}
 	if postgres.Code(err) != "" && !postgres.Unreachable(err) {
 		return fault.Warning(fault.AcceptedUnseen, "GRANT SELECT ON "+source.Name()+" TO "+roleName(conn.PgConn()),
-			"whether rows of %s have the values of SOURCE_ACCEPTED could not be looked at: %v",
+			"whether rows of %s have the values of SOURCE_ACCEPTED could not be checked: %v",
 			source.Name(), postgres.Safe(err)), nil
 	}
 	if err != nil {
@@ -221,7 +221,7 @@ func (c *Capture) warnOfValues(ctx context.Context, conn *pgx.Conn, source *Sour
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), context.Canceled):
 	case err != nil:
-		c.log.Warn("the values of SOURCE_STATUS could not be looked at", zap.Error(err))
+		c.log.Warn("the values of SOURCE_STATUS could not be read", zap.Error(err))
 	default:
 		c.toldValues = time.Now()
 		if found.Level == fault.Warn {

@@ -116,4 +116,5 @@ func TestAcceptedValuesOfALargeTable(t *testing.T) {
 }
 
 var estimated = regexp.MustCompile(
-	`^status has ACTIVE (17|18)\d{4}, CANCELLED [12]\d{4} \(the planner's estimate\); none is Accepted \(SOURCE_ACCEPTED\)$`)
+	`^status has ACTIVE (17|18)\d{4}, CANCELLED [12]\d{4} \(the planner's estimate\); ` +
+		`none is Accepted \(SOURCE_ACCEPTED\)$`)

@@ -1,7 +1,8 @@
 -- Whether a commit of the bookkeeping waits for a synchronous standby, and whether a statement of it is at work, that
 -- is, waits neither for a lock nor for us. A role sees this of its own sessions (PostgreSQL 14-18).
 SELECT count(*) FILTER (WHERE a.wait_event OPERATOR(pg_catalog.=) 'SyncRep') OPERATOR(pg_catalog.>) 0,
-       count(*) FILTER (WHERE a.wait_event_type IS NULL OR a.wait_event_type OPERATOR(pg_catalog.<>) ALL ('{Lock,Client}'))
+       count(*) FILTER (WHERE a.wait_event_type IS NULL
+                        OR a.wait_event_type OPERATOR(pg_catalog.<>) ALL ('{Lock,Client}'))
            OPERATOR(pg_catalog.>) 0
   FROM pg_catalog.pg_stat_activity a
  WHERE a.application_name OPERATOR(pg_catalog.=) $1

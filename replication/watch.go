@@ -21,7 +21,7 @@ import (
 //go:embed watch.sql
 var watchSQL string
 
-// watchEvery is how often the catalog is compared with what capture rests on.
+// watchEvery is how often the catalog is compared with what capture depends on.
 const watchEvery = 30 * time.Second
 
 // CompareLimit is how many differing rows are handled at a time.
@@ -54,12 +54,12 @@ type watch struct {
 // compareTimeout bounds one comparison of ledger and table, which reads both.
 const compareTimeout = 10 * time.Minute
 
-// errPartitions: the stream has to be started anew.
+// errPartitions: the stream has to be restarted.
 var errPartitions = errors.New(
 	"the partitions of the watched table changed: Postgres 14 streams those attached only to a new session")
 
-// run returns a fault when capture no longer rests on what it was started with. What cannot be looked at is looked at
-// next time.
+// run returns a fault when the objects that capture depends on have changed. Anything that cannot be checked is
+// checked next time.
 func (w *watch) run(ctx context.Context) error {
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
@@ -87,8 +87,8 @@ func (w *watch) run(ctx context.Context) error {
 }
 
 func (w *watch) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout, fmt.Errorf("the database did not answer within %v",
-		compareTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, compareTimeout,
+		fmt.Errorf("the database did not answer within %v", compareTimeout))
 	defer cancel()
 	conn, err := postgres.Direct(ctx, w.capture.url, w.capture.name("watch"))
 	if err != nil {
@@ -104,7 +104,7 @@ func (w *watch) look(ctx context.Context) error {
 	}
 	if !w.source.same(now) {
 		return fault.New(fault.SourceDrift, "%s, or its place in the publication, is not what capture was started with: it "+
-			"was altered or made anew", w.source.Name())
+			"was altered or recreated", w.source.Name())
 	}
 	w.capture.warnOfValues(ctx, conn, now)
 	return w.compareFiles(ctx, conn)

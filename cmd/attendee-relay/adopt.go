@@ -30,23 +30,28 @@ func newAdoptCommand(p *program) *cobra.Command {
 	var flags adoptFlags
 	command := &cobra.Command{
 		Use:   "adopt --keep-pending | --discard-pending [--send-missing [--where CONDITION]] [--yes]",
-		Short: "Go on with bookkeeping of another cluster, database, deployment or of other SOURCE_ settings",
-		Long: `Binds the bookkeeping in this database to this database, DEPLOYMENT and SOURCE_ settings. A relay then makes a new slot and
-compares its ledger with the table.
+		Short: "Take over bookkeeping of another cluster, database, deployment or other SOURCE_ settings",
+		Long: `Binds the bookkeeping in this database to this database, DEPLOYMENT and
+SOURCE_ settings. A relay then makes a new slot and compares its ledger with the table.
 
-First it counts the accepted rows that the ledger does not have and shows 20 of their keys. With changed SOURCE_ settings they are
-marked (remembered, not announced), or announced with --send-missing or SOURCE_BASELINE=send. With the settings that the ledger was made
-with they were missed, and are announced. --where CONDITION, SQL on the watched table, run read-only as the relay's role, narrows
---send-missing to the rows for which it holds, as in --where "event_id = 7 AND updated_at > '2026-03-01'"; the others are marked.
-What is accepted after the count is announced in any case.
+It first counts the accepted rows that the ledger does not have and shows 20 of their keys.
+After a change of SOURCE_ settings these rows are marked (remembered, not announced), or announced
+with --send-missing or SOURCE_BASELINE=send. With unchanged settings they were missed, and are
+announced.
 
-It ends the faults cluster_changed, lsn_behind and source_changed, source_drift after an alteration that is to stay, and,
-under REPLICATION_ON_LOSS=stop, slot_lost and slot_missing. Relays may run meanwhile.`,
+--where CONDITION narrows --send-missing to the rows for which the condition holds; the others are
+marked. It is SQL on the watched table, run read-only as the relay's role, for example
+--where "event_id = 7 AND updated_at > '2026-03-01'". A row accepted after the count is always
+announced.
+
+It ends the faults cluster_changed, lsn_behind and source_changed, and source_drift after an
+alteration that you keep. With REPLICATION_ON_LOSS=stop it also ends slot_lost and slot_missing.
+Relays may run meanwhile.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if flags.keep == flags.discard {
 				return usageError{errors.New(
-					"adopt needs --keep-pending or --discard-pending: what becomes of messages that were not sent yet")}
+					"adopt needs --keep-pending or --discard-pending, for messages that were not sent yet")}
 			}
 			flags.narrowed = cmd.Flags().Changed("where")
 			switch {
@@ -148,7 +153,7 @@ func printAdoption(out io.Writer, plan *outbox.Adoption, flags adoptFlags) {
 func printMissing(say func(string, ...any), plan *outbox.Adoption, flags adoptFlags) {
 	announced, marked := len(plan.Announced), len(plan.Marked)
 	if plan.SettingsChanged {
-		say("The SOURCE_ settings are other ones: a new slot is made, and the ledger of accepted rows made to fit them.")
+		say("The SOURCE_ settings have changed: a new slot is made, and the ledger of accepted rows is made to fit them.")
 	} else {
 		say("A new slot is made, and the ledger of accepted rows compared with the table.")
 	}

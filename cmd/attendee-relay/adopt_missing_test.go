@@ -43,10 +43,7 @@ func TestAdoptMarksOrSendsWhatIsMissing(t *testing.T) {
 			receiver := relaytest.NewReceiver(t, nil)
 			db := pgtest.New(t)
 			event := relaytest.AddEvent(t, db, receiver.URL)
-			first := relaytest.Run(t, db)
-			first.AwaitRole(t, ready, "leader")
-			relaytest.Accept(t, db, event, 1)
-			awaitState(t, db, "delivered", 1)
+			first := delivering(t, db, event)
 			vips(t, db, event, 30)
 			first.Kill()
 
@@ -111,14 +108,16 @@ func TestAdoptRefusesConditions(t *testing.T) {
 			t.Errorf("%q: %d, %s%s", condition, status, stdout, stderr)
 		}
 	}
-	if status, _, stderr := command(t, relaytest.Environ(db), "adopt", "--keep-pending", "--where", "true"); status != statusUsage || !strings.Contains(stderr, "--send-missing") {
+	status, _, stderr := command(t, relaytest.Environ(db), "adopt", "--keep-pending", "--where", "true")
+	if status != statusUsage || !strings.Contains(stderr, "--send-missing") {
 		t.Errorf("--where alone: %d, %s", status, stderr)
 	}
 	if after := ledgerOf(t, db); after != before {
 		t.Errorf("the ledger went from %s to %s", before, after)
 	}
-	if got := pgtest.Value[string](t, db,
-		"select format('%s %s', (select count(*) from attendees), (select string_agg(distinct name, ' ') from events))"); got != "2 Sommerfest" {
+	got := pgtest.Value[string](t, db,
+		"select format('%s %s', (select count(*) from attendees), (select string_agg(distinct name, ' ') from events))")
+	if got != "2 Sommerfest" {
 		t.Errorf("the application has %s", got)
 	}
 	// What passes is bound by its parentheses.

@@ -105,8 +105,9 @@ func TestCopyIsAdopted(t *testing.T) {
 			relaytest.Accept(t, staging, event, 1)
 			want := map[string]int64{"--keep-pending": 4, "--discard-pending": 2}[flag]
 			awaitState(t, staging, "delivered", want)
-			if n := pgtest.Value[int64](t, staging,
-				"select count(*) from attendee_relay.outbox where state = 'dead' and last_error = 'discarded by adopt'"); n != 4-want {
+			n := pgtest.Value[int64](t, staging,
+				"select count(*) from attendee_relay.outbox where state = 'dead' and last_error = 'discarded by adopt'")
+			if n != 4-want {
 				t.Errorf("%d were discarded", n)
 			}
 			if got := sources(t, staging); len(got) != 4 || len(slices.Compact(got)) != 4 {
@@ -157,10 +158,7 @@ func TestAdoptEndsTheFault(t *testing.T) {
 			receiver := relaytest.NewReceiver(t, nil)
 			db := pgtest.New(t)
 			event := relaytest.AddEvent(t, db, receiver.URL)
-			first := relaytest.Run(t, db)
-			first.AwaitRole(t, ready, "leader")
-			relaytest.Accept(t, db, event, 1)
-			awaitState(t, db, "delivered", 1)
+			first := delivering(t, db, event)
 			first.Kill()
 			pgtest.WaitUntil(t, ready, "the slot is free", func() (bool, string) {
 				return !pgtest.Value[bool](t, db, "select active from pg_replication_slots where slot_name = $1", db.Name()), ""

@@ -82,6 +82,17 @@ func (s *bareReceiver) await(t *testing.T, n int) {
 	})
 }
 
+// runSized runs a relay that sends to a receiver, and returns it and an event when it leads, and when that was.
+func runSized(
+	t *testing.T, db *pgtest.DB, receiver *bareReceiver, settings ...string,
+) (event int64, relay *relaytest.Relay, began time.Time) {
+	t.Helper()
+	event = relaytest.AddEvent(t, db, receiver.URL)
+	relay = relaytest.Run(t, db, append([]string{sizedQuery, "LOG_LEVEL=info"}, settings...)...)
+	relay.AwaitRole(t, patience, "leader")
+	return event, relay, time.Now()
+}
+
 // checkMemory fails the test where the relay took too much, or a message came twice.
 func checkMemory(t *testing.T, relay *relaytest.Relay, s *bareReceiver, began time.Time) {
 	t.Helper()
@@ -112,10 +123,7 @@ func TestMemoryWithManyLargeAnswers(t *testing.T) {
 	n := sized(t, "LARGE_ANSWERS", 60)
 	db := pgtest.New(t)
 	receiver := newBareReceiver(t, noContent)
-	event := relaytest.AddEvent(t, db, receiver.URL)
-	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info", "DELIVERY_TIMEOUT=15s")
-	relay.AwaitRole(t, patience, "leader")
-	began := time.Now()
+	event, relay, began := runSized(t, db, receiver, "DELIVERY_TIMEOUT=15s")
 	acceptSized(t, db, event, n, 2_000_000)
 	receiver.await(t, n)
 	checkMemory(t, relay, receiver, began)
@@ -129,10 +137,7 @@ func TestMemoryWithOneHugeAnswer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	receiver := newBareReceiver(t, noContent)
-	event := relaytest.AddEvent(t, db, receiver.URL)
-	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info")
-	relay.AwaitRole(t, patience, "leader")
-	began := time.Now()
+	event, relay, began := runSized(t, db, receiver)
 	db.Exec(t, `insert into attendees (event_id, name, surname, email, status) select $1, 'Ada',
 		case i when 2 then '100000000' when 4 then '20000000' else '10' end, 'ada@example.org', 'Accepted'
 		from generate_series(1, 5) as i`, event)
@@ -158,10 +163,7 @@ func TestMemoryWithManyLargeRowsOfOneKey(t *testing.T) {
 	n := sized(t, "LARGE_ANSWERS", 60)
 	db := pgtest.New(t)
 	receiver := newBareReceiver(t, noContent)
-	event := relaytest.AddEvent(t, db, receiver.URL)
-	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info", "DELIVERY_TIMEOUT=15s", "SOURCE_QUERY_TIMEOUT=1m")
-	relay.AwaitRole(t, patience, "leader")
-	began := time.Now()
+	event, relay, began := runSized(t, db, receiver, "DELIVERY_TIMEOUT=15s", "SOURCE_QUERY_TIMEOUT=1m")
 	db.Exec(t, `insert into attendees (event_id, name, surname, email, status)
 		values ($1, 'Ada', '2000000', 'rows ' || $2::int, 'Accepted')`, event, n)
 	receiver.await(t, n)
@@ -174,10 +176,7 @@ func TestMemoryWithLargeWatchedRows(t *testing.T) {
 	edits := sized(t, "LARGE_EDITS", 12)
 	db := pgtest.New(t)
 	receiver := newBareReceiver(t, noContent)
-	event := relaytest.AddEvent(t, db, receiver.URL)
-	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info")
-	relay.AwaitRole(t, patience, "leader")
-	began := time.Now()
+	event, relay, began := runSized(t, db, receiver)
 	db.Exec(t, `insert into attendees (event_id, name, surname, status)
 		values ($1, repeat('n', 16 << 20), '10', 'Accepted')`, event)
 	edit := func() {
@@ -242,10 +241,7 @@ func TestMemoryWithLargeResponses(t *testing.T) {
 	db := pgtest.New(t)
 	text := strings.Repeat("all is well ", 16<<10)
 	receiver := newBareReceiver(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
-	event := relaytest.AddEvent(t, db, receiver.URL)
-	relay := relaytest.Run(t, db, sizedQuery, "LOG_LEVEL=info")
-	relay.AwaitRole(t, patience, "leader")
-	began := time.Now()
+	event, relay, began := runSized(t, db, receiver)
 	acceptSized(t, db, event, n, 10)
 	receiver.await(t, n)
 	pgtest.WaitUntil(t, time.Minute, "the answers are recorded", func() (bool, string) {

@@ -54,7 +54,8 @@ func TestAnEndpointThatFailsIsPausedAndDrainedSlowly(t *testing.T) {
 			t.Errorf("probe %d sends another message than the first", i-failures+1)
 		}
 	}
-	if waiting := pgtest.Value[int](t, db, "select count(*)::int from attendee_relay.outbox where attempts = 0"); waiting < messages-failures {
+	waiting := pgtest.Value[int](t, db, "select count(*)::int from attendee_relay.outbox where attempts = 0")
+	if waiting < messages-failures {
 		t.Errorf("only %d messages were left alone while the endpoint was paused", waiting)
 	}
 
@@ -69,7 +70,8 @@ func TestAnEndpointThatFailsIsPausedAndDrainedSlowly(t *testing.T) {
 	if at(20) < 1500*time.Millisecond || at(len(received)-1) < 4*time.Second {
 		t.Errorf("it drained at once: 20 messages in %v, all in %v", at(20), at(len(received)-1))
 	}
-	if dead := pgtest.Value[int](t, db, "select count(*)::int from attendee_relay.outbox where state = 'dead'"); dead != 0 {
+	dead := pgtest.Value[int](t, db, "select count(*)::int from attendee_relay.outbox where state = 'dead'")
+	if dead != 0 {
 		t.Errorf("%d messages are dead", dead)
 	}
 }

@@ -17,10 +17,10 @@ func newCheckCommand(p *program) *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:   "check",
-		Short: "Look at everything the relay needs and print what is missing, with the SQL that mends it",
-		Long: `Looks at the server's settings, the watched table, publication, slot, rights, the payload query and the bookkeeping, and
-prints each requirement as ok, warn or fail, with what mends it, and a summary. It changes nothing and does not run the payload query.
-Exit status 1: there is a fail.`,
+		Short: "Check everything the relay needs and print what is missing, with the SQL that fixes it",
+		Long: `Checks the server's settings, the watched table, publication, slot, rights, the payload
+query and the bookkeeping. It prints each requirement as ok, warn or fail, with the fix, and then a
+summary. It changes nothing and does not run the payload query. Exit status 1: a requirement fails.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(p.environ)
@@ -58,8 +58,8 @@ func printJSON(out io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// printFindings prints a table for people, and the fixes below their findings, to be pasted. What passed is named by
-// the requirement, what did not by its code.
+// printFindings prints a table for people, and the fixes below their findings, to be pasted. A finding that passed is
+// named by its requirement, any other by its code.
 func printFindings(out io.Writer, findings []fault.Finding) error {
 	for _, f := range findings {
 		name := string(f.Code)

@@ -84,7 +84,8 @@ func TestCheckBeforeAndWhileARelayRuns(t *testing.T) {
 		!strings.HasPrefix(lines[len(lines)-1], "Not met: slot_busy, cluster_changed; 1 warning: wal_keep_unlimited.") {
 		t.Errorf("for people: %s", text.stdout)
 	}
-	if text = invoke(t, relaytest.Environ(db), "check"); !strings.HasSuffix(text.stdout, "\nAll requirements are met; 1 warning: wal_keep_unlimited.\n") ||
+	text = invoke(t, relaytest.Environ(db), "check")
+	if !strings.HasSuffix(text.stdout, "\nAll requirements are met; 1 warning: wal_keep_unlimited.\n") ||
 		!strings.Contains(text.stdout, "\nok    slot ") || strings.Contains(text.stdout, "ok    slot_") {
 		t.Errorf("for people: %s", text.stdout)
 	}
@@ -95,10 +96,12 @@ func TestCheckNamesEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, map[string]string{"wal_level": "replica"})
 	db := pgtest.On(t, server)
-	db.Exec(t, `alter table form_values drop constraint form_values_attendee_id_fkey; alter table attendees drop constraint attendees_parent_id_fkey;
+	db.Exec(t, `alter table form_values drop constraint form_values_attendee_id_fkey;
+		alter table attendees drop constraint attendees_parent_id_fkey;
 		alter table attendees drop constraint attendees_pkey; drop table groups cascade`)
 	want := append([]string{"fail wal_level", "fail no_replica_identity", "fail publication_unsafe"}, onlyWALKeep...)
-	if unmet, _ := checked(t, relaytest.Environ(db), statusFailed); !slices.Equal(unmet, append(want, "fail query_invalid")) {
+	unmet, _ := checked(t, relaytest.Environ(db), statusFailed)
+	if !slices.Equal(unmet, append(want, "fail query_invalid")) {
 		t.Errorf("not ok: %q", unmet)
 	}
 }
@@ -172,7 +175,8 @@ func TestManualSetupByARoleThatOwnsNothing(t *testing.T) {
 	relaytest.Accept(t, db, event, 3)
 	receiver.Await(t, 3, ready)
 	awaitState(t, db, "delivered", 3)
-	const owned = `select string_agg(format('%I.%I', n.nspname, c.relname), ' ') from pg_class c join pg_namespace n on n.oid = c.relnamespace
+	const owned = `select string_agg(format('%I.%I', n.nspname, c.relname), ' ') from pg_class c
+		join pg_namespace n on n.oid = c.relnamespace
 		where relowner = $1::regrole and nspname not in ('attendee_relay', 'pg_toast')`
 	if owns := pgtest.Value[*string](t, db, owned, role); owns != nil {
 		t.Errorf("the role owns %s", *owns)

@@ -115,7 +115,8 @@ func (c *cluster) acceptPhantom(t *testing.T, event int64) *sync.WaitGroup {
 	waiting := new(sync.WaitGroup)
 	waiting.Go(func() {
 		_, _ = pool.Exec(context.Background(), fmt.Sprintf(`begin; set local synchronous_commit = on;
-			insert into attendees (event_id, name, surname, status) values (%d, 'Phantom', 'Lovelace', 'Accepted'); commit`, event),
+			insert into attendees (event_id, name, surname, status) values (%d, 'Phantom', 'Lovelace', 'Accepted');
+			commit`, event),
 			pgx.QueryExecModeSimpleProtocol)
 	})
 	pgtest.WaitUntil(t, ready, "the commit waits for the standby", func() (bool, string) {
@@ -137,7 +138,8 @@ func (c *cluster) acceptPhantom(t *testing.T, event int64) *sync.WaitGroup {
 func (c *cluster) awaitStandby(t *testing.T) {
 	t.Helper()
 	pgtest.WaitUntil(t, ready, "the standby has everything", func() (bool, string) {
-		behind := pgtest.Value[int64](t, c.own, `select (pg_current_wal_insert_lsn() - flush_lsn)::bigint from pg_stat_replication
+		behind := pgtest.Value[int64](t, c.own, `select (pg_current_wal_insert_lsn() - flush_lsn)::bigint
+			from pg_stat_replication
 			where application_name = 'second'`)
 		return behind <= 0, fmt.Sprint(behind, " bytes behind")
 	})

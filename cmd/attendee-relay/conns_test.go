@@ -63,9 +63,11 @@ func startCounting(t *testing.T, db *pgtest.DB) func() (most, walsenders int, na
 			time.Sleep(time.Millisecond) // the relay has to run, too
 			var n, senders int
 			var now string
-			failed = conn.QueryRow(context.Background(), `select count(*) filter (where backend_type <> 'walsender'), count(*) filter (where backend_type = 'walsender'),
+			failed = conn.QueryRow(context.Background(), `select count(*) filter (where backend_type <> 'walsender'),
+				count(*) filter (where backend_type = 'walsender'),
 				coalesce(string_agg(substr(application_name, 21), ', ' order by application_name), '')
-				from pg_stat_activity where datname = current_database() and application_name like 'attendee-relay/%'`).Scan(&n, &senders, &now)
+				from pg_stat_activity where datname = current_database()
+				and application_name like 'attendee-relay/%'`).Scan(&n, &senders, &now)
 			if failed != nil {
 				return
 			}

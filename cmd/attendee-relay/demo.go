@@ -16,9 +16,8 @@ func newDemoCommand(p *program) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "demo",
 		Short: "Play registrations against a private Postgres and print each webhook as it arrives",
-		Long: "Starts a private Postgres, the relay and a receiver, plays registrations, and prints each webhook with the " +
-			"time\n" +
-			"since its commit, until Ctrl-C. Nothing is left behind.",
+		Long: "Starts a private Postgres, the relay and a receiver, plays registrations, and prints each webhook with the\n" +
+			"time since its commit, until Ctrl-C. Nothing is left behind.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Out = p.stdout

@@ -74,8 +74,10 @@ func TestRunInOtherEncodings(t *testing.T) {
 			db := pgtest.New(t, pgtest.Encoding(c.encoding))
 			db.Exec(t, demo.Schema)
 			db.Exec(t, pgtest.Publication("attendee_relay", "public.attendees"))
-			db.Exec(t, `alter table attendees add remark text; create function own(h text) returns text language sql as $$ select convert_from(decode(h, 'hex'), getdatabaseencoding()) $$;
-				insert into events (id, name, webhook_url) values (1, own('`+c.name+`'), '`+receiver.URL+`/hook'), (2, 'without a URL', null)`)
+			db.Exec(t, `alter table attendees add remark text; create function own(h text) returns text language sql as $$
+				select convert_from(decode(h, 'hex'), getdatabaseencoding()) $$;
+				insert into events (id, name, webhook_url)
+				values (1, own('`+c.name+`'), '`+receiver.URL+`/hook'), (2, 'without a URL', null)`)
 			if unmet, _ := checked(t, relaytest.Environ(db), statusDone); !slices.Equal(unmet, onlyWALKeep) {
 				t.Errorf("not ok: %q", unmet)
 			}

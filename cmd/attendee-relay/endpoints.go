@@ -58,10 +58,11 @@ func newEndpointsEnableCommand(p *program) *cobra.Command {
 	var yes bool
 	command := &cobra.Command{
 		Use:   "enable ID|URL [--yes]",
-		Short: "Give an endpoint that is disabled or paused its messages again",
-		Long: `Gives an endpoint that is disabled (it answered 410) or paused (it failed too often) its messages again, slowly at first. A
-failure pauses it again and a 410 disables it again. ID is the one that endpoints list and the logs show; URL is the exact one,
-with its query. Relays may run meanwhile.`,
+		Short: "Send messages again to an endpoint that is disabled or paused",
+		Long: `Sends messages again to an endpoint that is disabled (it answered 410) or paused (it
+failed too often), slowly at first. A failure pauses it again, a 410 disables it again. ID is the
+one that endpoints list and the log show; URL is the exact URL, with its query. Relays may run
+meanwhile.`,
 		Args: cobra.ArbitraryArgs, // judged here, as those of list
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {
@@ -113,12 +114,12 @@ func enableEndpoint(ctx context.Context, conn *pgx.Conn, name string, yes bool, 
 	case !done:
 		say("Nothing was done: it has come back by itself meanwhile.")
 	default:
-		say("Done: it gets its messages again; endpoints list says how it gets on.")
+		say("Done: messages are sent to it again; endpoints list shows its state.")
 	}
 	return nil
 }
 
-// endpointHistory says since when and why an endpoint stands as it does, as far as that is known.
+// endpointHistory says since when and why an endpoint is in its state, as far as that is known.
 func endpointHistory(e *outbox.Endpoint) (text string) {
 	if e.Since != nil {
 		text = " since " + e.Since.UTC().Format(time.RFC3339)

@@ -103,7 +103,8 @@ func TestEndpointsEnable(t *testing.T) {
 				t.Errorf("%d requests for %d messages, want the one that stopped it and one for each", n, len(requests))
 			}
 			for _, flags := range [][]string{{}, {"--yes"}} {
-				if got := endpoints(t, environ, statusDone, append([]string{"enable", name}, flags...)...); !strings.Contains(got.stdout, "nothing to enable") {
+				got := endpoints(t, environ, statusDone, append([]string{"enable", name}, flags...)...)
+				if !strings.Contains(got.stdout, "nothing to enable") {
 					t.Errorf("an endpoint that gets its messages: %+v", got)
 				}
 			}
@@ -129,7 +130,8 @@ func TestEndpointsListForPeople(t *testing.T) {
 	if len(lines) != 3 || fmt.Sprint(strings.Fields(lines[1])) != row {
 		t.Errorf("the table is %q", lines)
 	}
-	if got := endpoints(t, relaytest.Environ(db), statusFailed, "enable", "https://example.org/?token=hidden", "--yes"); !strings.Contains(got.stderr, "endpoints list") {
+	got := endpoints(t, relaytest.Environ(db), statusFailed, "enable", "https://example.org/?token=hidden", "--yes")
+	if !strings.Contains(got.stderr, "endpoints list") {
 		t.Errorf("an unknown endpoint: %+v", got)
 	}
 }

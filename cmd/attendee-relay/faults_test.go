@@ -146,6 +146,16 @@ func TestMetricsHaveTheirNames(t *testing.T) {
 	}
 }
 
+// delivering runs a relay, and returns it when it has delivered the first message of an event.
+func delivering(t *testing.T, db *pgtest.DB, event int64, settings ...string) *relaytest.Relay {
+	t.Helper()
+	relay := relaytest.Run(t, db, settings...)
+	relay.AwaitRole(t, ready, "leader")
+	relaytest.Accept(t, db, event, 1)
+	awaitState(t, db, "delivered", 1)
+	return relay
+}
+
 // awaitState waits until that many messages are in a state.
 func awaitState(t *testing.T, db *pgtest.DB, state string, n int64) {
 	t.Helper()

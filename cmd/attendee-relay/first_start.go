@@ -18,7 +18,7 @@ func firstStart(cfg *config.Config) replication.Preflight {
 		if err != nil || began {
 			return err
 		}
-		// On a connection as check has it: the payload query runs under the role's own search_path.
+		// As in check, the connection has the role's own search_path, under which the payload query runs.
 		own, err := direct(ctx, cfg, "start")
 		if err != nil {
 			return err

@@ -98,7 +98,8 @@ func TestAFirstStartReadsTheQueryUnderTheRolesPath(t *testing.T) {
 	db := pgtest.New(t)
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, db, receiver.URL)
-	query := `select a.id as key, a.id as attendee_id, a.name, a.surname, a.email, 1 as price, 'EUR' as currency, e.id as event_id,
+	query := `select a.id as key, a.id as attendee_id, a.name, a.surname, a.email, 1 as price, 'EUR' as currency,
+		e.id as event_id,
 		e.name as event_name, e.webhook_url, e.webhook_secret as secret from attendees a join events e on e.id = a.event_id
 			where a.id = any ($1::bigint[])`
 	relay := relaytest.Run(t, db, "SOURCE_QUERY="+query)
@@ -113,7 +114,8 @@ func TestOneKeyThatFailsIsShown(t *testing.T) {
 	db := pgtest.New(t)
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, db, receiver.URL)
-	query := `select a.id as key, a.id as attendee_id, a.name, a.surname, a.email, 1 / length(a.name) as price, 'EUR' as currency, e.id as event_id,
+	query := `select a.id as key, a.id as attendee_id, a.name, a.surname, a.email, 1 / length(a.name) as price,
+		'EUR' as currency, e.id as event_id,
 		e.name as event_name, e.webhook_url, e.webhook_secret as secret from public.attendees a join public.events e
 			on e.id = a.event_id where a.id = any ($1::bigint[])`
 	addr := freeAddr(t)

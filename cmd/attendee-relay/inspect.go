@@ -21,14 +21,14 @@ type inspection struct {
 	findings []fault.Finding
 	// conn is the direct connection that was looked through; nil: there is none. The caller closes it.
 	conn *pgx.Conn
-	// replication is what capture rests on; nil: it could not be looked at.
+	// replication is what capture depends on; nil: it could not be inspected.
 	replication *replication.Inspection
-	// at is where the bookkeeping stands.
+	// at is the bookkeeping's checkpoint.
 	at replication.Position
 }
 
-// inspect looks at everything that run rests on, as the command of this name. It changes nothing. What it cannot look
-// at, because the database is away, is a finding too.
+// inspect checks everything that run depends on, for the command of this name. It changes nothing. If the database
+// cannot be reached, that is a finding too.
 func inspect(ctx context.Context, cfg *config.Config, command string) (*inspection, error) {
 	seen := &inspection{}
 	conn, err := direct(ctx, cfg, command)
@@ -74,7 +74,7 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	capture := replication.Inspector{Config: cfg.Replication, URL: cfg.Database.ReplicationURL, Deployment: cfg.Deployment,
 		MaxConns: cfg.Database.MaxConns, At: s.at}
 	s.replication, err = capture.Inspect(ctx, s.conn)
-	err = s.note(ctx, "looking at what capture rests on", s.replication.Findings, err)
+	err = s.note(ctx, "checking what capture depends on", s.replication.Findings, err)
 	s.findings = append(s.findings, ofBooks...)
 	if err != nil || s.inRecovery() {
 		return err
@@ -103,8 +103,9 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 }
 
 // lookAtBooks returns which database this is, where it says so, and what there is to say of the books in it.
-func (s *inspection) lookAtBooks(ctx context.Context, books outbox.Inspector) (replication.Cluster, []fault.Finding,
-	error) {
+func (s *inspection) lookAtBooks(
+	ctx context.Context, books outbox.Inspector,
+) (replication.Cluster, []fault.Finding, error) {
 	cluster, err := replication.Identify(ctx, s.conn)
 	if postgres.Code(err) == "55000" { // a standby does not say; capture's look names it
 		return replication.Cluster{}, nil, nil

@@ -94,7 +94,8 @@ func TestLargeTransactions(t *testing.T) {
 func acceptMany(t *testing.T, db *pgtest.DB, event int64, n int, end string) {
 	t.Helper()
 	db.Exec(t, fmt.Sprintf(`begin; insert into attendees (event_id, name, surname, email, status)
-		select %d, 'Ada', 'Lovelace', 'ada' || i || '@example.org', 'Accepted' from generate_series(1, %d) as i; %s`, event, n, end))
+		select %d, 'Ada', 'Lovelace', 'ada' || i || '@example.org', 'Accepted' from generate_series(1, %d) as i;
+		%s`, event, n, end))
 }
 
 func awaitRecorded(t *testing.T, db *pgtest.DB, lsn string) {
@@ -131,7 +132,8 @@ func longestGap(webhooks []relaytest.Webhook, from, to time.Time) time.Duration 
 func checkOutbox(t *testing.T, db *pgtest.DB, events map[string]int64, n, others int) {
 	t.Helper()
 	for name, want := range map[string]int{"large": n, "undone": 0, "others": others} {
-		got := pgtest.Value[[]int](t, db, `select array[count(*), count(distinct source_key)]::int[] from attendee_relay.outbox
+		got := pgtest.Value[[]int](t, db, `select array[count(*), count(distinct source_key)]::int[]
+			from attendee_relay.outbox
 			where event_id = $1`, strconv.FormatInt(events[name], 10))
 		if got[0] != want || got[1] != want {
 			t.Errorf("event %s has %d messages of %d attendees, want %d", name, got[0], got[1], want)

@@ -34,7 +34,8 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		relaytest.Accept(t, db, relaytest.AddEvent(t, db, webhook), 1)
 	}
 	// The payload query fails for the attendees whose name is a number, and quotes their e-mail.
-	const failing = `select id as key, id as attendee_id, name, surname, email, case when name = '7' then email::numeric end as price,
+	const failing = `select id as key, id as attendee_id, name, surname, email,
+		case when name = '7' then email::numeric end as price,
 		null as currency, event_id, 'event' as event_name, e.webhook_url, e.webhook_secret as secret
 		from attendees a join lateral (select webhook_url, webhook_secret from events e where e.id = a.event_id) e on true
 		where id = any ($1::bigint[])`

@@ -75,7 +75,8 @@ func TestLeaseThatEndedBeforeAnOutcomeAndAnotherHasTheMessage(t *testing.T) {
 			answerAll()
 			awaitMetric(t, second, fmt.Sprint("attendee_relay_late_outcomes_total ", c.lateOfSecond))
 			awaitState(t, db, "delivered", leaseMessages)
-			if rows := pgtest.Values[string](t, db, "select format('%s %s', attempts, last_status) from attendee_relay.outbox"); len(slices.Compact(rows)) != 1 || rows[0] != "1 200" {
+			rows := pgtest.Values[string](t, db, "select format('%s %s', attempts, last_status) from attendee_relay.outbox")
+			if len(slices.Compact(rows)) != 1 || rows[0] != "1 200" {
 				t.Errorf("attempts and status of the messages: %q", rows)
 			}
 			if n := len(receiver.Webhooks()); n != 2*leaseMessages {

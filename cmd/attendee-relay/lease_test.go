@@ -94,7 +94,8 @@ func wake(t *testing.T, db *pgtest.DB, first *relaytest.Relay, receiver *relayte
 	if after := pgtest.Values[string](t, db, rows); !slices.Equal(before, after) {
 		t.Errorf("the messages were\n%q and are\n%q", before, after)
 	}
-	if attempts := pgtest.Value[int](t, db, "select count(*)::int from attendee_relay.attempt"); attempts != leaseMessages {
+	attempts := pgtest.Value[int](t, db, "select count(*)::int from attendee_relay.attempt")
+	if attempts != leaseMessages {
 		t.Errorf("%d attempts are recorded", attempts)
 	}
 	relaytest.Accept(t, db, event, 1)

@@ -10,7 +10,7 @@ import (
 // maxLibraryLine bounds what is logged of a library's line; a panic that net/http caught comes with its stack.
 const maxLibraryLine = 4 << 10
 
-// libraryLog is where net/http and other libraries that print to Go's standard logger end up: one structured line each.
+// libraryLog takes what net/http and other libraries print to Go's standard logger: one structured line each.
 type libraryLog struct{ log *zap.Logger }
 
 // captureLibraries sends the standard logger's lines to log, until the returned function is called.

@@ -13,6 +13,7 @@ import (
 
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/internal/relaytest"
+	"attendee-relay/internal/tcptest"
 )
 
 func TestALibrarysLineIsOneStructuredLine(t *testing.T) {
@@ -46,37 +47,23 @@ func TestALibrarysLineIsOneStructuredLine(t *testing.T) {
 // A receiver that goes on talking after its answer makes net/http print to the standard logger what it said.
 func TestLinesOfNetHTTPAreLoggedWithoutTheReceiversBytes(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				request, err := http.ReadRequest(bufio.NewReader(conn))
-				if err != nil {
-					return
-				}
-				_, _ = io.Copy(io.Discard, request.Body)
-				_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
-				_, _ = io.WriteString(conn, "hunter2 nobody asked for this")
-				_, _ = io.Copy(io.Discard, conn)
-			}()
+	address := tcptest.Serve(t, func(conn net.Conn) {
+		request, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
 		}
-	}()
+		_, _ = io.Copy(io.Discard, request.Body)
+		_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
+		_, _ = io.WriteString(conn, "hunter2 nobody asked for this")
+		_, _ = io.Copy(io.Discard, conn)
+	})
 	db := pgtest.New(t)
 	relay := relaytest.Run(t, db)
 	relay.AwaitRole(t, ready, "leader")
 	const line = "Unsolicited response received on idle HTTP channel"
 	// Whether the two writes come together is the network's to say; net/http sees an idle connection only when they do
 	// not.
-	event := relaytest.AddEvent(t, db, "http://"+listener.Addr().String()+"/")
+	event := relaytest.AddEvent(t, db, "http://"+address+"/")
 	var accepted int64
 	pgtest.WaitUntil(t, time.Minute, "net/http prints its line", func() (bool, string) {
 		accepted++

@@ -40,12 +40,14 @@ func newListenCommand(p *program) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "listen",
 		Short: "Receive webhooks, verify their signatures and print them",
-		Long: `Receive webhooks, verify their signatures and print them, to try a relay out.
+		Long: `Receives webhooks, verifies their signatures and prints them, to try a relay out.
 
-The secrets are those of --secret, else of DELIVERY_SIGNING_SECRETS. A webhook that none of them signed is printed all the
-same, and answered with 401 as a receiver should. Without any secret nothing is verified and everything is taken.
+The secrets are those of --secret, else of DELIVERY_SIGNING_SECRETS. A webhook that none of them
+signed is still printed, and answered with 401 as a receiver should. Without any secret nothing is
+verified and every webhook is accepted.
 
-It speaks plain http, on an address that is not public. A relay sends to it only with both of these settings:
+It listens on plain http, on an address that is not public. A relay sends to it only with both of
+these settings:
 
   DELIVERY_ALLOW_HTTP=true DELIVERY_ALLOW_NETWORKS=127.0.0.0/8 attendee-relay run
 
@@ -56,7 +58,7 @@ With another --addr, allow the network of that address.`,
 	flags := command.Flags()
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:9000", "host:port to listen on")
 	flags.StringArrayVar(&o.secrets, "secret", nil,
-		"secret to verify with, whsec_... or a text as it stands; may be repeated, or hold several separated by blanks")
+		"secret to verify with, whsec_... or the key as text; may be repeated, or hold several separated by blanks")
 	flags.IntVar(&o.status, "status", 0, "answer everything with this status, to try retries out (default 204, or 401)")
 	flags.IntVar(&o.most, "max", 0, "end with exit status 0 after so many webhooks (default: never)")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object a line")

@@ -44,7 +44,7 @@ func (p *webhookPrinter) ServeHTTP(w http.ResponseWriter, request *http.Request)
 	demo.NewReceiver(p.secrets, func(received demo.Received) { p.print(received, request.Header) }).ServeHTTP(w, request)
 }
 
-// print shows one webhook. What comes after the last one that was asked for is answered, since its sender waits, and
+// print shows one webhook. Webhooks after the last one that was asked for are answered, because their sender waits, but
 // not shown.
 func (p *webhookPrinter) print(received demo.Received, header http.Header) {
 	p.mu.Lock()
@@ -141,8 +141,8 @@ func (s shownWebhook) text() string {
 	if s.Body != nil && json.Indent(&pretty, s.Body, "", "  ") == nil {
 		body = pretty.String()
 	}
-	return fmt.Sprintf("%s  %s  %s  %s  %s\n%s\n\n", s.ReceivedAt.Format("15:04:05.000"), s.ID, signature, age, s.Path,
-		body)
+	return fmt.Sprintf("%s  %s  %s  %s  %s\n%s\n\n",
+		s.ReceivedAt.Format("15:04:05.000"), s.ID, signature, age, s.Path, body)
 }
 
 // line is for programs: one JSON object.

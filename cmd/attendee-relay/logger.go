@@ -34,7 +34,7 @@ func newLogger(level, format string, w io.Writer) (*zap.Logger, error) {
 	return zap.New(zapcore.NewCore(encoder, sink, atLeast), zap.ErrorOutput(sink)), nil
 }
 
-// missingLines is the line that stands for those that were dropped.
+// missingLines is the line that replaces those that were dropped.
 func missingLines(encoder zapcore.Encoder, lines int) []byte {
 	entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), LoggerName: "log",
 		Message: "log lines are missing here: they were not read, or could not be written, in time"}

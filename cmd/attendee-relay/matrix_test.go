@@ -124,7 +124,8 @@ func settingsToTry(t *testing.T, db *pgtest.DB) []string {
 		select format('%I = %L', name, value)
 		  from pg_settings, unnest(enumvals) as value
 		 where context = 'user' and vartype = 'enum' and value <> setting and name not like 'transaction_%'
-		   and name not in ('client_min_messages', 'log_error_verbosity', 'backslash_quote') and (name <> 'bytea_output' or value <> 'hex')
+		   and name not in ('client_min_messages', 'log_error_verbosity', 'backslash_quote')
+		   and (name <> 'bytea_output' or value <> 'hex')
 		 order by 1`
 	tried := pgtest.Values[string](t, db, listed)
 	tried = append(tried, "seq_page_cost = 0", "seq_page_cost = 1000000", "random_page_cost = 0",
@@ -167,7 +168,8 @@ func exercised(t *testing.T, db *pgtest.DB) []pgtap.Statement {
 	awaitState(t, db, "delivered", 3)
 	db.Exec(t, "update attendees set email = 'x', updated_at = now()")
 	db.Exec(t, "update attendees set id = id + 1000 where event_id = $1", event)
-	db.Exec(t, `begin; create temp table kept as select * from attendees; truncate attendees cascade; insert into attendees select * from kept;
+	db.Exec(t, `begin; create temp table kept as select * from attendees; truncate attendees cascade;
+		insert into attendees select * from kept;
 		insert into attendees (event_id, name, surname, status) select event_id, 'Grace', 'Hopper', 'Accepted'
 			from attendees limit 2; commit`)
 	invoke(t, environ, "status", "--json")

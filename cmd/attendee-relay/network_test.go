@@ -30,10 +30,7 @@ func TestStalledNetworkIsNoticed(t *testing.T) {
 				receiver := relaytest.NewReceiver(t, nil)
 				event := relaytest.AddEvent(t, db, receiver.URL)
 				network := relaytest.Proxy(t, db)
-				relay := relaytest.Run(t, db, relaytest.Through(t, db, network), "REPLICATION_TAKEOVER="+takeover.String())
-				relay.AwaitRole(t, ready, "leader")
-				relaytest.Accept(t, db, event, 1)
-				awaitState(t, db, "delivered", 1)
+				relay := delivering(t, db, event, relaytest.Through(t, db, network), "REPLICATION_TAKEOVER="+takeover.String())
 
 				began := time.Now()
 				network.Stall(stalled.up, stalled.down)

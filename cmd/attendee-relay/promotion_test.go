@@ -101,7 +101,8 @@ func awaitOneLeader(t *testing.T, one, two *relaytest.Relay) (leader, standby *r
 // With a failover slot the stream goes on where it was: also rows that were accepted and cancelled again are announced.
 func TestPromotionWithAFailoverSlot(t *testing.T) {
 	t.Parallel()
-	if version := pgtest.Value[int](t, pgtest.New(t), "select current_setting('server_version_num')::int"); version < 170000 {
+	version := pgtest.Value[int](t, pgtest.New(t), "select current_setting('server_version_num')::int")
+	if version < 170000 {
 		t.Skipf("failover slots came with PostgreSQL 17; the one on PATH has version number %d", version)
 	}
 	c := startCluster(t, pgserver.StandbyOptions{SyncSlots: true})

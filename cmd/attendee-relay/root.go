@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newRoot returns the command line. Every command has its own file with a constructor, and stands in this list; it has
+// newRoot returns the command line. Every command has its own file with a constructor, and is in this list; it has
 // a RunE and no Run, so that its errors become exit statuses.
 func newRoot(p *program) *cobra.Command {
 	root := &cobra.Command{

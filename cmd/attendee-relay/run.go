@@ -22,7 +22,7 @@ import (
 	"attendee-relay/replication"
 )
 
-// captureConns are the connections that capture has besides the pool: the writer, its reader and the resolver's, and
+// captureConns are the connections that capture has outside the pool: the writer, its reader and the resolver's, and
 // one that sets up and later looks at the catalog now and then. The walsender is not counted by DATABASE_MAX_CONNS:
 // Postgres has max_wal_senders for it.
 const captureConns = 4
@@ -69,8 +69,7 @@ func runRelay(ctx context.Context, cfg *config.Config, log *zap.Logger) error {
 	restore := captureLibraries(log)
 	defer restore()
 	pool, err := postgres.Pool(cfg.Database.URL, "attendee-relay/"+cfg.Deployment+" delivery",
-		max(1, cfg.Database.MaxConns-captureConns),
-		cfg.Database.Pooled(), outbox.PrepareSession)
+		max(1, cfg.Database.MaxConns-captureConns), cfg.Database.Pooled(), outbox.PrepareSession)
 	if err != nil {
 		return err
 	}
@@ -111,8 +110,8 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *postgres.Connection
 	r.capture.Register(registry)
 	r.resolver = outbox.NewResolver(r.recorder, r.capture.Leading)
 	r.retention = outbox.NewRetention(pool, cfg.Outbox, r.capture.Leading, board, log)
-	queue := outbox.NewQueue(pool, cfg.Deployment, outbox.Breaker{Failures: cfg.Delivery.BreakerFailures,
-		Probe: cfg.Delivery.BreakerProbe}, r.resolver.Lookup)
+	breaker := outbox.Breaker{Failures: cfg.Delivery.BreakerFailures, Probe: cfg.Delivery.BreakerProbe}
+	queue := outbox.NewQueue(pool, cfg.Deployment, breaker, r.resolver.Lookup)
 	r.retention.Report(unsent)
 	queue.Report(unsent)
 	queue.AskBy(cfg.Delivery.RetrySchedule)
@@ -131,7 +130,8 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *postgres.Connection
 func closing(shutdown time.Duration) time.Duration { return min(shutdown/10, time.Second) }
 
 // await returns what run ended with. It waits for SHUTDOWN_TIMEOUT and no longer: a Postgres that hangs, or commits
-// that wait for its standby, would keep the process until it is killed. What is cut off then is as safe as in a crash.
+// that wait for its standby, would keep the process until it is killed. Work that is cut off then is as safe as in a
+// crash.
 func (r *relay) await(ctx context.Context, shutdown time.Duration, ended <-chan error) error {
 	select {
 	case err := <-ended:
@@ -144,7 +144,7 @@ func (r *relay) await(ctx context.Context, shutdown time.Duration, ended <-chan 
 	case err := <-ended:
 		return err
 	case <-timer.C:
-		r.log.Error("SHUTDOWN_TIMEOUT is over before everything was closed; the next start goes on where this one stood")
+		r.log.Error("SHUTDOWN_TIMEOUT ended before everything was closed; the next start continues where this one stopped")
 		return nil
 	}
 }
@@ -184,10 +184,10 @@ func (r *relay) run(ctx context.Context) error {
 // report logs that a stage stopped, why, and that it goes on.
 func (r *relay) report(f fault.Fault, held bool) {
 	if held {
-		r.log.Error("a stage does not get on", zap.String("fault", string(f.Code)), zap.String("reason", f.Message))
+		r.log.Error("a stage is stuck", zap.String("fault", string(f.Code)), zap.String("reason", f.Message))
 		return
 	}
-	r.log.Info("a stage gets on again", zap.String("fault", string(f.Code)),
+	r.log.Info("a stage works again", zap.String("fault", string(f.Code)),
 		zap.Duration("after", time.Since(f.Since).Round(time.Millisecond)))
 }
 
@@ -202,7 +202,7 @@ func (r *relay) role() admin.Role {
 	}
 }
 
-// settings are those that the ledger rests on.
+// settings are those that the ledger was made with.
 func settings(cfg *config.Config) outbox.Settings {
 	return outbox.Settings{Table: cfg.Replication.Table, Key: cfg.Replication.Key, Status: cfg.Replication.Status,
 		Accepted: cfg.Replication.Accepted, Repeat: cfg.Outbox.Repeat}

@@ -21,9 +21,10 @@ func newSetupCommand(p *program) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "setup [--yes | --sql]",
 		Short: "Make publication, slot, schema and baseline without starting to stream, as the first run would",
-		Long: `Shows what is missing of publication, slot, schema and baseline; --yes makes it. A second time there is nothing to do.
---sql prints instead what a database administrator runs for a role that owns nothing, and does not connect. Under
-REPLICATION_SETUP=manual, setup makes nothing and prints that.`,
+		Long: `Shows which of publication, slot, schema and baseline are missing; --yes makes them. Run
+again, it finds nothing to do. --sql prints, without connecting, the SQL that a database
+administrator runs for a role that owns nothing. With REPLICATION_SETUP=manual, setup makes nothing
+and prints that SQL.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if yes && asSQL {
@@ -55,12 +56,12 @@ func setUp(ctx context.Context, cfg *config.Config, yes bool, out io.Writer, log
 		return err
 	}
 	if cfg.Replication.Setup != "auto" {
-		_, err := fmt.Fprintln(out, "Publication and slot are there. Under REPLICATION_SETUP=manual setup makes nothing; "+
+		_, err := fmt.Fprintln(out, "Publication and slot exist. With REPLICATION_SETUP=manual, setup makes nothing; "+
 			"the first run takes the baseline.")
 		return err
 	}
 	if len(steps) == 0 {
-		_, err := fmt.Fprintln(out, "Everything is there: nothing to do.")
+		_, err := fmt.Fprintln(out, "Everything exists: nothing to do.")
 		return err
 	}
 	for _, step := range steps {
@@ -75,7 +76,7 @@ func setUp(ctx context.Context, cfg *config.Config, yes bool, out io.Writer, log
 	if err := carryOutSetup(ctx, cfg, log); err != nil {
 		return fmt.Errorf("setting up: %w", err)
 	}
-	_, err = fmt.Fprintln(out, "Done: run goes on from here. Start it soon, for Postgres keeps WAL until it does.")
+	_, err = fmt.Fprintln(out, "Done: run continues from here. Start it soon: Postgres keeps WAL until then.")
 	return err
 }
 
@@ -102,7 +103,7 @@ func planSetup(ctx context.Context, cfg *config.Config, out io.Writer) ([]string
 	return missing(ctx, cfg, seen)
 }
 
-// missing lists what is to be made. A relay that streamed before and has lost its slot gets it back from run, which
+// missing lists what setup has to make. A relay that streamed before and has lost its slot gets it back from run, which
 // then also compares ledger and table.
 func missing(ctx context.Context, cfg *config.Config, seen *inspection) (steps []string, err error) {
 	if !seen.replication.Published {
@@ -114,7 +115,7 @@ func missing(ctx context.Context, cfg *config.Config, seen *inspection) (steps [
 	}
 	switch {
 	case seen.at.Phase == replication.PhaseStreaming && len(steps) > 0:
-		steps = append(steps, "ledger and table are compared, and accepted rows that the ledger lacks are announced")
+		steps = append(steps, "ledger and table are compared, and accepted rows that the ledger does not have are announced")
 	case seen.at.Phase != replication.PhaseStreaming:
 		n, err := replication.CountAccepted(ctx, seen.conn, seen.replication.Source)
 		if err != nil {

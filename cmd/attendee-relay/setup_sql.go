@@ -15,8 +15,9 @@ import (
 )
 
 // setupSQL is what a database administrator runs for a relay whose role owns nothing. Each statement may be run again.
-var setupSQL = template.Must(template.New("setup").Parse(`-- What attendee-relay needs in database {{.Database}}. Run it there as a superuser, with psql; it may be run again. The server
--- needs wal_level = logical, which takes a restart, and should not keep WAL without limit:
+var setupSQL = template.Must(template.New("setup").Parse(`-- What attendee-relay needs in database {{.Database}}.
+-- Run it there as a superuser, with psql; it may be run again. The server needs wal_level = logical, which takes a
+-- restart, and should not keep WAL without limit:
 --   ALTER SYSTEM SET wal_level = 'logical';
 --   ALTER SYSTEM SET max_slot_wal_keep_size = '4GB';
 
@@ -27,17 +28,19 @@ ALTER ROLE {{.Role}} REPLICATION;
 -- Its own schema.
 CREATE SCHEMA IF NOT EXISTS attendee_relay AUTHORIZATION {{.Role}};
 
--- What it reads: the watched table, and what the payload query names. With row level security on one of them, it also needs
--- ALTER ROLE {{.Role}} BYPASSRLS.
+-- The tables it reads: the watched table, and those that the payload query names. With row level security on one
+-- of them, it also needs ALTER ROLE {{.Role}} BYPASSRLS.
 {{range .Schemas}}GRANT USAGE ON SCHEMA {{.}} TO {{$.Role}};
 {{end}}GRANT SELECT ON {{.Tables}} TO {{.Role}};
 
 -- The publication: no row filter and no column list, with which the application's own UPDATE can fail.
 {{.Publication}}
 
--- Run this last, when the publication is there, and by itself. From then on Postgres keeps WAL until a relay has read it.
+-- Run this last, once the publication exists, and on its own. From then on Postgres keeps WAL until a relay has
+-- read it.
 {{.Slot}}
-{{if .Failover}}-- On Postgres 17 and later, where standbys are to keep the slot: pg_create_logical_replication_slot(..., failover => true).
+{{if .Failover}}-- On Postgres 17 and later, if standbys should keep the slot, add failover => true:
+-- pg_create_logical_replication_slot(..., failover => true).
 {{end}}`))
 
 // printSetupSQL writes down what an administrator has to run, from the environment alone.

@@ -16,7 +16,8 @@ import (
 // things lists what a relay has made.
 func things(t *testing.T, db *pgtest.DB) []string {
 	t.Helper()
-	return pgtest.Values[string](t, db, `select 'schema' from pg_class where relnamespace = to_regnamespace('attendee_relay') and relname = 'checkpoint'
+	return pgtest.Values[string](t, db, `select 'schema' from pg_class
+		where relnamespace = to_regnamespace('attendee_relay') and relname = 'checkpoint'
 		union all select 'publication' from pg_publication where pubname = 'attendee_relay'
 		union all select 'slot' from pg_replication_slots where slot_name = $1`, db.Name())
 }
@@ -161,7 +162,8 @@ func TestTeardownLeavesOthersAlone(t *testing.T) {
 	cases := map[string]struct{ ddl, note string }{
 		"a slot of another kind": {"select pg_create_physical_replication_slot('SLOT')", "it stays"},
 		"a slot of another database": {"select pg_create_logical_replication_slot('SLOT', 'pgoutput')",
-			"belongs to database"}, "a publication of more tables": {"create publication attendee_relay for table attendees, " +
+			"belongs to database"},
+		"a publication of more tables": {"create publication attendee_relay for table attendees, " +
 			"events", "also holds public.events"},
 		"a publication of another one": {"create publication attendee_relay for table events", "also holds public.events"},
 		"a publication of all tables":  {"create publication attendee_relay for all tables", "FOR ALL TABLES"},

@@ -39,7 +39,8 @@ func TestStopFinishesWhatIsInFlight(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	awaitState(t, db, "delivered", n)
-	if attempts := pgtest.Value[int64](t, db, "select count(*) from attendee_relay.attempt where status = 200"); attempts != n {
+	attempts := pgtest.Value[int64](t, db, "select count(*) from attendee_relay.attempt where status = 200")
+	if attempts != n {
 		t.Errorf("%d attempts are recorded", attempts)
 	}
 

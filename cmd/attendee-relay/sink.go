@@ -31,7 +31,7 @@ type sink struct {
 	idle    chan struct{}
 }
 
-// entry is a line, and of how many there is no trace if it is lost: itself, and those that it says are missing.
+// entry is a line, and how many lines are lost with it: itself, and those that it reports as missing.
 type entry struct {
 	text   []byte
 	stands int
@@ -106,7 +106,7 @@ func (s *sink) drain() {
 	}
 }
 
-// next returns the next line; without one the goroutine ends. What is missing at the end is said as well, unless
+// next returns the next line; without one the goroutine ends. Lines missing at the end are reported as well, unless
 // nothing can be written.
 func (s *sink) next(failed bool) (line entry, more bool) {
 	s.mu.Lock()

@@ -141,7 +141,8 @@ func TestLeaderNamesItsNewSession(t *testing.T) {
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	startPair(t, db, "OUTBOX_SETTLE=1s")
-	const session = `select a.pid from attendee_relay.checkpoint c join pg_stat_activity a on a.pid = c.leader_pid and a.backend_start = c.leader_since
+	const session = `select a.pid from attendee_relay.checkpoint c
+		join pg_stat_activity a on a.pid = c.leader_pid and a.backend_start = c.leader_since
 		where a.application_name = 'attendee-relay/test writer'`
 	before := pgtest.Value[int](t, db, session)
 	relaytest.Accept(t, db, event, 1)

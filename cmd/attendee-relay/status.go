@@ -47,9 +47,10 @@ func newStatusCommand(p *program) *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:   "status",
-		Short: "Print how the relay stands: role, slot, checkpoint, outbox, endpoints and faults",
-		Long: `Prints how the relay stands. Role and faults are those of the relay that answers on ADMIN_ADDR; without one, the role is
-leader while a relay of this DEPLOYMENT reads the slot, else none, and the faults are those that check finds.`,
+		Short: "Print the relay's state: role, slot, checkpoint, outbox, endpoints and faults",
+		Long: `Prints the relay's state. Role and faults are those of the relay that answers on ADMIN_ADDR.
+Without one, the role is leader while a relay of this DEPLOYMENT reads the slot, else none, and the
+faults are those that check finds.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(p.environ)
@@ -159,9 +160,8 @@ func (s *relayStatus) print(out io.Writer) error {
 	say("checkpoint", "%s", checkpoint)
 	say("acceptances", "%d waiting (the oldest for %.0f s), %d of them for an error of the payload query, %d empty",
 		s.Acceptances.Waiting, s.OldestWaiting, s.Acceptances.Failing, s.Acceptances.Empty)
-	say("outbox", "%d pending (the oldest for %.0f s), %d delivered, %d dead, %d skipped", s.Outbox.Pending,
-		s.OldestPending,
-		s.Outbox.Delivered, s.Outbox.Dead, s.Outbox.Skipped)
+	say("outbox", "%d pending (the oldest for %.0f s), %d delivered, %d dead, %d skipped",
+		s.Outbox.Pending, s.OldestPending, s.Outbox.Delivered, s.Outbox.Dead, s.Outbox.Skipped)
 	for _, e := range s.Endpoints {
 		by := ""
 		if e.By != nil {

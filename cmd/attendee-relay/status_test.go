@@ -14,8 +14,8 @@ import (
 
 // shape is the contract's, section 6, in its order.
 const shape = `{"role","slot":{"name","active","wal_status","lag_bytes","retained_wal_bytes"},"checkpoint_lsn",` +
-	`"acceptances":{"waiting","failing","empty"},"outbox":{"pending","delivered","dead","skipped"},"oldest_pending_seconds",` +
-	`"oldest_waiting_seconds","endpoints","faults"}`
+	`"acceptances":{"waiting","failing","empty"},"outbox":{"pending","delivered","dead","skipped"},` +
+	`"oldest_pending_seconds","oldest_waiting_seconds","endpoints","faults"}`
 
 // names writes the names of an object's members in their order, those of lists left out.
 func names(t *testing.T, text string) string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/http"
@@ -35,24 +34,6 @@ func failing(t *testing.T, relay *relaytest.Relay, code string) (message string)
 	return message
 }
 
-// heldUp has somebody hold a lock on a table until the returned function is called.
-func heldUp(t *testing.T, db *pgtest.DB, table string) (release func()) {
-	t.Helper()
-	tx, err := db.OwnerPool(t).Begin(t.Context())
-	if err == nil {
-		_, err = tx.Exec(t.Context(), "lock table "+table+" in access exclusive mode")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) // or the pool waits for it
-	return func() {
-		if err := tx.Rollback(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // Somebody holds a table of ours: the stages that need it say so, and go on when it is free.
 func TestALockedTableIsAFault(t *testing.T) {
 	t.Parallel()
@@ -67,10 +48,7 @@ func TestALockedTableIsAFault(t *testing.T) {
 			if table == "acceptance" {
 				settings = append(settings, "OUTBOX_SETTLE=3s") // everything waits for the resolver
 			}
-			relay := relaytest.Run(t, db, settings...)
-			relay.AwaitRole(t, ready, "leader")
-			relaytest.Accept(t, db, event, 1)
-			awaitState(t, db, "delivered", 1)
+			relay := delivering(t, db, event, settings...)
 			if table == "acceptance" { // it is recorded, and only then nobody can read it
 				relaytest.Accept(t, db, event, 1)
 				pgtest.WaitUntil(t, ready, "an acceptance waits", func() (bool, string) {
@@ -78,7 +56,7 @@ func TestALockedTableIsAFault(t *testing.T) {
 						"none"
 				})
 			}
-			release := heldUp(t, db, "attendee_relay."+table)
+			release := db.Lock(t, "attendee_relay."+table)
 			if table != "acceptance" {
 				relaytest.Accept(t, db, event, 1)
 			}
@@ -102,10 +80,7 @@ func TestAPoolerThatGoesDownIsAFault(t *testing.T) {
 	receiver := relaytest.NewReceiver(t, nil)
 	event := relaytest.AddEvent(t, db, receiver.URL)
 	pooler := relaytest.Proxy(t, db)
-	relay := relaytest.Run(t, db, relaytest.Through(t, db, pooler), "DATABASE_REPLICATION_URL="+db.URL())
-	relay.AwaitRole(t, ready, "leader")
-	relaytest.Accept(t, db, event, 1)
-	awaitState(t, db, "delivered", 1)
+	relay := delivering(t, db, event, relaytest.Through(t, db, pooler), "DATABASE_REPLICATION_URL="+db.URL())
 	pooler.Refuse()
 	relaytest.Accept(t, db, event, 1)
 	if message := failing(t, relay, "delivery_failing"); !strings.Contains(message, "could not be connected to") {

@@ -21,9 +21,9 @@ func newTeardownCommand(p *program) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "teardown [--purge] [--yes | --sql]",
 		Short: "Drop slot and publication, and with --purge the schema with everything in it",
-		Long: `Shows what the relay has left in the database; --yes drops slot and publication, --purge the schema attendee_relay too. Stop the
-relays first: it refuses while one is connected. What others made under the same names stays. A second time there is nothing
-to do.`,
+		Long: `Shows what the relay has left in the database. --yes drops slot and publication, and
+--purge also the schema attendee_relay. Stop the relays first: teardown refuses while one is
+connected. It leaves alone what others made under the same names. Run again, it finds nothing to do.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if flags.yes && flags.sql {
@@ -105,8 +105,8 @@ func printTeardown(out io.Writer, cfg *config.Config, capture *replication.Teard
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
 	switch {
 	case capture.Slot && capture.Retained != nil:
-		say("replication slot %q is dropped, and the %d bytes of WAL that it keeps are free to go", cfg.Replication.Slot,
-			*capture.Retained)
+		say("replication slot %q is dropped, and the %d bytes of WAL that it keeps are freed",
+			cfg.Replication.Slot, *capture.Retained)
 	case capture.Slot:
 		say("replication slot %q, which is lost, is dropped", cfg.Replication.Slot)
 	}
@@ -121,7 +121,7 @@ func printTeardown(out io.Writer, cfg *config.Config, capture *replication.Teard
 		say("the schema attendee_relay is dropped with everything in it; %d pending messages and %d waiting acceptances "+
 			"are never sent", books.Pending, books.Waiting)
 	case books.Exists:
-		say("the schema attendee_relay stays (%d pending messages, %d waiting acceptances); --purge drops it", books.Pending,
-			books.Waiting)
+		say("the schema attendee_relay stays (%d pending messages, %d waiting acceptances); --purge drops it",
+			books.Pending, books.Waiting)
 	}
 }

@@ -19,7 +19,8 @@ func TestWhatCannotBeSentMakesNoRequest(t *testing.T) {
 	k.hook(`1 short 1 /b seven77`, `2 host 2 /b - {"Host":"b"}`, `3 line 3 /b - {"A":"b\nc"}`, `4 form 4 /b - {"A":1}`,
 		`5 twice 5 /b - {"A":"b","a":"b"}`,
 		`6 base64 6 /b whsec_%`)
-	k.db.Exec(t, `update webhooks set secret = E' \t ' where delivery_key = 'twice'; update webhooks set headers = null where delivery_key = 'twice'`)
+	k.db.Exec(t, `update webhooks set secret = E' \t ' where delivery_key = 'twice';
+		update webhooks set headers = null where delivery_key = 'twice'`)
 	for person := 1; person <= 6; person++ {
 		k.accept(person)
 	}
@@ -63,7 +64,8 @@ func TestAMessageThatHadASecretIsNotSentUnsigned(t *testing.T) {
 				return
 			}
 			k.become("k /a dead")
-			if why := pgtest.Value[string](t, k.db, "select last_error from attendee_relay.outbox"); !strings.Contains(why, "has no signing secret any more") || len(k.at("/a")) != 1 {
+			why := pgtest.Value[string](t, k.db, "select last_error from attendee_relay.outbox")
+			if !strings.Contains(why, "has no signing secret any more") || len(k.at("/a")) != 1 {
 				t.Errorf("%s; %d requests", why, len(k.at("/a")))
 			}
 			k.accept(2) // a message that never had one

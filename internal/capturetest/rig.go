@@ -41,7 +41,7 @@ type Rig struct {
 	Deployment string
 	// Unprepared: the publication is not made beforehand, as the README has the owner of the table make it.
 	Unprepared bool
-	// Capture and Recorder change the stages before they start; Through stands between the two.
+	// Capture and Recorder change the stages before they start; Through comes between the two.
 	Capture  func(*replication.Capture)
 	Recorder func(*outbox.Recorder)
 	Through  func(replication.Recorder) replication.Recorder
@@ -90,8 +90,7 @@ func (r *Rig) Start(t testing.TB) {
 	// Debug and info would fill the output of a failing property test.
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	settings := outbox.Settings{Table: r.Source.Table, Key: r.Source.Key, Status: r.Source.Status,
-		Accepted: r.Source.Accepted,
-		Repeat:   r.Outbox.Repeat}
+		Accepted: r.Source.Accepted, Repeat: r.Outbox.Repeat}
 	var resolver *outbox.Resolver
 	url := secret.New(r.DB.URL())
 	recorder, err := outbox.NewRecorder(r.Outbox, settings, url, r.Deployment, r.Board,
@@ -133,7 +132,8 @@ func (r *Rig) Start(t testing.TB) {
 // there.
 func (r *Rig) Publish(t testing.TB) {
 	t.Helper()
-	const ready = `select exists (select from pg_class where oid = to_regclass($1) and relkind in ('r', 'p') and relpersistence = 'p')
+	const ready = `select exists (select from pg_class
+		where oid = to_regclass($1) and relkind in ('r', 'p') and relpersistence = 'p')
 		and not exists (select from pg_publication where pubname = $2)`
 	schema, table, _ := strings.Cut(r.Source.Table, ".")
 	name := pgx.Identifier{schema, table}.Sanitize()
@@ -184,14 +184,24 @@ func (r *Rig) AwaitFault(t testing.TB, code fault.Code) fault.Fault {
 	return found
 }
 
-// CaughtUp waits until all that was committed before the call is recorded.
+// AwaitNoFault waits until the board shows no fault.
+func (r *Rig) AwaitNoFault(t testing.TB) {
+	t.Helper()
+	pgtest.WaitUntil(t, Patience, "no fault is shown", func() (bool, string) {
+		list := r.Board.List()
+		return len(list) == 0, fmt.Sprint(list)
+	})
+}
+
+// CaughtUp waits until everything that was committed before the call is recorded.
 func (r *Rig) CaughtUp(t testing.TB) {
 	t.Helper()
 	r.AwaitLeading(t)
 	before := pgtest.Value[string](t, r.DB, "select pg_current_wal_insert_lsn()::text")
 	r.DB.Exec(t, r.Marker)
 	pgtest.WaitUntil(t, Patience, "the checkpoint has passed "+before, func() (bool, string) {
-		const passed = `select lsn > $1::text::pg_lsn and spool_step is null from attendee_relay.checkpoint` //nolint:gosec // no password
+		//nolint:gosec // no password
+		const passed = `select lsn > $1::text::pg_lsn and spool_step is null from attendee_relay.checkpoint`
 		if pgtest.Value[bool](t, r.DB, passed, before) {
 			return true, ""
 		}
@@ -200,7 +210,8 @@ func (r *Rig) CaughtUp(t testing.TB) {
 	})
 }
 
-// Settled waits until all that was committed before the call is recorded and no acceptance waits for its message.
+// Settled waits until everything that was committed before the call is recorded and no acceptance waits for its
+// message.
 func (r *Rig) Settled(t testing.TB) {
 	t.Helper()
 	r.CaughtUp(t)

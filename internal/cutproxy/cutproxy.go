@@ -93,7 +93,7 @@ func (p *Proxy) Delay(by time.Duration) {
 	p.delay = by
 }
 
-// Resume ends Stall, Delay and Refuse. What was held back is passed on.
+// Resume ends Stall, Delay and Refuse. Bytes that were held back are passed on.
 func (p *Proxy) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"attendee-relay/internal/cutproxy"
+	"attendee-relay/internal/tcptest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,27 +26,13 @@ const (
 // server answers each line with its name and the line, and says when a client has gone.
 func server(t *testing.T, name string) (address string, gone <-chan struct{}) {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
 	ends := make(chan struct{}, 10)
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = conn.Close(); ends <- struct{}{} }()
-				for lines := bufio.NewScanner(conn); lines.Scan(); {
-					_, _ = fmt.Fprintf(conn, "%s %s\n", name, lines.Text())
-				}
-			}()
+	return tcptest.Serve(t, func(conn net.Conn) {
+		defer func() { ends <- struct{}{} }()
+		for lines := bufio.NewScanner(conn); lines.Scan(); {
+			_, _ = fmt.Fprintf(conn, "%s %s\n", name, lines.Text())
 		}
-	}()
-	return listener.Addr().String(), ends
+	}), ends
 }
 
 func dial(t *testing.T, p *cutproxy.Proxy) net.Conn {

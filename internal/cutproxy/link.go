@@ -73,7 +73,7 @@ func (l *link) carry(from, to net.Conn, up bool) {
 	}
 }
 
-// pass waits until bytes pass in a direction and reports whether the link still stands.
+// pass waits until bytes pass in a direction and reports whether the link still exists.
 func (l *link) pass(up bool) bool {
 	if delay := l.proxy.latency(); delay > 0 {
 		select {
@@ -91,7 +91,7 @@ func (l *link) pass(up bool) bool {
 	return l.ctx.Err() == nil
 }
 
-// add makes a connection part of the link, if that still stands.
+// add makes a connection part of the link, if that still exists.
 func (l *link) add(conn net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

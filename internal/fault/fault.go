@@ -1,7 +1,7 @@
 // Package fault names what stops the relay from doing its work, in words an operator can act on.
 //
 // It turns a problem found anywhere (a lost slot, a missing grant) into a stable code with a message and, where there
-// is one, the SQL that mends it; Board keeps the faults that hold now, for /readyz, the metrics and status. A Task
+// is one, the SQL that fixes it; Board keeps the faults that hold now, for /readyz, the metrics and status. A Task
 // watches that a stage gets on with its work and raises a fault when it does not, whatever the reason. Every stage
 // raises faults; only admin reads them.
 package fault
@@ -87,7 +87,7 @@ func (c Code) Stage() Stage {
 	}
 }
 
-// Fault is one thing that is wrong: what, and the SQL or setting that mends it. It is an error, so that the step that
+// Fault is one thing that is wrong, with the SQL or setting that fixes it. It is an error, so that the step that
 // finds it can return it.
 type Fault struct {
 	Code    Code   `json:"code"`
@@ -104,7 +104,7 @@ func (f *Fault) Error() string {
 	if f.Fix == "" {
 		return fmt.Sprintf("%s: %s", f.Code, f.Message)
 	}
-	return fmt.Sprintf("%s: %s; to mend it: %s", f.Code, f.Message, f.Fix)
+	return fmt.Sprintf("%s: %s; to fix it: %s", f.Code, f.Message, f.Fix)
 }
 
 // New makes a fault with a formatted message.
@@ -112,7 +112,7 @@ func New(code Code, format string, args ...any) *Fault {
 	return &Fault{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// WithFix returns the fault with the statement or setting that mends it.
+// WithFix returns the fault with the statement or setting that fixes it.
 func (f *Fault) WithFix(fix string) *Fault {
 	f.Fix = fix
 	return f

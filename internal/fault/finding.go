@@ -51,7 +51,7 @@ var CheckCodes = []Code{
 	ReplicationRefused, QueryScan, AcceptedUnseen, SameDatabase, Connections, Inheritance, SearchPath,
 }
 
-// Finding is what an inspection says of one requirement: met or not, and the SQL or setting that mends it.
+// Finding is an inspection's result for one requirement: met or not, and the SQL or setting that fixes it.
 type Finding struct {
 	Code    Code   `json:"code"`
 	Level   Level  `json:"level"`
@@ -64,7 +64,7 @@ func Passed(code Code, format string, args ...any) Finding {
 	return Finding{Code: code, Level: OK, Message: fmt.Sprintf(format, args...)}
 }
 
-// Warning says that a requirement is not met and the relay works all the same; fix mends it.
+// Warning says that a requirement is not met but the relay still works; fix is how to meet it.
 func Warning(code Code, fix, format string, args ...any) Finding {
 	return Finding{Code: code, Level: Warn, Message: fmt.Sprintf(format, args...), Fix: fix}
 }

@@ -29,7 +29,7 @@ type Task struct {
 	stepped time.Time
 	calls   int
 	err     error
-	// more is how long the step that is under way may take besides.
+	// more is how much longer the step under way may take.
 	more time.Duration
 	// atOnce: the failure is a fault without waiting.
 	atOnce bool
@@ -134,7 +134,7 @@ func (t *Task) Allow(more time.Duration) {
 	t.more = more
 }
 
-// Fail says that something failed that no call stands for, and that it is a fault at once.
+// Fail says that something failed outside any call, and that it is a fault at once.
 func (t *Task) Fail(err error) {
 	if t == nil {
 		return
@@ -153,7 +153,7 @@ func (t *Task) fail(err error) {
 	}
 }
 
-// Rest says that there is no work for this process: another one does it, or what stands in its way has a fault of its
+// Rest says that there is no work for this process: another one does it, or the obstacle has a fault of its
 // own.
 func (t *Task) Rest() {
 	if t == nil {

@@ -147,8 +147,8 @@ func unprivileged(t testing.TB) string {
 			return name
 		}
 	}
-	t.Skip("PgBouncer refuses to run as root, and there is no user postgres or nobody to run it as, so this test does " +
-		"not run")
+	t.Skip("PgBouncer refuses to run as root, and there is no user postgres or nobody to run it as, " +
+		"so this test does not run")
 	return ""
 }
 

@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// account is the unprivileged user who runs Postgres in root's place; nil stands for the user we already are. Postgres
+// account is the unprivileged user who runs Postgres in root's place; nil: the user we already are. Postgres
 // and initdb refuse to run as root.
 type account struct {
 	name     string

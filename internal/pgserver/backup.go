@@ -14,11 +14,10 @@ import (
 // passedOver are files and contents of directories that a copy of a running server must not have or does not need
 // (PostgreSQL's documentation of the low-level backup). The WAL is copied by itself.
 var passedOver = []string{"postmaster.pid", "postmaster.opts", "pg_wal/", "pg_replslot/", "pg_dynshmem/", "pg_notify/",
-	"pg_serial/",
-	"pg_snapshots/", "pg_stat_tmp/", "pg_subtrans/", "pg_internal.init"}
+	"pg_serial/", "pg_snapshots/", "pg_stat_tmp/", "pg_subtrans/", "pg_internal.init"}
 
 // copyFrom copies a part of another server's data directory into ours. Files may vanish and change meanwhile: the WAL
-// that is replayed afterwards mends the copy.
+// that is replayed afterwards repairs the copy.
 func (s *Server) copyFrom(primary *Server, part string) error {
 	root := primary.DataDir()
 	return filepath.WalkDir(filepath.Join(root, part), func(path string, entry fs.DirEntry, err error) error {

@@ -139,7 +139,8 @@ func defaultCache() (string, error) {
 // lock waits until no other process unpacks into the cache; the tests of several packages start together. The system
 // frees the lock of a process that dies.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644) //nolint:gosec // the path is our own, and other users share the cache
+	//nolint:gosec // the path is our own, and other users share the cache
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("opening the cache's lock: %w", err)
 	}

@@ -104,9 +104,8 @@ func (s *Server) URL(database string) string {
 func (s *Server) Program(name string) (string, error) {
 	path := filepath.Join(s.binaries, name)
 	if !executable(path) {
-		return "", fmt.Errorf("the Postgres in %s comes without %s; install its client programs (apt-get install "+
-			"postgresql, "+
-			"brew install postgresql@18)", s.binaries, name)
+		return "", fmt.Errorf("the Postgres in %s comes without %s; install its client programs "+
+			"(apt-get install postgresql, brew install postgresql@18)", s.binaries, name)
 	}
 	return path, nil
 }
@@ -129,9 +128,8 @@ func makeHome(account *account) (string, error) {
 	}
 	err = account.mayEnter(filepath.Dir(home))
 	if err != nil {
-		err = fmt.Errorf("keeping Postgres's data in %s: %w; set TMPDIR to a directory that everybody may enter, such as "+
-			"/tmp",
-			filepath.Dir(home), err)
+		err = fmt.Errorf("keeping Postgres's data in %s: %w; set TMPDIR to a directory that everybody may enter, "+
+			"such as /tmp", filepath.Dir(home), err)
 	} else {
 		err = account.own(home)
 	}

@@ -25,7 +25,8 @@ func TestStandbyFollowsAndIsPromoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = standby.Stop(context.Background()) })
-	if got := ask(t, standby, "select pg_is_in_recovery()::text || ' ' || current_setting('work_mem')"); got != "true 1MB" {
+	got := ask(t, standby, "select pg_is_in_recovery()::text || ' ' || current_setting('work_mem')")
+	if got != "true 1MB" {
 		t.Errorf("in recovery, work_mem: %s", got)
 	}
 

@@ -188,6 +188,24 @@ func (db *DB) Exec(t testing.TB, sql string, args ...any) {
 	}
 }
 
+// Lock has somebody hold a lock on a table of the database until the returned function is called.
+func (db *DB) Lock(t testing.TB, table string) (release func()) {
+	t.Helper()
+	tx, err := db.OwnerPool(t).Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), "lock table "+table+" in access exclusive mode")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) // or the pool waits for it
+	return func() {
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Value returns the one value that the query gives.
 func Value[T any](t testing.TB, db *DB, sql string, args ...any) T {
 	t.Helper()

@@ -135,8 +135,8 @@ func (e connectError) refusal(refused *pgconn.PgError) string {
 // known reports whether a name may be shown: a text that was cut in the wrong place could be part of a password.
 func known(name string) bool {
 	return isPinned(name) || frameworks[strings.ToLower(name)].name != "" || slices.Contains(ignored, name) ||
-		unsupported[name] != "" ||
-		slices.Contains([]string{"options", "application_name", "wal_sender_timeout", "role", "session_authorization"}, name)
+		unsupported[name] != "" || slices.Contains([]string{
+		"options", "application_name", "wal_sender_timeout", "role", "session_authorization"}, name)
 }
 
 // meanings are those of the SQLSTATEs of a refused connection.

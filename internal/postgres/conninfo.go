@@ -73,7 +73,7 @@ func misunderstood(err error) string {
 	for _, name := range []string{"target_session_attrs", "sslcertmode", "connect_timeout", "min_protocol_version",
 		"max_protocol_version", "channel_binding", "require_auth"} {
 		if strings.Contains(err.Error(), "invalid "+name) || strings.Contains(err.Error(), "unknown "+name+" value") {
-			return "the value of " + name + " is none that Postgres knows"
+			return "the value of " + name + " is not one that Postgres knows"
 		}
 	}
 	return "it is not understood; write postgres://user:password@host:5432/database?sslmode=verify-full, with % escapes " +

@@ -16,8 +16,8 @@ const probes = 5
 
 func dialer() *net.Dialer {
 	return &net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: lostAfter / 2, Interval: lostAfter / 2 / probes,
-			Count: probes},
+		KeepAliveConfig: net.KeepAliveConfig{
+			Enable: true, Idle: lostAfter / 2, Interval: lostAfter / 2 / probes, Count: probes},
 		Control: giveUp,
 	}
 }

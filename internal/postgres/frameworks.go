@@ -118,8 +118,8 @@ func foreignForm(text string) string {
 		return ""
 	case scheme == "postgres", scheme == "postgresql":
 		return "its scheme must be in small letters, postgres://"
-	case isDriver && slices.Contains([]string{"psycopg", "psycopg2", "psycopg_async", "psycopg2cffi", "asyncpg", "pg8000",
-		"pygresql"}, driver):
+	case isDriver && slices.Contains([]string{
+		"psycopg", "psycopg2", "psycopg_async", "psycopg2cffi", "asyncpg", "pg8000", "pygresql"}, driver):
 		return "it must begin with postgresql://, without +" + driver + " (a URL of SQLAlchemy's)"
 	case slices.Contains([]string{"jdbc:postgresql", "r2dbc:postgresql", "jdbc:p6spy:postgresql"}, scheme):
 		return "it must begin with postgresql://, without " + strings.TrimSuffix(scheme, "postgresql") +

@@ -7,7 +7,8 @@ UNION ALL
 SELECT pg_catalog.format('GRANT SELECT ON %I.%I TO %s', n.nspname, c.relname, $2::pg_catalog.text)
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname IN ('pg_catalog', 'attendee_relay') AND c.relname = ANY ($1::pg_catalog.text[]) AND c.relkind IN ('r', 'p', 'v')
+ WHERE n.nspname IN ('pg_catalog', 'attendee_relay') AND c.relname = ANY ($1::pg_catalog.text[])
+   AND c.relkind IN ('r', 'p', 'v')
    AND NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
 UNION ALL
 SELECT pg_catalog.format('GRANT EXECUTE ON FUNCTION %I.%I(%s) TO %s', n.nspname, p.proname,

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
@@ -15,26 +16,13 @@ import (
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/internal/postgres"
 	"attendee-relay/internal/secret"
+	"attendee-relay/internal/tcptest"
 )
 
 // silent is an address whose server accepts and never answers.
 func silent(t *testing.T) string {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { _ = conn.Close() })
-		}
-	}()
-	return listener.Addr().String()
+	return tcptest.Serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 }
 
 // listing puts hosts before the one of a URL, and a parameter behind it.

@@ -6,7 +6,7 @@ import (
 )
 
 // dropOptions takes the settings that every transaction sets itself out of an options word (-c name=value,
-// --name=value), which poolers refuse as a whole. What else is in it stays: some hosts are told by it which database is
+// --name=value), which poolers refuse as a whole. The rest of it stays: some hosts learn from it which database is
 // meant.
 func dropOptions(text string) string {
 	words := optionWords(text)

@@ -16,12 +16,12 @@ import (
 // is.
 var ignored = []string{
 	"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "load_balance_hosts",
-	"fallback_application_name", "replication", "sslcompression", "sslkeylogfile", "gsslib", "gssdelegation", "authtype",
-	"tty",
+	"fallback_application_name", "replication", "sslcompression", "sslkeylogfile", "gsslib", "gssdelegation",
+	"authtype", "tty",
 }
 
-// unsupported are keywords of libpq that ask for something the relay does not do, and that it would be wrong to leave
-// undone in silence.
+// unsupported are keywords of libpq that ask for something the relay does not do, and that must not be ignored
+// in silence.
 var unsupported = map[string]string{
 	"requirepeer":         "it cannot check which user runs the server",
 	"sslcrl":              "it reads no certificate revocation lists",
@@ -65,8 +65,8 @@ func settle(c *pgx.ConnConfig) (faults []string) {
 	lowest, knownLowest := tlsVersions[take("ssl_min_protocol_version")]
 	highest, knownHighest := tlsVersions[take("ssl_max_protocol_version")]
 	if !knownLowest || !knownHighest {
-		faults = append(faults, "ssl_min_protocol_version and ssl_max_protocol_version must be TLSv1, TLSv1.1, TLSv1.2 or "+
-			"TLSv1.3")
+		faults = append(faults, "ssl_min_protocol_version and ssl_max_protocol_version must be "+
+			"TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3")
 	}
 	for _, config := range tlsConfigs(c) {
 		config.MinVersion, config.MaxVersion = lowest, highest

@@ -40,15 +40,18 @@ func spoil(t *testing.T, address string) (settings func() string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = neighbour.Close(context.Background()) })
-	_, err = neighbour.Exec(t.Context(), `SET search_path = hostile, pg_catalog; SET IntervalStyle = sql_standard; SET row_security = on;
-		SET default_transaction_read_only = on; SET default_transaction_isolation = serializable; SET enable_indexscan = off; SET lc_numeric = 'C.UTF-8';
+	_, err = neighbour.Exec(t.Context(), `SET search_path = hostile, pg_catalog; SET IntervalStyle = sql_standard;
+		SET row_security = on; SET default_transaction_read_only = on;
+		SET default_transaction_isolation = serializable; SET enable_indexscan = off; SET lc_numeric = 'C.UTF-8';
 		SET extra_float_digits = -15; SET bytea_output = escape; SET transform_null_equals = on; SET join_collapse_limit = 1`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return func() string {
-		rows, err := neighbour.Query(t.Context(), `SELECT pg_catalog.concat(name, '=', setting) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) ANY (ARRAY[
-			'search_path', 'IntervalStyle', 'row_security', 'default_transaction_read_only', 'default_transaction_isolation', 'enable_indexscan', 'join_collapse_limit'])`)
+		rows, err := neighbour.Query(t.Context(), `SELECT pg_catalog.concat(name, '=', setting) FROM pg_catalog.pg_settings
+			WHERE name OPERATOR(pg_catalog.=) ANY (ARRAY[
+			'search_path', 'IntervalStyle', 'row_security', 'default_transaction_read_only', 'default_transaction_isolation',
+			'enable_indexscan', 'join_collapse_limit'])`)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +151,8 @@ func TestPoolersThatRefuse(t *testing.T) {
 			}
 		}
 		for parameter, want := range map[string]string{
-			"&options=-c%20geqo%3Doff%20-c%20search_path%3Dpublic&search_path=public&IntervalStyle=iso_8601&statement_timeout=1": "",
+			"&options=-c%20geqo%3Doff%20-c%20search_path%3Dpublic" +
+				"&search_path=public&IntervalStyle=iso_8601&statement_timeout=1": "",
 			"&options=-c%20role%3Dpostgres": "options", "&work_mem=1MB": "a start-up parameter",
 		} {
 			conninfo := secret.New(pooler.URL(t)+parameter).From("DATABASE_URL", nil)

@@ -147,7 +147,7 @@ func prepare(ctx context.Context, conninfo secret.String, name string,
 	config := to.config
 	setParam(config.RuntimeParams, "application_name", name)
 	kind.pin(config.RuntimeParams)
-	// What a connection string asks for would change how statements are sent.
+	// A connection string's own choice would change how statements are sent.
 	config.DefaultQueryExecMode = kind.mode
 	config.StatementCacheCapacity, config.DescriptionCacheCapacity = cached, cached
 	tried := &dialled{}

@@ -11,7 +11,7 @@ const OwnPath = "pg_catalog, pg_temp"
 
 // The limits of a session.
 const (
-	// idleInTransaction is how long a transaction of ours may stand still before the server ends it.
+	// idleInTransaction is how long a transaction of ours may be idle before the server ends it.
 	idleInTransaction = 10 * time.Second
 	// statementTimeout ends a statement of ours that nobody waits for any more.
 	statementTimeout = time.Minute
@@ -49,11 +49,11 @@ var pinned = []setting{
 	{"lc_time", "C"},
 	{"quote_all_identifiers", "off"},
 
-	// What is seen.
+	// Which rows are visible.
 	{"row_security", "off"}, // a policy that would hide rows from us is an error, never a smaller answer
 	{"gin_fuzzy_search_limit", "0"},
 
-	// What a transaction may do.
+	// What a transaction is allowed to do.
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_deferrable", "off"},
@@ -70,11 +70,11 @@ var pinned = []setting{
 	{"idle_in_transaction_session_timeout", milliseconds(idleInTransaction)},
 	{"idle_session_timeout", "0"},
 
-	// What is told to whom.
+	// Messages to the client and to the server's log.
 	{"client_min_messages", "warning"},
 	{"log_parameter_max_length_on_error", "0"}, // parameters are people's data and do not belong in the server's log
 
-	// What the planner may choose: as Postgres is shipped. Our statements are short; compiling one takes longer than
+	// The planner's choices: as Postgres is shipped. Our statements are short; compiling one takes longer than
 	// running it.
 	{"jit", "off"},
 	{"plan_cache_mode", "auto"},

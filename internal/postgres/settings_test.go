@@ -19,7 +19,8 @@ var left = map[string][]string{
 	"named by the session itself": {"application_name"},
 	"of one transaction":          {"transaction_deferrable", "transaction_isolation", "transaction_read_only"},
 	"the replication connection's own": {"wal_sender_timeout", "logical_decoding_work_mem",
-		"debug_logical_replication_streaming"}, "set where it matters": {"synchronous_commit"},
+		"debug_logical_replication_streaming"},
+	"set where it matters":             {"synchronous_commit"},
 	"text search, which we do not use": {"default_text_search_config", "gin_pending_list_limit"},
 	"memory and input, the server's": {"work_mem", "hash_mem_multiplier", "maintenance_work_mem", "temp_buffers",
 		"effective_cache_size", "effective_io_concurrency",
@@ -27,12 +28,14 @@ var left = map[string][]string{
 		"max_parallel_workers", "max_parallel_workers_per_gather", "wal_skip_threshold", "commit_siblings",
 		"file_copy_method", "synchronize_seqscans"},
 	"compiling, which is off": {"jit_above_cost", "jit_inline_above_cost", "jit_optimize_above_cost",
-		"jit_expressions", "jit_tuple_deforming"}, "vacuum and statistics": {"default_statistics_target"},
+		"jit_expressions", "jit_tuple_deforming"},
+	"vacuum and statistics": {"default_statistics_target"},
 	"logs, warnings and traces": {"trace_notify", "trace_sort", "debug_pretty_print", "debug_print_parse",
 		"debug_print_plan", "debug_print_rewritten", "escape_string_warning", "md5_password_warnings",
 		"icu_validation_level"},
 	"the network's": {"tcp_keepalives_count", "tcp_keepalives_idle", "tcp_keepalives_interval",
-		"tcp_user_timeout", "client_connection_check_interval"}, "before the session begins": {"local_preload_libraries"},
+		"tcp_user_timeout", "client_connection_check_interval"},
+	"before the session begins": {"local_preload_libraries"},
 	"of statements we never send": {"check_function_bodies", "createrole_self_grant", "password_encryption",
 		"scram_iterations", "default_toast_compression"},
 }
@@ -50,7 +53,8 @@ func hostile(t *testing.T, db *pgtest.DB, role string) (changed []string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(context.Background()) }()
-	rows, err := conn.Query(t.Context(), `SELECT name, vartype, setting, min_val, max_val, enumvals FROM pg_catalog.pg_settings
+	rows, err := conn.Query(t.Context(), `SELECT name, vartype, setting, min_val, max_val, enumvals
+		FROM pg_catalog.pg_settings
 		WHERE context = 'user' AND name NOT IN ('transaction_deferrable', 'transaction_isolation', 'transaction_read_only')
 			ORDER BY name`)
 	if err != nil {

@@ -91,7 +91,7 @@ func (l *Load) Stop(t *testing.T) int {
 	return pgtest.Value[int](t, l.db, "select count(*)::int from announced")
 }
 
-// Verify waits until everything is delivered, then compares what was committed, what stands in the outbox, and what was
+// Verify waits until everything is delivered, then compares what was committed, what is in the outbox, and what was
 // received. It returns how many requests came a second time.
 func (l *Load) Verify(t *testing.T, receiver *Receiver, within time.Duration) (repeated int) {
 	t.Helper()

@@ -25,7 +25,8 @@ type Process struct {
 // When the test ends, the process is killed if it still runs.
 func Start(t *testing.T, environ []string, arguments ...string) *Process {
 	t.Helper()
-	p := &Process{cmd: exec.Command(Binary(t), arguments...), ended: make(chan struct{})} //nolint:noctx // the cleanup ends it
+	//nolint:noctx // the cleanup ends it
+	p := &Process{cmd: exec.Command(Binary(t), arguments...), ended: make(chan struct{})}
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0"}, environ...)
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
@@ -87,7 +88,7 @@ func (p *Process) Signal(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// Freeze stops the process where it stands, and returns when every thread of it has stopped. SIGCONT wakes it.
+// Freeze stops the process where it is, and returns when every thread of it has stopped. SIGCONT wakes it.
 func (p *Process) Freeze(t *testing.T) {
 	t.Helper()
 	p.Signal(t, syscall.SIGSTOP)

@@ -51,9 +51,9 @@ func NewReceiver(t *testing.T, answer func(Webhook) int) *Receiver {
 		if err != nil {
 			return // the sender was killed in the middle of it
 		}
-		got := Webhook{ID: request.Header.Get(standardwebhooks.HeaderWebhookID), Path: request.URL.Path, Body: string(body),
-			Header: request.Header.Clone(),
-			At:     at, Verified: verifier.Verify(body, request.Header)}
+		got := Webhook{ID: request.Header.Get(standardwebhooks.HeaderWebhookID), Path: request.URL.Path,
+			Body: string(body), Header: request.Header.Clone(), At: at,
+			Verified: verifier.Verify(body, request.Header)}
 		r.mu.Lock()
 		r.webhooks = append(r.webhooks, got)
 		r.mu.Unlock()

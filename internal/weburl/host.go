@@ -17,7 +17,7 @@ var names = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictD
 // forbidden are the standard's forbidden domain code points but for the control characters.
 const forbidden = " #/:<>?@[\\]^|%\x7f"
 
-// host returns a host as it is sent. What ends in a number is an IPv4 address, whatever its notation.
+// host returns a host as it is sent. One that ends in a number is an IPv4 address, whatever its notation.
 func host(text string) (string, error) {
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		return ipv6(inner)
@@ -39,7 +39,7 @@ func host(text string) (string, error) {
 // domain decodes escapes and returns the name in ASCII and lower case.
 func domain(text string) (string, error) {
 	if strings.Contains(text, "%") {
-		decoded, err := url.PathUnescape(encode(text, text)) // a percent sign that begins no escape stands for itself
+		decoded, err := url.PathUnescape(encode(text, text)) // a percent sign that begins no escape is taken literally
 		if err != nil {
 			return "", ErrHost
 		}

@@ -42,13 +42,16 @@ func randomURL(r *rand.Rand) string {
 // asNodeReads prints, for each URL of a JSON array, where Node's own parser, which follows the standard to the letter,
 // would send; what RFC 3986 does not allow is then encoded. What the standard leaves at the ends is dropped before.
 const asNodeReads = `
-const encode = (text, raw) => text.replace(raw, c => '%' + c.charCodeAt(0).toString(16).toUpperCase()).replace(/%(?![0-9A-Fa-f]{2})/g, '%25')
+const encode = (text, raw) => text.replace(raw, c => '%' + c.charCodeAt(0).toString(16).toUpperCase())
+  .replace(/%(?![0-9A-Fa-f]{2})/g, '%25')
 for (const text of JSON.parse(require('fs').readFileSync(0, 'utf8'))) {
   let read = null
   try {
     const u = new URL(text)
     const query = u.href.split('#')[0].includes('?') ? '?' + encode(u.search.slice(1), /[{}|^` + "`" + `\\]/g) : ''
-    if (/^https?:$/.test(u.protocol)) read = [u.host, encode(u.pathname, /[\[\]|^]/g) + query, String(u.username + u.password !== '')]
+    if (/^https?:$/.test(u.protocol)) {
+      read = [u.host, encode(u.pathname, /[\[\]|^]/g) + query, String(u.username + u.password !== '')]
+    }
   } catch {}
   console.log(JSON.stringify(read))
 }`

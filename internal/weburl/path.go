@@ -2,8 +2,9 @@ package weburl
 
 import "strings"
 
-// What RFC 3986 allows in a segment of a path and in a query, besides letters and digits. Brackets are left in a query,
-// where every server takes them and forms put them (a[]=1); the apostrophe is encoded there, as browsers do.
+// The characters other than letters and digits that RFC 3986 allows in a segment of a path and in a query. Brackets are
+// left in a query, where every server takes them and forms put them (a[]=1); the apostrophe is encoded there, as
+// browsers do.
 const (
 	inSegment = "-._~!$&'()*+,;=:@"
 	inQuery   = "-._~!$&()*+,;=:@/?[]"

@@ -107,7 +107,7 @@ func Parse(text string) (URL, error) {
 	return u, u.readAuthority(rest[:end])
 }
 
-// readAuthority fills in what stands before the path.
+// readAuthority fills in the part before the path.
 func (u *URL) readAuthority(authority string) error {
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 		u.Credentials = at > 0 && authority[:at] != ":"

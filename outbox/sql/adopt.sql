@@ -4,7 +4,8 @@
 WITH emptied AS (
     DELETE FROM attendee_relay.ledger WHERE $4
 ), ended AS (
-    UPDATE attendee_relay.acceptance SET state = 'empty', last_error = 'the watched table is another one since' WHERE $4 AND state = 'waiting'
+    UPDATE attendee_relay.acceptance SET state = 'empty', last_error = 'the watched table is another one since'
+     WHERE $4 AND state = 'waiting'
 ), adopted AS (
     UPDATE attendee_relay.checkpoint
        SET system_id = (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),

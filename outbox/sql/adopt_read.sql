@@ -1,4 +1,4 @@
--- Whose the bookkeeping is and what it rests on, beside what this database is, and what waits to be sent.
+-- Which deployment the bookkeeping belongs to, its settings, the identity of this database, and what waits to be sent.
 SELECT c.system_id, c.database, c.deployment, c.source, c.lsn > '0/0', c.lsn::text,
        (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
        pg_catalog.current_database()::text,

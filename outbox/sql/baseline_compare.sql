@@ -18,7 +18,8 @@ WITH accepted AS MATERIALIZED (
 ), moved AS (
     SELECT c.identity, c.source_key, g.identity AS origin, g.commit_lsn
       FROM (SELECT *, row_number() OVER (PARTITION BY source_key ORDER BY identity) AS nth FROM came) c
-      JOIN (SELECT *, row_number() OVER (PARTITION BY source_key ORDER BY identity) AS nth FROM departed) g USING (source_key, nth)
+      JOIN (SELECT *, row_number() OVER (PARTITION BY source_key ORDER BY identity) AS nth FROM departed) g
+           USING (source_key, nth)
 ), rekeyed AS (
     UPDATE attendee_relay.ledger l
        SET source_key = a.source_key
@@ -37,7 +38,8 @@ WITH accepted AS MATERIALIZED (
      WHERE w.state = 'waiting' AND w.row_identity = m.origin
 ), entered AS (
     INSERT INTO attendee_relay.ledger (identity, source_key, commit_lsn)
-    SELECT c.identity, c.source_key, CASE WHEN m.identity IS NOT NULL THEN m.commit_lsn WHEN $2 THEN $3::text::pg_lsn END
+    SELECT c.identity, c.source_key,
+           CASE WHEN m.identity IS NOT NULL THEN m.commit_lsn WHEN $2 THEN $3::text::pg_lsn END
       FROM came c
       LEFT JOIN moved m USING (identity)
 ), announced AS (
@@ -47,4 +49,5 @@ WITH accepted AS MATERIALIZED (
      WHERE $2 AND NOT EXISTS (SELECT FROM moved m WHERE m.identity = came.identity)
      ORDER BY identity
 )
-SELECT (SELECT count(*) FROM came) - (SELECT count(*) FROM moved), (SELECT count(*) FROM gone) - (SELECT count(*) FROM moved)
+SELECT (SELECT count(*) FROM came) - (SELECT count(*) FROM moved),
+       (SELECT count(*) FROM gone) - (SELECT count(*) FROM moved)

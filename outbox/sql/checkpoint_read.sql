@@ -1,3 +1,3 @@
--- What the bookkeeping rests on and how far it has come.
+-- The settings and catalog objects that the bookkeeping depends on, and how far it has come.
 SELECT source, phase, lsn::text, seen_snapshot, seen_until::text, pins
   FROM attendee_relay.checkpoint

@@ -10,7 +10,7 @@
 -- endpoint's first message before anybody's second. Of an attendee's messages to one endpoint only the oldest is taken,
 -- so that they keep their order.
 --
--- Where the places are many more than what is to be taken, each endpoint that is well shows its share and as much again
+-- Where there are many more places than messages to take, each endpoint that is well shows its share and as much again
 -- to choose from: as many as that are its places then.
 --
 -- Of bodies longer than $12 it takes as many as have $13 bytes together, or one, however long, if $14: what is
@@ -47,7 +47,8 @@ WITH RECURSIVE ours AS (
 ), open AS MATERIALIZED (
     SELECT e.*, r.room
       FROM endpoint e
-     CROSS JOIN LATERAL (SELECT least(e.places - e.held, $1::int, CASE WHEN e.trial THEN $10::int + (e.held = 0)::int END) AS room) r
+     CROSS JOIN LATERAL (SELECT least(e.places - e.held, $1::int,
+                                      CASE WHEN e.trial THEN $10::int + (e.held = 0)::int END) AS room) r
      WHERE r.room > 0
 ), share AS MATERIALIZED (
     SELECT CASE WHEN (SELECT sum(room) FROM open) <= 4 * $1::int THEN $1::int
@@ -73,7 +74,8 @@ WITH RECURSIVE ours AS (
      CROSS JOIN LATERAL (
            (SELECT p.ctid AS place, p.retry, p.due_at, p.id
               FROM attendee_relay.pending p
-             WHERE p.endpoint = e.endpoint AND NOT p.retry AND p.due_at <= now() AND (p.lease_ends <= now()) IS NOT FALSE
+             WHERE p.endpoint = e.endpoint AND NOT p.retry AND p.due_at <= now()
+               AND (p.lease_ends <= now()) IS NOT FALSE
                AND (SELECT older.id FROM attendee_relay.pending older
                      WHERE older.lane = p.lane AND older.id < p.id AND older.endpoint = p.endpoint
                      ORDER BY older.lane, older.id LIMIT 1) IS NULL
@@ -118,18 +120,21 @@ WITH RECURSIVE ours AS (
      WHERE p.ctid = ANY (ARRAY(SELECT place FROM locked))
     RETURNING p.id, p.endpoint, p.lane, p.attempts, p.step, p.retry
 )
-SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), m.had_secret OR m.secret IS NOT NULL, coalesce(m.headers, ''),
+SELECT l.id, m.message_id, l.endpoint, m.webhook_url,
+       coalesce(m.secret, ''), m.had_secret OR m.secret IS NOT NULL, coalesce(m.headers, ''),
        coalesce(m.payload, ''), l.attempts, l.step, m.committed_at, l.retry, e.trial, coalesce(e.recovering, -1),
        CASE WHEN e.trial THEN e.places ELSE least(e.places, e.held + (SELECT most FROM share)) END,
        EXISTS (SELECT FROM attendee_relay.pending older
-                CROSS JOIN LATERAL (SELECT o.commit_lsn, o.identity FROM attendee_relay.message o WHERE o.id = older.id ORDER BY o.id LIMIT 1) o
+                CROSS JOIN LATERAL (SELECT o.commit_lsn, o.identity FROM attendee_relay.message o
+                                     WHERE o.id = older.id ORDER BY o.id LIMIT 1) o
                 WHERE older.lane = l.lane AND older.id < l.id
                   -- Those of the same acceptance are for other webhooks.
                   AND (o.commit_lsn <> m.commit_lsn OR o.identity <> m.identity)),
        extract(epoch FROM now() - m.created_at)::float8
   FROM leased l
   JOIN endpoint e ON e.endpoint = l.endpoint
- CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.had_secret, m.headers, m.payload, m.committed_at, m.created_at,
+ CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.had_secret, m.headers,
+                            m.payload, m.committed_at, m.created_at,
                               m.commit_lsn, m.identity
                        FROM attendee_relay.message m
                       WHERE m.id = l.id

@@ -11,8 +11,8 @@ WITH busy AS (
      ORDER BY pending DESC, b.oldest, 1
      LIMIT $1::bigint
 )
-SELECT l.endpoint, coalesce(e.webhook_url, m.webhook_url, ''), coalesce(e.state, 'active'), coalesce(e.proven, false), e.since,
-       coalesce(e.failures, 0)::bigint, l.pending, e.last_error
+SELECT l.endpoint, coalesce(e.webhook_url, m.webhook_url, ''), coalesce(e.state, 'active'), coalesce(e.proven, false),
+       e.since, coalesce(e.failures, 0)::bigint, l.pending, e.last_error
   FROM listed l
   LEFT JOIN attendee_relay.endpoint e ON e.id = l.endpoint
   LEFT JOIN attendee_relay.message m ON m.id = l.oldest

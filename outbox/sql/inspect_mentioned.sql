@@ -1,5 +1,5 @@
--- What a query seems to need, found in its text ($1), because a role without USAGE on a schema cannot have it parsed.
--- $2 is the role, quoted.
+-- The rights a query seems to need, found in its text ($1), because a role without USAGE on a schema cannot have it
+-- parsed. $2 is the role, quoted.
 WITH mentioned AS MATERIALIZED (
     SELECT n.oid AS schema, n.nspname, c.oid, c.relname
       FROM pg_catalog.pg_class c

@@ -1,4 +1,4 @@
--- Who besides the owner may create something in these schemas ($1), in which the operator's query looks names up: a
+-- Who other than the owner may create something in these schemas ($1), in which the operator's query looks names up: a
 -- role in quotes, or PUBLIC. Superusers may do anything anyway, and the relay's role does not harm itself.
 SELECT DISTINCT pg_catalog.quote_ident(n.nspname),
        CASE WHEN given.grantee OPERATOR(pg_catalog.=) 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(r.rolname) END

@@ -1,4 +1,4 @@
--- Ends the last leader's writing session, if it still stands: it may be frozen inside a transaction that holds the
+-- Ends the last leader's writing session, if it is still open: it may be frozen inside a transaction that holds the
 -- fence.
 SELECT pg_catalog.pg_terminate_backend(a.pid)
   FROM attendee_relay.checkpoint c

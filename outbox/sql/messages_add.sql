@@ -38,7 +38,8 @@ WITH made AS (
       FROM standing
 ), queued AS (
     INSERT INTO attendee_relay.pending (id, endpoint, lane, due_at, lease, lease_ends)
-    SELECT id, endpoint, lane, now(), CASE WHEN leased THEN $14::uuid END, CASE WHEN leased THEN statement_timestamp() + $15::text::interval END
+    SELECT id, endpoint, lane, now(), CASE WHEN leased THEN $14::uuid END,
+           CASE WHEN leased THEN statement_timestamp() + $15::text::interval END
       FROM sorted
 ), skipped AS (
     INSERT INTO attendee_relay.settled (id, state, settled_at, attempts, last_error)

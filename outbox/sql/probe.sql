@@ -54,12 +54,14 @@ WITH recovered AS (
      WHERE p.ctid = ANY (ARRAY(SELECT place FROM locked))
     RETURNING p.id, p.endpoint, p.lane, p.attempts, p.step, p.retry
 )
-SELECT l.id, m.message_id, l.endpoint, m.webhook_url, coalesce(m.secret, ''), m.had_secret OR m.secret IS NOT NULL, coalesce(m.headers, ''),
+SELECT l.id, m.message_id, l.endpoint, m.webhook_url,
+       coalesce(m.secret, ''), m.had_secret OR m.secret IS NOT NULL, coalesce(m.headers, ''),
        coalesce(m.payload, ''), l.attempts, l.step, m.committed_at, l.retry, true, -1::float8, 1,
        EXISTS (SELECT FROM attendee_relay.pending older WHERE older.lane = l.lane AND older.id < l.id),
        extract(epoch FROM now() - m.created_at)::float8
   FROM leased l
- CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.had_secret, m.headers, m.payload, m.committed_at, m.created_at
+ CROSS JOIN LATERAL (SELECT m.message_id, m.webhook_url, m.secret, m.had_secret, m.headers,
+                            m.payload, m.committed_at, m.created_at
                        FROM attendee_relay.message m
                       WHERE m.id = l.id
                       ORDER BY m.id LIMIT 1) m

@@ -1,4 +1,5 @@
--- What of others rests on the relay's schema and would go with it: views, and tables by their foreign keys.
+-- Objects of others that depend on the relay's schema and would be dropped with it: views, and tables by their foreign
+-- keys.
 SELECT DISTINCT format('%I.%I', n.nspname, o.relname)
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace ours ON ours.oid = c.relnamespace AND ours.nspname = 'attendee_relay'

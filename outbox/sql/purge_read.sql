@@ -1,4 +1,4 @@
--- What would be lost with the bookkeeping: whose it is, and what has not been sent yet.
+-- Which deployment the bookkeeping belongs to, and how much has not been sent yet and would be lost with it.
 SELECT coalesce((SELECT deployment FROM attendee_relay.checkpoint), ''),
        (SELECT count(*) FROM attendee_relay.pending),
        (SELECT count(*) FROM attendee_relay.acceptance WHERE state = 'waiting')

@@ -18,12 +18,13 @@ WITH told AS (
            AS t (id, lease, fate, webhook_url, target, secret, headers)
      ORDER BY t.id
 ), obtained AS MATERIALIZED (
-    SELECT t.id, t.lease, t.webhook_url, t.target, t.secret, t.headers, m.message_id, m.endpoint, m.recorded, m.attendee_id, m.commit_lsn,
-           m.identity, p.place, p.lane, p.attempts, p.last_status, p.unanswered,
+    SELECT t.id, t.lease, t.webhook_url, t.target, t.secret, t.headers, m.message_id, m.endpoint, m.recorded,
+           m.attendee_id, m.commit_lsn, m.identity, p.place, p.lane, p.attempts, p.last_status, p.unanswered,
            CASE WHEN t.fate = 'move' AND t.target = m.endpoint THEN 'secret'
                 WHEN t.fate = 'move' AND EXISTS (
                      SELECT FROM attendee_relay.message other
-                      WHERE other.attendee_id = m.attendee_id AND other.commit_lsn = m.commit_lsn AND other.identity = m.identity
+                      WHERE other.attendee_id = m.attendee_id AND other.commit_lsn = m.commit_lsn
+                        AND other.identity = m.identity
                         AND other.id <> m.id AND t.target IN (other.endpoint, other.recorded)
                         AND coalesce(other.recorded, other.endpoint) <> m.recorded) THEN 'removed'
                 WHEN t.fate = 'move' AND l.sent THEN 'passed'
@@ -32,13 +33,14 @@ WITH told AS (
                 WHEN t.fate = 'unanswered' AND p.unanswered >= cardinality($8::text[]) THEN 'silent'
                 ELSE t.fate END AS wanted
       FROM told t
-     CROSS JOIN LATERAL (SELECT m.id, m.message_id, m.endpoint, coalesce(m.recorded, m.endpoint) AS recorded, m.attendee_id, m.commit_lsn,
-                                m.identity
+     CROSS JOIN LATERAL (SELECT m.id, m.message_id, m.endpoint, coalesce(m.recorded, m.endpoint) AS recorded,
+                                m.attendee_id, m.commit_lsn, m.identity
                            FROM attendee_relay.message m WHERE m.id = t.id ORDER BY m.id LIMIT 1) m
      CROSS JOIN LATERAL (SELECT p.ctid AS place, p.lane, p.attempts, p.last_status, p.unanswered, p.due_at
                            FROM attendee_relay.pending p
                           WHERE (p.endpoint, p.id) BETWEEN (m.endpoint, m.id) AND (m.endpoint, m.id)
-                            AND CASE WHEN t.lease IS NULL THEN (p.lease_ends <= now()) IS NOT FALSE ELSE p.lease = t.lease END
+                            AND CASE WHEN t.lease IS NULL THEN (p.lease_ends <= now()) IS NOT FALSE
+                                     ELSE p.lease = t.lease END
                           ORDER BY p.endpoint, p.id LIMIT 1
                             FOR UPDATE SKIP LOCKED) p
      CROSS JOIN LATERAL (
@@ -48,15 +50,19 @@ WITH told AS (
              FROM attendee_relay.message later
              LEFT JOIN LATERAL (SELECT w.attempts, w.lease_ends
                                   FROM attendee_relay.pending w
-                                 WHERE (w.endpoint, w.id) BETWEEN (later.endpoint, later.id) AND (later.endpoint, later.id)
+                                 WHERE (w.endpoint, w.id)
+                                       BETWEEN (later.endpoint, later.id) AND (later.endpoint, later.id)
                                  ORDER BY w.endpoint, w.id LIMIT 1) w ON true
-             LEFT JOIN LATERAL (SELECT s.attempts FROM attendee_relay.settled s WHERE s.id = later.id ORDER BY s.id LIMIT 1) s ON true
-            WHERE t.fate = 'move' AND later.attendee_id = m.attendee_id AND later.id > m.id AND later.endpoint = t.target
+             LEFT JOIN LATERAL (SELECT s.attempts FROM attendee_relay.settled s
+                                 WHERE s.id = later.id ORDER BY s.id LIMIT 1) s ON true
+            WHERE t.fate = 'move' AND later.attendee_id = m.attendee_id AND later.id > m.id
+              AND later.endpoint = t.target
               AND (later.commit_lsn <> m.commit_lsn OR later.identity <> m.identity)) l
 ), held AS MATERIALIZED (
     SELECT o.*,
            CASE WHEN o.wanted = 'move'
-                 AND first_value(o.recorded) OVER (PARTITION BY o.wanted, o.attendee_id, o.commit_lsn, o.identity, o.target ORDER BY o.id)
+                 AND first_value(o.recorded)
+                     OVER (PARTITION BY o.wanted, o.attendee_id, o.commit_lsn, o.identity, o.target ORDER BY o.id)
                      <> o.recorded THEN 'removed'
                 ELSE o.wanted END AS fate
       FROM obtained o
@@ -73,7 +79,8 @@ WITH told AS (
     UPDATE attendee_relay.pending p
        SET lease = NULL, lease_ends = NULL, retry = true,
            unanswered = p.unanswered + (h.fate = 'unanswered')::int,
-           due_at = CASE h.fate WHEN 'unanswered' THEN now() + ($8::text[])[p.unanswered + 1]::interval * (0.8 + 0.4 * random())
+           due_at = CASE h.fate WHEN 'unanswered'
+                                THEN now() + ($8::text[])[p.unanswered + 1]::interval * (0.8 + 0.4 * random())
                                 WHEN 'held' THEN now() + interval '1 second'
                                 WHEN 'unknown' THEN now() + interval '30 seconds'
                                 ELSE p.due_at END
@@ -95,7 +102,8 @@ WITH told AS (
     RETURNING h.id
 ), changed AS MATERIALIZED (
     SELECT h.* FROM held h
-     WHERE h.fate = 'secret' OR h.id IN (SELECT id FROM moved UNION ALL SELECT id FROM put_off UNION ALL SELECT id FROM ended)
+     WHERE h.fate = 'secret'
+        OR h.id IN (SELECT id FROM moved UNION ALL SELECT id FROM put_off UNION ALL SELECT id FROM ended)
 ), rewritten AS (
     UPDATE attendee_relay.message m
        SET webhook_url = c.webhook_url, endpoint = c.target, secret = c.secret, headers = c.headers,
@@ -109,7 +117,8 @@ WITH told AS (
     SELECT id, CASE fate WHEN 'blank' THEN 'skipped' ELSE 'dead' END, now(), attempts, last_status,
            CASE fate WHEN 'blank' THEN 'no_url: the webhook_url was taken away, and DELIVERY_DEFAULT_URL is not set'
                      WHEN 'removed' THEN 'endpoint_removed: the payload query gives the endpoint no more'
-                     WHEN 'passed' THEN 'endpoint_removed: a later message of the attendee was sent to the URL that is given instead'
+                     WHEN 'passed'
+                     THEN 'endpoint_removed: a later message of the attendee was sent to the URL that is given instead'
                      WHEN 'withdrawn' THEN 'withdrawn: the source row is no longer accepted'
                      ELSE 'withdrawn: the payload query gave no row for it until the end of DELIVERY_RETRY_SCHEDULE' END
       FROM changed
@@ -122,7 +131,8 @@ WITH told AS (
      WHERE e.id = ANY (ARRAY(SELECT paused.id
                                FROM attendee_relay.endpoint paused
                               WHERE paused.state = 'paused'
-                                AND paused.id = ANY (ARRAY(SELECT endpoint FROM changed WHERE fate <> 'secret' AND lease IS NOT NULL))
+                                AND paused.id = ANY (ARRAY(SELECT endpoint FROM changed
+                                                            WHERE fate <> 'secret' AND lease IS NOT NULL))
                               ORDER BY paused.id
                                 FOR UPDATE))
 ), next AS MATERIALIZED (

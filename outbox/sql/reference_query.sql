@@ -19,7 +19,8 @@ WITH asked AS MATERIALIZED (
      CROSS JOIN LATERAL (
            SELECT f.id, f.type, f.label,
                   CASE WHEN f.type = 'check_box'
-                       THEN pg_catalog.to_json(coalesce(pg_catalog.lower(v.value) IN ('1', 't', 'true', 'on', 'yes'), false))
+                       THEN pg_catalog.to_json(
+                            coalesce(pg_catalog.lower(v.value) IN ('1', 't', 'true', 'on', 'yes'), false))
                        ELSE pg_catalog.to_json(v.value) END AS value) field
      GROUP BY a.id
 ), companions AS (

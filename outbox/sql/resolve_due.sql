@@ -4,8 +4,8 @@
 -- long enough. While a large transaction is applied, the ledger lacks rows that it is about to have, and before they
 -- have followed their rows no acceptance is due.
 WITH listed AS MATERIALIZED (
-    SELECT id, identity, row_identity, source_key, commit_lsn, committed_at, stamped_at, state, evaluations, empty_since, revision,
-           next_evaluation_at, last_error
+    SELECT id, identity, row_identity, source_key, commit_lsn, committed_at, stamped_at, state, evaluations,
+           empty_since, revision, next_evaluation_at, last_error
       FROM attendee_relay.acceptance
      WHERE id = ANY (ARRAY(SELECT unnest($1::bigint[])))
 )

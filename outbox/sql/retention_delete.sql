@@ -1,9 +1,10 @@
--- Deletes the next $2 messages that are older than $1, with all that is known of them. Their bodies are erased already.
--- Where there are none it locks nothing: the lock is written down.
+-- Deletes the next $2 messages that are older than $1, with everything known about them. Their bodies are erased
+-- already. Where there are none it locks nothing: the lock is written down.
 WITH place AS MATERIALIZED (
     SELECT r.deleted, r.erased
       FROM attendee_relay.retention r
-     WHERE (SELECT m.created_at FROM attendee_relay.message m WHERE m.id > r.deleted AND m.id <= r.erased ORDER BY m.id LIMIT 1)
+     WHERE (SELECT m.created_at FROM attendee_relay.message m
+             WHERE m.id > r.deleted AND m.id <= r.erased ORDER BY m.id LIMIT 1)
            < now() - $1::text::interval
      LIMIT 1
        FOR UPDATE SKIP LOCKED

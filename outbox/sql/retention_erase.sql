@@ -4,7 +4,8 @@
 WITH place AS MATERIALIZED (
     SELECT r.erased
       FROM attendee_relay.retention r
-     WHERE (SELECT m.created_at FROM attendee_relay.message m WHERE m.id > r.erased ORDER BY m.id LIMIT 1) < now() - $1::text::interval
+     WHERE (SELECT m.created_at FROM attendee_relay.message m WHERE m.id > r.erased ORDER BY m.id LIMIT 1)
+           < now() - $1::text::interval
      LIMIT 1
        FOR UPDATE SKIP LOCKED
 ), old AS MATERIALIZED (
@@ -20,7 +21,8 @@ WITH place AS MATERIALIZED (
     -- flight.
     SELECT o.id, p.id IS NOT NULL AS free
       FROM old o
-     CROSS JOIN LATERAL (SELECT p.id FROM attendee_relay.pending p WHERE p.endpoint = o.endpoint AND p.id = o.id LIMIT 1) there
+     CROSS JOIN LATERAL (SELECT p.id FROM attendee_relay.pending p
+                          WHERE p.endpoint = o.endpoint AND p.id = o.id LIMIT 1) there
       LEFT JOIN LATERAL (SELECT p.id FROM attendee_relay.pending p
                           WHERE p.endpoint = o.endpoint AND p.id = o.id AND (p.lease_ends <= now()) IS NOT FALSE
                             FOR UPDATE SKIP LOCKED) p ON true
@@ -45,7 +47,8 @@ WITH place AS MATERIALIZED (
 ), erased AS (
     UPDATE attendee_relay.message m
        SET payload = NULL, secret = NULL, headers = NULL
-     WHERE m.id = ANY (ARRAY(SELECT id FROM batch)) AND (m.payload IS NOT NULL OR m.secret IS NOT NULL OR m.headers IS NOT NULL)
+     WHERE m.id = ANY (ARRAY(SELECT id FROM batch))
+       AND (m.payload IS NOT NULL OR m.secret IS NOT NULL OR m.headers IS NOT NULL)
 ), forgotten AS (
     UPDATE attendee_relay.exchange e
        SET response = NULL
@@ -55,4 +58,6 @@ WITH place AS MATERIALIZED (
        SET erased = (SELECT max(id) FROM batch)
      WHERE EXISTS (SELECT FROM batch)
 )
-SELECT (SELECT count(*) FROM batch), ARRAY(SELECT m.message_id FROM attendee_relay.message m WHERE m.id = ANY (ARRAY(SELECT id FROM expired)) ORDER BY m.id)
+SELECT (SELECT count(*) FROM batch),
+       ARRAY(SELECT m.message_id FROM attendee_relay.message m
+              WHERE m.id = ANY (ARRAY(SELECT id FROM expired)) ORDER BY m.id)

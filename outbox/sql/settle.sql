@@ -1,15 +1,18 @@
--- Records attempts and what becomes of their messages. A 2xx settles whatever is still pending; any other outcome
+-- Records attempts and the outcomes of their messages. A 2xx settles whatever is still pending; any other outcome
 -- counts only under the lease it was made with. settle_lock.sql has locked the rows: they are what this statement sees
 -- of them. Each is looked up on its own and reached by its place, as in settle_delivered.sql.
 WITH told AS (
     SELECT t.*, m.endpoint
-      FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[], $7::int[], $8::int[], $9::text[], $10::text[])
+      FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[], $7::int[],
+                  $8::int[], $9::text[], $10::text[])
            AS t (id, lease, state, wait, stepped, started_at, duration_ms, status, error, response)
      CROSS JOIN LATERAL (SELECT m.endpoint FROM attendee_relay.message m WHERE m.id = t.id ORDER BY m.id LIMIT 1) m
 ), once AS MATERIALIZED (
     SELECT DISTINCT ON (t.id) t.*
       FROM told t
-      LEFT JOIN LATERAL (SELECT p.lease FROM attendee_relay.pending p WHERE (p.endpoint, p.id) BETWEEN (t.endpoint, t.id) AND (t.endpoint, t.id) ORDER BY p.endpoint, p.id LIMIT 1) p ON true
+      LEFT JOIN LATERAL (SELECT p.lease FROM attendee_relay.pending p
+                          WHERE (p.endpoint, p.id) BETWEEN (t.endpoint, t.id) AND (t.endpoint, t.id)
+                          ORDER BY p.endpoint, p.id LIMIT 1) p ON true
      ORDER BY t.id, t.state = 'delivered' DESC, p.lease = t.lease DESC NULLS LAST
 ), held AS MATERIALIZED (
     SELECT o.*, p.place, p.lane, p.attempts + 1 AS number, now() + o.wait::interval AS due_at
@@ -17,7 +20,8 @@ WITH told AS (
      CROSS JOIN LATERAL (
            SELECT p.ctid AS place, p.lane, p.attempts
              FROM attendee_relay.pending p
-            WHERE (p.endpoint, p.id) BETWEEN (o.endpoint, o.id) AND (o.endpoint, o.id) AND (o.state = 'delivered' OR p.lease = o.lease)
+            WHERE (p.endpoint, p.id) BETWEEN (o.endpoint, o.id) AND (o.endpoint, o.id)
+              AND (o.state = 'delivered' OR p.lease = o.lease)
             ORDER BY p.endpoint, p.id LIMIT 1) p
 ), kept AS (
     UPDATE attendee_relay.pending p
@@ -32,7 +36,8 @@ WITH told AS (
       FROM held h
      CROSS JOIN LATERAL (SELECT l.ctid AS place, l.id
                            FROM attendee_relay.pending l
-                          WHERE l.lane = h.lane AND l.id > h.id AND l.endpoint = h.endpoint AND NOT l.retry AND l.due_at < h.due_at
+                          WHERE l.lane = h.lane AND l.id > h.id AND l.endpoint = h.endpoint AND NOT l.retry
+                            AND l.due_at < h.due_at
                           ORDER BY l.lane, l.id OFFSET 0) l
      WHERE h.state = 'pending' AND l.id <> ALL (ARRAY(SELECT id FROM held))
 ), held_up AS (

@@ -5,7 +5,7 @@
 -- it fails, and settle.sql takes its place.
 --
 -- Each row is looked up on its own (LIMIT), by the primary key whatever the statistics say (two equalities would fit
--- pending_due as well), and reached by its place. Joined as it stands, pending would be read from end to end for each
+-- pending_due as well), and reached by its place. Joined plainly, pending would be read from end to end for each
 -- of the batch, where its statistics come from a moment when it was empty: Postgres then takes it for one row (seen
 -- with PostgreSQL 15).
 WITH told AS (

@@ -9,6 +9,7 @@ SELECT count(*)
  CROSS JOIN LATERAL (
        SELECT p.id
          FROM attendee_relay.pending p
-        WHERE (p.endpoint, p.id) BETWEEN (o.endpoint, o.id) AND (o.endpoint, o.id) AND (o.state = 'delivered' OR p.lease = o.lease)
+        WHERE (p.endpoint, p.id) BETWEEN (o.endpoint, o.id) AND (o.endpoint, o.id)
+          AND (o.state = 'delivered' OR p.lease = o.lease)
         ORDER BY p.endpoint, p.id LIMIT 1
           FOR UPDATE) p

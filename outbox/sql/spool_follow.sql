@@ -1,6 +1,6 @@
 -- Waiting acceptances of a stretch go where the rows now are that had their identity when the transaction began, and
 -- are evaluated at once. None is in two stretches, so none follows twice. The stretch is read by id alone: of a table
--- that has just grown Postgres believes that little waits, and would read all that does.
+-- that has just grown Postgres believes that little waits, and would read everything that does.
 WITH stretch AS MATERIALIZED (
     SELECT id, row_identity, state
       FROM attendee_relay.acceptance

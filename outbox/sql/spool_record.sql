@@ -14,7 +14,8 @@ WITH accepted AS MATERIALIZED (
       FROM accepted a, attendee_relay.checkpoint p
         ON CONFLICT (identity) DO UPDATE SET source_key = excluded.source_key, commit_lsn = excluded.commit_lsn
 )
-INSERT INTO attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, committed_at, stamped_at, next_evaluation_at)
+INSERT INTO attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, committed_at, stamped_at,
+                                       next_evaluation_at)
 SELECT a.identity, a.identity, a.source_key, p.spool_lsn, p.spool_time, p.spool_stamp, now() + $3::text::interval
   FROM accepted a, attendee_relay.checkpoint p
  WHERE NOT a.was_accepted

@@ -1,4 +1,4 @@
--- What is left to do with a complete spool.
+-- The work left to do with a complete spool.
 SELECT spool_step, spool_cursor, spool_truncated
   FROM attendee_relay.checkpoint
  WHERE spool_step IS NOT NULL

@@ -1,4 +1,4 @@
--- How the bookkeeping stands, by the planner's statistics where counting takes too long.
+-- The state of the bookkeeping by the planner's statistics, where counting takes too long.
 WITH RECURSIVE waiting AS (
     (SELECT endpoint FROM attendee_relay.pending ORDER BY endpoint LIMIT 1)
     UNION ALL
@@ -16,7 +16,8 @@ WITH RECURSIVE waiting AS (
 )
 SELECT (SELECT lsn::text FROM attendee_relay.checkpoint),
        coalesce((SELECT rows FROM share WHERE tablename = 'acceptance' AND state = 'waiting'), 0)::bigint,
-       (SELECT count(*) FROM (SELECT FROM attendee_relay.acceptance WHERE state = 'waiting' AND last_error IS NOT NULL LIMIT 100000) failing),
+       (SELECT count(*) FROM (SELECT FROM attendee_relay.acceptance
+                               WHERE state = 'waiting' AND last_error IS NOT NULL LIMIT 100000) failing),
        coalesce((SELECT rows FROM share WHERE tablename = 'acceptance' AND state = 'empty'), 0)::bigint,
        (SELECT greatest(reltuples, 0)::bigint FROM pg_catalog.pg_class WHERE oid = 'attendee_relay.pending'::regclass),
        coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'delivered'), 0)::bigint,
@@ -24,7 +25,8 @@ SELECT (SELECT lsn::text FROM attendee_relay.checkpoint),
        coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'skipped'), 0)::bigint,
        coalesce((SELECT extract(epoch FROM now() - m.created_at)
                    FROM attendee_relay.message m
-                  WHERE m.id = (SELECT min((SELECT p.id FROM attendee_relay.pending p WHERE p.endpoint = w.endpoint ORDER BY p.id LIMIT 1))
+                  WHERE m.id = (SELECT min((SELECT p.id FROM attendee_relay.pending p
+                                              WHERE p.endpoint = w.endpoint ORDER BY p.id LIMIT 1))
                                   FROM waiting w)), 0)::float8,
        coalesce((SELECT extract(epoch FROM now() - a.created_at) -- of the one that is due first
                    FROM attendee_relay.acceptance a

@@ -11,8 +11,10 @@ SELECT m.id, m.source_key, m.delivery_key, coalesce(m.webhook_url, ''), coalesce
                   ORDER BY p.endpoint, p.id LIMIT 1), 0),
        ARRAY(SELECT unnest(ARRAY[o.endpoint, o.recorded])
                FROM attendee_relay.message o
-              WHERE o.attendee_id = m.attendee_id AND o.commit_lsn = m.commit_lsn AND o.identity = m.identity AND o.id <> m.id
+              WHERE o.attendee_id = m.attendee_id AND o.commit_lsn = m.commit_lsn AND o.identity = m.identity
+                AND o.id <> m.id
                 AND coalesce(o.recorded, o.endpoint) <> coalesce(m.recorded, m.endpoint))
   FROM attendee_relay.message m
- CROSS JOIN (SELECT coalesce(bool_and(phase = 'streaming' AND spool_step IS NULL), false) AS complete FROM attendee_relay.checkpoint) b
+ CROSS JOIN (SELECT coalesce(bool_and(phase = 'streaming' AND spool_step IS NULL), false) AS complete
+               FROM attendee_relay.checkpoint) b
  WHERE m.id = ANY ($1::bigint[])

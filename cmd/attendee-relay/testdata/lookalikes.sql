@@ -11,9 +11,10 @@ END $$;
 DO $plant$
 DECLARE
     f record;
-    rows text[] := ARRAY['record', 'public.attendees', 'public.events', 'public.fees', 'public.form_fields', 'pg_catalog.pg_replication_slots',
-                         'pg_catalog.pg_publication_rel', 'pg_catalog.name', 'pg_catalog.text', 'pg_catalog.int4', 'pg_catalog.int8',
-                         'pg_catalog.oid', 'pg_catalog.regclass', 'pg_catalog.varchar', 'pg_catalog.numeric', 'pg_catalog.bool'];
+    rows text[] := ARRAY['record', 'public.attendees', 'public.events', 'public.fees', 'public.form_fields',
+                         'pg_catalog.pg_replication_slots', 'pg_catalog.pg_publication_rel', 'pg_catalog.name',
+                         'pg_catalog.text', 'pg_catalog.int4', 'pg_catalog.int8', 'pg_catalog.oid',
+                         'pg_catalog.regclass', 'pg_catalog.varchar', 'pg_catalog.numeric', 'pg_catalog.bool'];
     element text;
     given text;
     answer text;
@@ -21,10 +22,12 @@ BEGIN
     FOR f IN
         SELECT p.oid, p.proname, p.prokind, p.proargtypes, p.prorettype::pg_catalog.regtype AS answer, p.proretset,
                EXISTS (SELECT FROM unnest(p.proargtypes) a JOIN pg_catalog.pg_type t ON t.oid = a
-                        WHERE t.typname IN ('any', 'anyelement', 'anycompatible', 'anynonarray', 'anyarray', 'anycompatiblearray')) AS loose,
+                        WHERE t.typname IN ('any', 'anyelement', 'anycompatible', 'anynonarray', 'anyarray',
+                                            'anycompatiblearray')) AS loose,
                EXISTS (SELECT FROM unnest(p.proargtypes || p.prorettype) a JOIN pg_catalog.pg_type t ON t.oid = a
-                        WHERE t.typtype = 'p' AND t.typname NOT IN ('any', 'anyelement', 'anycompatible', 'anynonarray', 'anyarray',
-                                                                   'anycompatiblearray', 'record', 'void')) AS closed
+                        WHERE t.typtype = 'p'
+                          AND t.typname NOT IN ('any', 'anyelement', 'anycompatible', 'anynonarray', 'anyarray',
+                                                'anycompatiblearray', 'record', 'void')) AS closed
           FROM pg_catalog.pg_proc p
          WHERE p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND p.prokind IN ('f', 'a') AND p.pronargs < 5
     LOOP
@@ -32,7 +35,7 @@ BEGIN
         answer := CASE WHEN f.answer::text LIKE '%any%' THEN 'pg_catalog.text' ELSE f.answer::text END;
         FOREACH element IN ARRAY CASE WHEN f.loose THEN rows ELSE rows[4:4] END LOOP
             SELECT coalesce(string_agg(CASE WHEN t.typname IN ('anyarray', 'anycompatiblearray')
-                                                 THEN CASE WHEN element = 'record' THEN 'record[]' ELSE element || '[]' END
+                                            THEN CASE WHEN element = 'record' THEN 'record[]' ELSE element || '[]' END
                                             WHEN t.typname LIKE 'any%' THEN element
                                             ELSE a.type::pg_catalog.regtype::text END, ', ' ORDER BY a.place), '')
               INTO given
@@ -40,11 +43,15 @@ BEGIN
               JOIN pg_catalog.pg_type t ON t.oid = a.type;
             BEGIN
                 IF f.prokind = 'a' AND given <> '' THEN
-                    EXECUTE format('CREATE FUNCTION public.step_%s_%s(pg_catalog.text, %s) RETURNS pg_catalog.text LANGUAGE plpgsql AS $$ BEGIN PERFORM public.caught(); RETURN NULL; END $$',
+                    EXECUTE format('CREATE FUNCTION public.step_%s_%s(pg_catalog.text, %s) RETURNS pg_catalog.text '
+                                   'LANGUAGE plpgsql AS $$ BEGIN PERFORM public.caught(); RETURN NULL; END $$',
                                    f.oid, md5(given), given);
-                    EXECUTE format('CREATE AGGREGATE public.%I(%s) (SFUNC = public.step_%s_%s, STYPE = pg_catalog.text)', f.proname, given, f.oid, md5(given));
+                    EXECUTE format('CREATE AGGREGATE public.%I(%s) '
+                                   '(SFUNC = public.step_%s_%s, STYPE = pg_catalog.text)',
+                                   f.proname, given, f.oid, md5(given));
                 ELSE
-                    EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS %s %s LANGUAGE plpgsql AS $$ BEGIN PERFORM public.caught(); %s END $$',
+                    EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS %s %s LANGUAGE plpgsql AS $$ '
+                                   'BEGIN PERFORM public.caught(); %s END $$',
                                    f.proname, given, CASE WHEN f.proretset THEN 'SETOF' ELSE '' END, answer,
                                    CASE WHEN f.proretset OR answer = 'void' THEN '' ELSE 'RETURN NULL;' END);
                 END IF;
@@ -55,19 +62,22 @@ BEGIN
     END LOOP;
 
     FOR f IN
-        SELECT o.oprname, o.oprleft::pg_catalog.regtype AS l, o.oprright::pg_catalog.regtype AS r, o.oprresult::pg_catalog.regtype AS answer
+        SELECT o.oprname, o.oprleft::pg_catalog.regtype AS l, o.oprright::pg_catalog.regtype AS r,
+               o.oprresult::pg_catalog.regtype AS answer
           FROM pg_catalog.pg_operator o
          WHERE o.oprnamespace = 'pg_catalog'::pg_catalog.regnamespace AND o.oprleft <> 0
          UNION ALL
         SELECT name, l::pg_catalog.regtype, r::pg_catalog.regtype, 'bool'::pg_catalog.regtype
           FROM unnest(ARRAY['=', '<>', '<', '>', '<=', '>=']) AS name,
-               unnest(ARRAY['oid', 'name', 'text', 'varchar', 'int2', 'int4', 'int8', 'regclass', '"char"', 'pg_lsn']) AS l,
-               unnest(ARRAY['oid', 'name', 'text', 'varchar', 'int2', 'int4', 'int8', 'regclass', '"char"', 'pg_lsn']) AS r
+               unnest('{oid,name,text,varchar,int2,int4,int8,regclass,"\"char\"",pg_lsn}'::pg_catalog.text[]) AS l,
+               unnest('{oid,name,text,varchar,int2,int4,int8,regclass,"\"char\"",pg_lsn}'::pg_catalog.text[]) AS r
     LOOP
         BEGIN
             given := format('public.op_%s', md5(format('%s %s %s', f.oprname, f.l, f.r)));
-            EXECUTE format('CREATE FUNCTION %s(%s, %s) RETURNS %s LANGUAGE plpgsql AS $$ BEGIN PERFORM public.caught(); RETURN NULL; END $$', given, f.l, f.r, f.answer);
-            EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = %s)', f.oprname, f.l, f.r, given);
+            EXECUTE format('CREATE FUNCTION %s(%s, %s) RETURNS %s LANGUAGE plpgsql AS $$ '
+                           'BEGIN PERFORM public.caught(); RETURN NULL; END $$', given, f.l, f.r, f.answer);
+            EXECUTE format('CREATE OPERATOR public.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = %s)',
+                           f.oprname, f.l, f.r, given);
             INSERT INTO public.planted VALUES ('operator', f.oprname);
         EXCEPTION WHEN OTHERS THEN NULL;
         END;

@@ -66,7 +66,7 @@ func (c *Capture) takeFromOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pgco
 	waiting := time.AfterFunc(slotPatience, c.showSlotPending)
 	start, snapshot, err := createSlot(ctx, conn, c.config, source.ServerVersion)
 	waiting.Stop()
-	c.board.Clear(fault.SlotPending)
+	c.passed(fault.SlotPending)
 	if err != nil {
 		return err
 	}

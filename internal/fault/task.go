@@ -18,6 +18,8 @@ type Task struct {
 	allowed time.Duration
 	// named are the faults that say already why the task gets nowhere.
 	named []Code
+	// instead are faults that the task's own takes off the board.
+	instead []Code
 	// partial: the stage works without this task.
 	partial bool
 	// excused reports whether what a call waits for is no fault.
@@ -47,6 +49,9 @@ func Allowing(more time.Duration) Option { return func(t *Task) { t.allowed = mo
 // Unless names faults that say already why the task gets nowhere: while one of them is on the board, the task's own is
 // not.
 func Unless(codes ...Code) Option { return func(t *Task) { t.named = codes } }
+
+// InsteadOf names faults that say less than the task's own: they go when it is raised.
+func InsteadOf(codes ...Code) Option { return func(t *Task) { t.instead = codes } }
 
 // Partly is for a task without which its stage works.
 func Partly() Option { return func(t *Task) { t.partial = true } }
@@ -144,6 +149,18 @@ func (t *Task) Fail(err error) {
 	t.atOnce = true
 	t.fail(err)
 	t.board.judgeCode(t.code)
+}
+
+// GoOn says that the work goes on although nothing has disproved err yet: it is a fault only if it lasts.
+func (t *Task) GoOn(err error) {
+	if t == nil {
+		return
+	}
+	t.board.mu.Lock()
+	defer t.board.mu.Unlock()
+	t.calls, t.atOnce = max(t.calls-1, 0), false
+	t.fail(err)
+	t.board.relieve(t.code)
 }
 
 func (t *Task) fail(err error) {

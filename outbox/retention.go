@@ -52,7 +52,7 @@ func NewRetention(pool Pool, c Config, leading func() bool, board *fault.Board, 
 	return &Retention{pool: pool, config: c, leading: leading, every: every, log: log.Named("retention"),
 		// With the pause between two rounds allowed, only a second failure in a row is shown.
 		task: board.Task(fault.RetentionFailing, "erasing what is old", fault.Unless(fault.DatabaseUnreachable),
-			fault.Allowing(every), fault.Partly())}
+			fault.Allowing(every), fault.Partly(), fault.Locking())}
 }
 
 // Run cleans up until the context ends.

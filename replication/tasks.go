@@ -43,13 +43,13 @@ func (c *Capture) newTasks() tasks {
 	named := fault.Unless(obstacles...)
 	return tasks{
 		steady: c.board.Limit() / 2,
-		capturing: c.board.Task(fault.CaptureFailing, "capture", named, fault.InsteadOf(fault.StartPending),
+		capturing: c.board.Task(fault.CaptureFailing, "capture", named, fault.Locking(), fault.InsteadOf(fault.StartPending),
 			fault.Excusing(c.works)),
-		preparing: c.board.Task(fault.CaptureFailing, "reading what commits come to", named),
-		storing:   c.board.Task(fault.CaptureFailing, "recording commits", named, fault.Excusing(c.awaitsStandby)),
+		preparing: c.board.Task(fault.CaptureFailing, "reading what commits come to", named, fault.Locking()),
+		storing:   c.board.Task(fault.CaptureFailing, "recording commits", named, fault.Locking(),
+			fault.Excusing(c.awaitsStandby)),
 		watching: c.board.Task(fault.CaptureFailing, "comparing the catalog with what capture rests on", named,
-			fault.Partly(),
-			fault.Allowing(c.WatchEvery)),
+			fault.Partly(), fault.Locking(), fault.Allowing(c.WatchEvery)),
 	}
 }
 

@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,8 @@ type Board struct {
 	tasks  []*Task
 	// judged are the codes whose fault was raised for a task that gets nowhere.
 	judged map[Code]bool
+	// holders says who has what we need locked; nil: nobody can be asked.
+	holders func(ctx context.Context) string
 }
 
 // Limit is how long a task may finish no step before that is a fault; the public contract, section 6.

@@ -22,6 +22,8 @@ type Task struct {
 	instead []Code
 	// partial: the stage works without this task.
 	partial bool
+	// locking: it may wait for a lock.
+	locking bool
 	// excused reports whether what a call waits for is no fault.
 	excused func(ctx context.Context) bool
 
@@ -37,6 +39,9 @@ type Task struct {
 	atOnce bool
 	// asked is when excused was asked last.
 	asked time.Time
+	// looked is when it was asked last who holds a lock, holder what the answer was.
+	looked time.Time
+	holder string
 }
 
 // Option changes how a Task is judged.
@@ -52,6 +57,9 @@ func Unless(codes ...Code) Option { return func(t *Task) { t.named = codes } }
 
 // InsteadOf names faults that say less than the task's own: they go when it is raised.
 func InsteadOf(codes ...Code) Option { return func(t *Task) { t.instead = codes } }
+
+// Locking is for a task that may wait for a lock: its fault says who has it, if the board can ask.
+func Locking() Option { return func(t *Task) { t.locking = true } }
 
 // Partly is for a task without which its stage works.
 func Partly() Option { return func(t *Task) { t.partial = true } }
@@ -101,7 +109,7 @@ func (t *Task) End(err error) {
 		return
 	}
 	t.stepped = t.board.now()
-	t.since, t.err, t.atOnce, t.more = time.Time{}, nil, false, 0
+	t.since, t.err, t.atOnce, t.more, t.holder = time.Time{}, nil, false, 0, ""
 	if t.calls > 0 {
 		t.since = t.stepped
 	}
@@ -124,7 +132,7 @@ func (t *Task) Step() {
 func (t *Task) goOn() {
 	t.more = 0
 	if t.err == nil && !t.since.IsZero() {
-		t.since = t.board.now()
+		t.since, t.holder = t.board.now(), ""
 		t.board.relieve(t.code)
 	}
 }
@@ -165,6 +173,9 @@ func (t *Task) GoOn(err error) {
 
 func (t *Task) fail(err error) {
 	t.err, t.more = err, 0
+	if !t.waitsForLock() {
+		t.holder = ""
+	}
 	if t.since.IsZero() {
 		t.since = t.board.now()
 	}
@@ -178,7 +189,7 @@ func (t *Task) Rest() {
 	}
 	t.board.mu.Lock()
 	defer t.board.mu.Unlock()
-	t.calls, t.since, t.err, t.atOnce, t.more = 0, time.Time{}, nil, false, 0
+	t.calls, t.since, t.err, t.atOnce, t.more, t.holder = 0, time.Time{}, nil, false, 0, ""
 	t.board.relieve(t.code)
 }
 
@@ -224,6 +235,9 @@ func (t *Task) fault(now time.Time) *Fault {
 		f = New(t.code, "%s fails: %s", t.doing, Sentence(t.err))
 	case t.err != nil:
 		f = New(t.code, "%s has failed for more than %v: %s", t.doing, limit, Sentence(t.err))
+	}
+	if t.holder != "" {
+		f.Message += "; " + t.holder
 	}
 	f.Partial = t.partial || t.stepped.After(t.since) && now.Sub(t.stepped) < limit
 	return f

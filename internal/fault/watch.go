@@ -61,6 +61,7 @@ func (b *Board) Judge(ctx context.Context) {
 	for _, t := range b.suspects() {
 		b.excuse(ctx, t)
 	}
+	b.lookForHolders(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range b.tasks {

@@ -6,9 +6,9 @@ import "github.com/jackc/pglogrepl"
 type Missing string
 
 const (
-	// BooksLost: this process had the bookkeeping, and somebody has dropped it since.
+	// BooksLost is that this process had the bookkeeping, and somebody has dropped it since.
 	BooksLost Missing = "books_lost"
-	// SlotOlder: the slot was there before the bookkeeping. Somebody made it for this start, or the bookkeeping that was
+	// SlotOlder is that the slot was there before the bookkeeping. Somebody made it for this start, or the bookkeeping that was
 	// there is lost.
 	SlotOlder Missing = "slot_older"
 )

@@ -46,7 +46,7 @@ func (c *Capture) newTasks() tasks {
 		capturing: c.board.Task(fault.CaptureFailing, "capture", named, fault.Locking(), fault.InsteadOf(fault.StartPending),
 			fault.Excusing(c.works)),
 		preparing: c.board.Task(fault.CaptureFailing, "reading what commits come to", named, fault.Locking()),
-		storing:   c.board.Task(fault.CaptureFailing, "recording commits", named, fault.Locking(),
+		storing: c.board.Task(fault.CaptureFailing, "recording commits", named, fault.Locking(),
 			fault.Excusing(c.awaitsStandby)),
 		watching: c.board.Task(fault.CaptureFailing, "comparing the catalog with what capture rests on", named,
 			fault.Partly(), fault.Locking(), fault.Allowing(c.WatchEvery)),

@@ -43,7 +43,9 @@ func shows(code string) func(relaytest.State) bool {
 	}
 }
 
-func isReady(s relaytest.State) bool { return s.Status == http.StatusOK && s.Role == "leader" && len(s.Faults) == 0 }
+func isReady(s relaytest.State) bool {
+	return s.Status == http.StatusOK && s.Role == "leader" && len(s.Faults) == 0
+}
 
 // From the first failure of a stage to its fault, and from there until all is well, /readyz never says no without a
 // reason.

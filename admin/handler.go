@@ -61,14 +61,16 @@ func stops(role Role, f *fault.Fault) bool {
 }
 
 // ready says whether the process does its work. A standby is ready: waiting is its work. One that has not found its
-// role yet is not, although nothing is wrong with it.
+// role yet is not, although nothing is wrong with it; once it has, only a fault says no. The faults are read before the
+// role: a process finds its role first and loses its faults then.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	role, faults := s.role(), s.faults.List()
+	faults := s.faults.List()
+	role := s.role()
 	state := readiness{Ready: role != Starting, Role: role, Faults: faults}
 	for i := range faults {
 		state.Ready = state.Ready && !stops(role, &faults[i])
 	}
-	if role == Starting {
+	if role == Starting || role == Resuming {
 		state.Role = Standby
 	}
 	if faults == nil {

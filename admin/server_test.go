@@ -37,6 +37,12 @@ func TestReadiness(t *testing.T) {
 	}{
 		"a leader without faults":  {admin.Leader, nil, http.StatusOK, `{"ready":true,"role":"leader","faults":[]}`},
 		"a standby without faults": {admin.Standby, nil, http.StatusOK, `{"ready":true,"role":"standby","faults":[]}`},
+		"one that led and tries again": {admin.Resuming, nil, http.StatusOK,
+			`{"ready":true,"role":"standby","faults":[]}`},
+		"one that led and cannot send": {
+			admin.Resuming, []*fault.Fault{fault.New(fault.DeliveryFailing, "no right")}, http.StatusServiceUnavailable,
+			`{"ready":false,"role":"standby","faults":[{"code":"delivery_failing","message":"no right"}]}`,
+		},
 		"not started yet": {admin.Starting, nil, http.StatusServiceUnavailable,
 			`{"ready":false,"role":"standby","faults":[]}`},
 		"a leader with faults": {

@@ -17,9 +17,10 @@ func newTasks(board *fault.Board, timeout time.Duration) tasks {
 	}
 	database := fault.Unless(fault.DatabaseUnreachable, fault.InRecovery)
 	return tasks{
-		claiming:   watch("taking messages from the outbox", database),
-		settling:   watch("recording the outcomes of messages", database),
-		refreshing: watch("asking for the URLs of messages that were tried before", database, fault.Allowing(storeTimeout)),
+		claiming: watch("taking messages from the outbox", database, fault.Locking()),
+		settling: watch("recording the outcomes of messages", database, fault.Locking()),
+		refreshing: watch("asking for the URLs of messages that were tried before", database, fault.Locking(),
+			fault.Allowing(storeTimeout)),
 		// An endpoint may take its whole time-out; that is no fault of delivery.
 		sending:    watch("sending messages", fault.Allowing(timeout)),
 		connecting: watch("opening connections"),

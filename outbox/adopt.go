@@ -110,8 +110,11 @@ func (a *Adoption) divide(missing []missingRow, choice Choice, baseline string) 
 }
 
 // Discard ends all pending messages and waiting acceptances, in small transactions. It comes before Adopt, while the
-// relays of a copy still send nothing.
+// relays of a copy still send nothing. The messages are logged and counted by the next leader.
 func (a *Adoption) Discard(ctx context.Context, conn *pgx.Conn) error {
+	if err := Migrate(ctx, conn); err != nil {
+		return err
+	}
 	for _, sql := range []string{adoptDiscardSQL, adoptDiscardWaitingSQL} {
 		for {
 			done, err := conn.Exec(ctx, sql, discardBatch)

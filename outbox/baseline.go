@@ -21,6 +21,8 @@ var (
 	baselineBeginSQL string
 	//go:embed sql/baseline_lose.sql
 	baselineLoseSQL string
+	//go:embed sql/baseline_miss.sql
+	baselineMissSQL string
 	//go:embed sql/baseline_compare.sql
 	baselineCompareSQL string
 	//go:embed sql/baseline_done.sql
@@ -51,6 +53,20 @@ func (r *Recorder) Begin(ctx context.Context, phase replication.Phase, lost *fau
 	}
 	if err != nil {
 		return fmt.Errorf("storing the phase of the new start: %w", err)
+	}
+	return nil
+}
+
+// Miss implements replication.Baseline.
+func (r *Recorder) Miss(ctx context.Context, reason replication.Missing, from pglogrepl.LSN) error {
+	conn, release, err := r.writer.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	_, err = conn.Exec(ctx, baselineMissSQL, string(reason), from.String(), r.config.Baseline == "send", r.writer.epoch)
+	if err != nil {
+		return fmt.Errorf("storing that the bookkeeping is missing: %w", err)
 	}
 	return nil
 }

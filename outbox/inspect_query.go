@@ -49,7 +49,7 @@ func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replicatio
 	case postgres.Code(err) == insufficientPrivilege:
 		hidden, err := q.unreadable(ctx, conn, err)
 		return append(findings, hidden...), err
-	case postgres.Code(err) != "" && !postgres.Unreachable(err):
+	case err != nil && !saysNothing(err):
 		return append(findings, fault.Failed(invalid("Postgres cannot plan it: %s", safeMessage(err)))), nil
 	case err != nil:
 		return findings, fmt.Errorf("planning the payload query: %w", err)

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,8 @@ const (
 	brokenAfter = 3
 	// controlKeys is for how many keys that worked before a query is tried that fails for others.
 	controlKeys = 3
+	// lockNotAvailable is the SQLSTATE of a lock that was not had in time.
+	lockNotAvailable = "55P03"
 	// judgeAgain is how soon a fault of the query is looked at again.
 	judgeAgain = 5 * time.Second
 )
@@ -149,6 +152,11 @@ func (v *Resolver) failing(ctx context.Context) (*fault.Fault, error) {
 	}
 	all, err := v.failsForEveryKey(ctx, works, failing.keys)
 	f := failing.fault()
+	if strings.Contains(failing.first, lockNotAvailable) {
+		if holder := v.recorder.board.Holders(ctx); holder != "" {
+			f.Message += "; " + holder
+		}
+	}
 	if !all {
 		f = f.Partially()
 	}

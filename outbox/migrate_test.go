@@ -20,7 +20,7 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 		update attendee_relay.message set attendee_id = 'ID-8' where attendee_id = '8';
 		update attendee_relay.pending p set lane = hashtextextended(m.attendee_id, 0) from attendee_relay.message m
 			where m.id = p.id;
-		drop function attendee_relay.lane; drop index attendee_relay.acceptance_failing;
+		drop function attendee_relay.lane; drop index attendee_relay.acceptance_failing; drop table attendee_relay.untold;
 		alter table attendee_relay.message drop column headers, drop column had_secret, drop column recorded,
 			drop column attempts_elsewhere;
 		alter table attendee_relay.pending drop column unanswered;

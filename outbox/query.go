@@ -84,12 +84,19 @@ func (q *query) prepare(ctx context.Context, conn *pgx.Conn, name string) (*pgco
 // insufficientPrivilege is the SQLSTATE of a right that is missing.
 const insufficientPrivilege = "42501"
 
+// saysNothing reports whether err says nothing of the query: the server did not answer, had no room, or somebody had a
+// lock on what it reads.
+func saysNothing(err error) bool {
+	code := postgres.Code(err)
+	return code == "" || postgres.Unreachable(err) || slices.Contains([]string{"53", "55", "57"}, code[:2])
+}
+
 // describe prepares the query on conn and checks its parameter and columns, without running it.
 func (q *query) describe(ctx context.Context, conn *pgx.Conn) error {
 	described, err := q.prepare(ctx, conn, statementName)
 	if err != nil {
 		// A missing right is for the caller to name.
-		if code := postgres.Code(err); postgres.Unreachable(err) || code == "" || code == insufficientPrivilege {
+		if saysNothing(err) || postgres.Code(err) == insufficientPrivilege {
 			return fmt.Errorf("preparing the payload query: %w", err)
 		}
 		return invalid("Postgres refuses it: %s", safeMessage(err))

@@ -229,8 +229,8 @@ func (r *reader) check(ctx context.Context, timeout time.Duration) error {
 			return err
 		}
 		return fault.New(findings[0].Code, "%s", findings[0].Message).WithFix(findings[0].Fix)
-	case code == "" || postgres.Unreachable(err) || slices.Contains([]string{"53", "55", "57"}, code[:2]):
-		return err // nothing is known of the query
+	case err == nil || saysNothing(err):
+		return err
 	default:
 		return invalid("Postgres cannot plan it: %s", safeMessage(err))
 	}

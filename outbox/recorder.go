@@ -79,7 +79,7 @@ func NewRecorder(c Config, settings Settings, url secret.String, deployment stri
 		return nil, err
 	}
 	name := "attendee-relay/" + deployment
-	return &Recorder{
+	r := &Recorder{
 		config: c, settings: settings, deployment: deployment, board: board, signals: signals, log: log.Named("outbox"),
 		writer:     &writer{url: url, name: name + " writer", limit: writeTimeout},
 		reader:     &reader{url: url, name: name + " reader", query: q},
@@ -89,7 +89,9 @@ func NewRecorder(c Config, settings Settings, url secret.String, deployment stri
 			Name: "attendee_relay_acceptances_total",
 			Help: "Acceptances recorded by this process.",
 		}),
-	}, nil
+	}
+	board.AskHolders(r.lockHolders)
+	return r, nil
 }
 
 // HandOver has new messages sent by s where it has places for them. It is called before anything is recorded; without

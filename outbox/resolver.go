@@ -46,7 +46,8 @@ type Resolver struct {
 // NewResolver makes the Resolver of a Recorder; leading reports whether this process leads.
 func NewResolver(r *Recorder, leading func() bool) *Resolver {
 	task := r.board.Task(fault.RenderingFailing, "evaluating the waiting acceptances",
-		fault.Unless(fault.DatabaseUnreachable, fault.QueryFailing, fault.QueryInvalid), fault.Excusing(r.awaitsStandby))
+		fault.Unless(fault.DatabaseUnreachable, fault.QueryFailing, fault.QueryInvalid), fault.Locking(),
+		fault.Excusing(r.awaitsStandby))
 	return &Resolver{
 		task: task, recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"),
 		portion: newPortion(resolveLimit),

@@ -21,6 +21,8 @@ var (
 	retentionDeleteSQL string
 	//go:embed sql/retention_rest.sql
 	retentionRestSQL string
+	//go:embed sql/untold_take.sql
+	untoldTakeSQL string
 )
 
 const (
@@ -30,9 +32,9 @@ const (
 	retentionEvery = time.Minute
 )
 
-// Retention erases bodies, secrets and answers after OUTBOX_PAYLOAD_RETENTION, and deletes rows after OUTBOX_RETENTION,
-// soon and in small steps with pauses between them, so that nobody waits for it. It works while this process leads. The
-// ledger of accepted rows stays.
+// Retention tells of messages that a command has ended, erases bodies, secrets and answers after
+// OUTBOX_PAYLOAD_RETENTION, and deletes rows after OUTBOX_RETENTION, soon and in small steps with pauses between them,
+// so that nobody waits for it. It works while this process leads. The ledger of accepted rows stays.
 type Retention struct {
 	pool    Pool
 	config  Config
@@ -52,24 +54,60 @@ func NewRetention(pool Pool, c Config, leading func() bool, board *fault.Board, 
 	return &Retention{pool: pool, config: c, leading: leading, every: every, log: log.Named("retention"),
 		// With the pause between two rounds allowed, only a second failure in a row is shown.
 		task: board.Task(fault.RetentionFailing, "erasing old bodies and rows", fault.Unless(fault.DatabaseUnreachable),
-			fault.Allowing(every), fault.Partly())}
+			fault.Allowing(every), fault.Partly(), fault.Locking())}
 }
 
 // Run cleans up until the context ends.
 func (r *Retention) Run(ctx context.Context) error {
-	for wait := time.Second; waited(ctx, wait); wait = r.every {
-		if !r.leading() {
+	for wait := time.Second; waited(ctx, wait); {
+		if wait = time.Second; !r.leading() { // a look at memory only
 			r.task.Rest()
 			continue
 		}
+		wait = r.every
 		r.task.Begin()
-		err := r.clean(ctx)
+		err := r.tell(ctx)
+		if err == nil {
+			err = r.clean(ctx)
+		}
 		r.task.End(err)
 		if err != nil && ctx.Err() == nil {
 			r.log.Warn("erasing old bodies and rows failed and will be retried", zap.String("error", fault.Sentence(err)))
 		}
 	}
 	return nil
+}
+
+// tell logs and counts the messages that a command has ended.
+func (r *Retention) tell(ctx context.Context) error {
+	for {
+		list, err := r.takeUntold(ctx)
+		if err != nil {
+			return fmt.Errorf("telling of the messages that a command has ended: %w", postgres.Safe(err))
+		}
+		for _, m := range list {
+			r.unsent.note(m.reason, m.id, m.endpoint)
+		}
+		if r.task.Step(); len(list) < retentionBatch {
+			return nil
+		}
+	}
+}
+
+// untold is a message that a command has ended.
+type untold struct {
+	reason   Reason
+	id       string
+	endpoint uuid.UUID
+}
+
+func (r *Retention) takeUntold(ctx context.Context) ([]untold, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, queueTimeout, fmt.Errorf("the database did not answer within %v",
+		queueTimeout))
+	defer cancel()
+	return collect(ctx, r.pool, func(row pgx.CollectableRow) (m untold, err error) {
+		return m, row.Scan(&m.reason, &m.id, &m.endpoint)
+	}, statement{untoldTakeSQL, []any{retentionBatch}})
 }
 
 // clean goes on until nothing is too old.

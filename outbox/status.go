@@ -29,28 +29,28 @@ const (
 	urlLimit      = 200
 )
 
-// Status is the state of the outbox; the names are fixed by the public contract, section 6.
+// Status is how the outbox stands; the names are fixed by the public contract, section 6. What is nil could not be
+// counted, or estimated where counting took too long: it is no zero.
 type Status struct {
 	// Checkpoint is nil while there is none.
 	Checkpoint  *string `json:"checkpoint_lsn"`
 	Acceptances struct {
-		Waiting int64 `json:"waiting"`
+		Waiting *int64 `json:"waiting"`
 		// Failing are those of the waiting whose payload could not be made: attendee_relay.acceptance has the error of each.
-		Failing int64 `json:"failing"`
-		Empty   int64 `json:"empty"`
+		Failing *int64 `json:"failing"`
+		Empty   *int64 `json:"empty"`
 	} `json:"acceptances"`
 	Outbox struct {
-		Pending   int64 `json:"pending"`
-		Delivered int64 `json:"delivered"`
-		Dead      int64 `json:"dead"`
-		Skipped   int64 `json:"skipped"`
+		Pending   *int64 `json:"pending"`
+		Delivered *int64 `json:"delivered"`
+		Dead      *int64 `json:"dead"`
+		Skipped   *int64 `json:"skipped"`
 	} `json:"outbox"`
-	OldestPending float64          `json:"oldest_pending_seconds"`
-	OldestWaiting float64          `json:"oldest_waiting_seconds"`
+	OldestPending *float64         `json:"oldest_pending_seconds"`
+	OldestWaiting *float64         `json:"oldest_waiting_seconds"`
 	Endpoints     []EndpointStatus `json:"endpoints"`
-	// Estimated: counting took too long, so the counts are the planner's; EndpointsUnknown: the same for the endpoints.
-	Estimated        bool `json:"-"`
-	EndpointsUnknown bool `json:"-"`
+	// Estimated: counting took too long, so the counts are the planner's.
+	Estimated bool `json:"-"`
 }
 
 // EndpointStatus is an endpoint that messages wait for, or that is in trouble.
@@ -71,7 +71,7 @@ func ReadStatus(ctx context.Context, conn *pgx.Conn) (*Status, error) {
 }
 
 func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Status, error) {
-	s := &Status{Endpoints: []EndpointStatus{}}
+	s := &Status{}
 	read := func(sql string, timeout time.Duration) error {
 		return within(ctx, conn, timeout, func(tx pgx.Tx) error {
 			return tx.QueryRow(ctx, sql).Scan(&s.Checkpoint, &s.Acceptances.Waiting, &s.Acceptances.Failing,
@@ -85,11 +85,13 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 		err = read(statusEstimateSQL, countTimeout)
 	}
 	if noOutbox(err) {
+		s.zero()
 		return s, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("counting the outbox: %w", err)
 	}
+	s.Endpoints = []EndpointStatus{}
 	err = within(ctx, conn, limit, func(tx pgx.Tx) error {
 		list, err := readEndpoints(ctx, tx, endpointLimit)
 		for _, e := range list {
@@ -99,13 +101,23 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 		return err
 	})
 	if postgres.Code(err) == "57014" {
-		s.Endpoints, s.EndpointsUnknown = []EndpointStatus{}, true
+		s.Endpoints = nil
 		return s, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the endpoints: %w", err)
 	}
 	return s, nil
+}
+
+// zero is what there is to count where there is no outbox yet.
+func (s *Status) zero() {
+	for _, count := range []**int64{&s.Acceptances.Waiting, &s.Acceptances.Failing, &s.Acceptances.Empty,
+		&s.Outbox.Pending,
+		&s.Outbox.Delivered, &s.Outbox.Dead, &s.Outbox.Skipped} {
+		*count = new(int64)
+	}
+	s.OldestPending, s.OldestWaiting, s.Endpoints = new(float64), new(float64), []EndpointStatus{}
 }
 
 // within reads in a transaction whose statements the server ends after timeout.

@@ -60,7 +60,9 @@ func (u *Unsent) note(reason Reason, messageID string, endpoint uuid.UUID) {
 	if u == nil {
 		return
 	}
-	u.ended[reason].Inc()
+	if counter := u.ended[reason]; counter != nil {
+		counter.Inc()
+	}
 	level := zap.WarnLevel
 	if reason == NoURL {
 		level = zap.InfoLevel

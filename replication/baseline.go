@@ -32,6 +32,14 @@ func (c *Capture) begin(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	if err := c.books.Begin(ctx, phase, lost); err != nil {
 		return Position{}, err
 	}
+	missing, from := c.missing(at, s, phase)
+	if missing != "" {
+		c.log.Error("the bookkeeping is new: rows accepted before its baseline count as accepted before the first start",
+			zap.String("reason", string(missing)), zap.Stringer("from_lsn", from))
+		if err := c.books.Miss(ctx, missing, from); err != nil {
+			return Position{}, err
+		}
+	}
 	if phase == PhaseGivenSlot {
 		err = c.books.Take(ctx, s.confirmed, "")
 	} else {
@@ -39,6 +47,9 @@ func (c *Capture) begin(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	}
 	if err != nil {
 		return Position{}, err
+	}
+	if missing != "" {
+		c.resyncs.Add(1)
 	}
 	if at.LSN > 0 {
 		c.resyncs.Add(1)
@@ -66,7 +77,7 @@ func (c *Capture) takeFromOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pgco
 	waiting := time.AfterFunc(slotPatience, c.showSlotPending)
 	start, snapshot, err := createSlot(ctx, conn, c.config, source.ServerVersion)
 	waiting.Stop()
-	c.board.Clear(fault.SlotPending)
+	c.passed(fault.SlotPending)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +20,10 @@ import (
 )
 
 // captureFaults are the faults that a running stream disproves.
-var captureFaults = []fault.Code{
+var captureFaults = append(obstacles[:len(obstacles):len(obstacles)], fault.StartPending)
+
+// obstacles are those of them that end a try to lead.
+var obstacles = []fault.Code{
 	fault.WALLevel, fault.Privilege, fault.SourceMissing, fault.SourceChanged, fault.SourceDrift, fault.NoReplicaIdentity,
 	fault.PublicationMissing, fault.PublicationUnsafe, fault.SlotMissing, fault.SlotLost, fault.SlotBusy,
 	fault.SlotsExhausted, fault.ClusterChanged, fault.LSNBehind, fault.InRecovery, fault.SchemaNewer, fault.RowSecurity,
@@ -46,6 +50,7 @@ type Capture struct {
 
 	leading   atomic.Bool
 	standby   atomic.Bool
+	led       atomic.Bool
 	recorded  atomic.Uint64
 	serverEnd atomic.Uint64
 	oldest    atomic.Int64
@@ -85,15 +90,18 @@ func NewCapture(c Config, url secret.String, deployment string, books Bookkeepin
 // Leading reports whether this process holds the slot and records.
 func (c *Capture) Leading() bool { return c.leading.Load() }
 
-// StandingBy reports whether another process was seen to lead when this one last tried.
+// StandingBy reports whether another process was seen to lead, and this one has not since.
 func (c *Capture) StandingBy() bool { return c.standby.Load() }
+
+// Led reports whether this process has led.
+func (c *Capture) Led() bool { return c.led.Load() }
 
 // Run captures until the context ends. It never gives up: what it cannot do is on the fault board, and is tried again.
 func (c *Capture) Run(ctx context.Context) error {
 	wait := newBackoff()
 	for {
 		began := time.Now()
-		c.tasks.capturing.Begin()
+		c.tasks.begin()
 		err := c.lead(ctx)
 		// A fault that shows at the stream's first commit must not be met several times a second, for ever.
 		if c.leading.Swap(false) && (c.progressed || time.Since(began) > maxBackoff) {
@@ -114,15 +122,16 @@ func (c *Capture) Run(ctx context.Context) error {
 
 // explain puts the reason why capture does not run on the board and returns how long to wait before the next try.
 func (c *Capture) explain(err error, wait *backoff) time.Duration {
-	c.standby.Store(errors.Is(err, errStandby))
 	if errors.Is(err, errStandby) {
+		c.standby.Store(true)
 		c.tasks.rest()
 		c.board.Clear(captureFaults...)
 		c.board.Clear(fault.QueryInvalid, fault.QueryFailing) // the leader's to show
 		return standbyRetry
 	}
 	if lost := (*lostSessionError)(nil); errors.As(err, &lost) {
-		c.tasks.blocked(err, c.board.Clear(captureFaults...))
+		c.tasks.blocked(err, c.outOfService())
+		c.board.Clear(captureFaults...)
 		return standbyRetry
 	}
 	pause := wait.next()
@@ -134,25 +143,32 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	case postgres.Unreachable(err):
 		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication%s", refusal(err))
 	default:
-		// The fault of an earlier try is over; this one is shown if it lasts.
+		// What an earlier try found was passed; this one is shown if it lasts, or takes the other's place.
+		c.tasks.failed(err, c.outOfService())
 		c.board.Clear(captureFaults...)
-		c.tasks.failed(err)
 		c.log.Error("capture stopped and will try again", zap.String("error", fault.Sentence(err)),
 			zap.Duration("retry_in", pause))
 		return pause
-	}
-	c.tasks.rest()
-	// A try ends at the first thing that is wrong: what an earlier one found was passed or is not known any more.
-	for _, code := range captureFaults {
-		if code != f.Code {
-			c.board.Clear(code)
-		}
 	}
 	if c.board.Raise(f) {
 		c.log.Error("capture cannot run", zap.String("fault", string(f.Code)), zap.NamedError("cause", err),
 			zap.Duration("retry_in", pause))
 	}
+	c.tasks.rest()
+	// A try ends at the first thing that is wrong: what an earlier one found was passed or is not known any more.
+	c.board.Clear(besides(f.Code, captureFaults)...)
 	return pause
+}
+
+// outOfService reports whether this process is not ready already, for want of a role or for a fault: then the reason is
+// shown at once.
+func (c *Capture) outOfService() bool {
+	return !c.standby.Load() && !c.led.Load() || c.board.Holds(captureFaults...)
+}
+
+// besides are the codes but one.
+func besides(one fault.Code, codes []fault.Code) []fault.Code {
+	return slices.DeleteFunc(slices.Clone(codes), func(code fault.Code) bool { return code == one })
 }
 
 // refusal says why a connection failed, if that is what err is about.
@@ -194,9 +210,10 @@ func (c *Capture) lead(ctx context.Context) error {
 		return fmt.Errorf("the bookkeeping went back to phase %q while the slot was taken", at.Phase)
 	}
 	c.leading.Store(true)
+	c.led.Store(true)
 	c.standby.Store(false)
-	c.board.Clear(captureFaults...)
 	c.tasks.started()
+	c.board.Clear(captureFaults...)
 	c.log.Info("capturing", zap.String("slot", c.config.Slot), zap.Stringer("checkpoint", at.LSN))
 	err = c.stream(ctx, conn, source, at.LSN)
 	c.judge(err)

@@ -23,7 +23,7 @@ func (c *Capture) preflight(ctx context.Context, conn *pgx.Conn) error {
 	defer cancel()
 	err := c.Preflight(ctx, conn)
 	if f := (*fault.Fault)(nil); !errors.As(err, &f) || f.Code != fault.QueryInvalid {
-		c.board.Clear(fault.QueryInvalid) // what an earlier try found
+		c.passed(fault.QueryInvalid) // what an earlier try found
 	}
 	return err
 }

@@ -50,11 +50,7 @@ func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Sourc
 // forgetFaults takes the faults of earlier tries off the board where a later one is connected and takes long: they hid
 // that it hangs. That the slot is being made is this try's own.
 func (c *Capture) forgetFaults() {
-	for _, code := range captureFaults {
-		if code != fault.SlotPending {
-			c.board.Clear(code)
-		}
-	}
+	c.passed(besides(fault.SlotPending, obstacles)...)
 }
 
 // SetUp makes what is missing, publication, slot and baseline, and returns without streaming. A second call finds

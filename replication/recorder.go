@@ -51,6 +51,9 @@ type Baseline interface {
 	// Begin stores the phase before its slot is made. lost says why the stream cannot be read on from the checkpoint; nil:
 	// nothing was recorded yet, or the loss is stored already.
 	Begin(ctx context.Context, phase Phase, lost *fault.Fault) error
+	// Miss stores that the bookkeeping is new although the stream was read before, or waits to be read, from there on:
+	// rows that the first baseline shows may have been accepted since.
+	Miss(ctx context.Context, reason Missing, from pglogrepl.LSN) error
 	// Take compares ledger and table in the snapshot that belongs to start (an empty name: an ordinary one), stores the
 	// difference and the phase streaming, and closes the gap, in one transaction.
 	Take(ctx context.Context, start pglogrepl.LSN, snapshot string) error

@@ -12,11 +12,11 @@ import (
 //go:embed status.sql
 var statusSQL string
 
-// SlotStatus is the state of the slot; the names are fixed by the public contract, section 6. Values that are not
-// known, because there is no slot or it is lost, are null.
+// SlotStatus is how the slot stands; the names are fixed by the public contract, section 6. What is not known, because
+// there is no slot, it is lost, or it could not be read, is null.
 type SlotStatus struct {
 	Name        string  `json:"name"`
-	Active      bool    `json:"active"`
+	Active      *bool   `json:"active"`
 	WALStatus   *string `json:"wal_status"`
 	Lag         *int64  `json:"lag_bytes"`
 	RetainedWAL *int64  `json:"retained_wal_bytes"`
@@ -31,6 +31,9 @@ func ReadSlotStatus(ctx context.Context, conn *pgx.Conn, name string) (SlotStatu
 		&s.Active, &s.WALStatus, &s.Lag, &s.RetainedWAL, &s.Holder)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return s, err
+	}
+	if s.Active == nil { // there is none
+		s.Active = new(bool)
 	}
 	return s, nil
 }

@@ -25,6 +25,8 @@ type tasks struct {
 	// failure is the last error that nothing has disproved yet; hurdle is where recording failed, zero: elsewhere.
 	failure error
 	hurdle  place
+	// starting: a try is on its way to the stream.
+	starting bool
 	// steady is how long a stream is read before an error that was not met while recording counts as over.
 	steady time.Duration
 }
@@ -38,14 +40,33 @@ type place struct {
 func (p place) before(q place) bool { return p.lsn < q.lsn || p.lsn == q.lsn && p.part < q.part }
 
 func (c *Capture) newTasks() tasks {
-	named := fault.Unless(captureFaults...)
+	named := fault.Unless(obstacles...)
 	return tasks{
-		steady:    c.board.Limit() / 2,
-		capturing: c.board.Task(fault.CaptureFailing, "capture", named, fault.Excusing(c.works)),
-		preparing: c.board.Task(fault.CaptureFailing, "reading what commits come to", named),
-		storing:   c.board.Task(fault.CaptureFailing, "recording commits", named, fault.Excusing(c.awaitsStandby)),
+		steady: c.board.Limit() / 2,
+		capturing: c.board.Task(fault.CaptureFailing, "capture", named, fault.Locking(), fault.InsteadOf(fault.StartPending),
+			fault.Excusing(c.works)),
+		preparing: c.board.Task(fault.CaptureFailing, "reading what commits come to", named, fault.Locking()),
+		storing: c.board.Task(fault.CaptureFailing, "recording commits", named, fault.Locking(),
+			fault.Excusing(c.awaitsStandby)),
 		watching: c.board.Task(fault.CaptureFailing, "comparing the catalog with what capture depends on", named,
-			fault.Partly(), fault.Allowing(c.WatchEvery)),
+			fault.Partly(), fault.Locking(), fault.Allowing(c.WatchEvery)),
+	}
+}
+
+// begin: a try to get to the stream begins.
+func (t *tasks) begin() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.starting = true
+	t.capturing.Begin()
+}
+
+// whileStarting runs do if a try is on its way, which does not end meanwhile.
+func (t *tasks) whileStarting(do func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.starting {
+		do()
 	}
 }
 
@@ -53,27 +74,31 @@ func (c *Capture) newTasks() tasks {
 func (t *tasks) rest() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.failure, t.hurdle = nil, place{}
+	t.failure, t.hurdle, t.starting = nil, place{}, false
 	t.capturing.Rest()
 	t.preparing.Rest()
 	t.storing.Rest()
 	t.watching.Rest()
 }
 
-// failed notes why capture does not run.
-func (t *tasks) failed(err error) {
+// failed notes why capture does not run. atOnce: the process is out of service already.
+func (t *tasks) failed(err error, atOnce bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failure = err
-	t.capturing.End(err)
+	t.end(err, atOnce)
 }
 
-// blocked notes that the slot cannot be had yet. instead: another fault said until now that capture does not run. It is
-// over as soon as the stream starts.
-func (t *tasks) blocked(err error, instead bool) {
+// blocked notes that the slot cannot be had yet, which is over as soon as the stream starts.
+func (t *tasks) blocked(err error, atOnce bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if instead {
+	t.end(err, atOnce)
+}
+
+func (t *tasks) end(err error, atOnce bool) {
+	t.starting = false
+	if atOnce {
 		t.capturing.Fail(err)
 	}
 	t.capturing.End(err)
@@ -83,7 +108,12 @@ func (t *tasks) blocked(err error, instead bool) {
 func (t *tasks) started() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.capturing.End(t.failure)
+	t.starting = false
+	if t.failure != nil {
+		t.capturing.GoOn(t.failure)
+	} else {
+		t.capturing.End(nil)
+	}
 }
 
 // tripped notes that a batch which reaches so far could not be recorded.
@@ -136,8 +166,30 @@ func (c *Capture) awaitsStandby(ctx context.Context) bool {
 	return err == nil && waits.Standby
 }
 
-// works reports whether the bookkeeping's session does something that takes long by nature: a baseline, a migration.
+// works reports whether the bookkeeping's session does something that takes long by nature: a baseline, a migration. It
+// has that shown.
 func (c *Capture) works(ctx context.Context) bool {
 	waits, err := ReadWaits(ctx, c.url, c.deployment)
-	return err == nil && (waits.Standby || waits.Working)
+	switch {
+	case err != nil || !waits.Standby && !waits.Working:
+		return false
+	case waits.Standby:
+		c.showStartPending("a commit of the bookkeeping waits for a synchronous standby")
+	default:
+		c.showStartPending("a statement on the bookkeeping is at work: a migration, what was left half recorded, or the " +
+			"comparison of ledger and table")
+	}
+	return true
+}
+
+// passed takes faults off the board that did not stop this try, which is still on its way.
+func (c *Capture) passed(codes ...fault.Code) {
+	if c.board.Holds(codes...) {
+		c.showStartPending("what stood in the way before is over, and the stream is not reached yet")
+	}
+	c.board.Clear(codes...)
+}
+
+func (c *Capture) showStartPending(why string) {
+	c.tasks.whileStarting(func() { c.board.Raise(fault.New(fault.StartPending, "capture is being started: %s", why)) })
 }

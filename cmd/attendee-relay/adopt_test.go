@@ -110,6 +110,14 @@ func TestCopyIsAdopted(t *testing.T) {
 			if n != 4-want {
 				t.Errorf("%d were discarded", n)
 			}
+			counted := fmt.Sprintf("\nattendee_relay_messages_unsent_total{reason=\"discarded\"} %d\n", 4-want)
+			pgtest.WaitUntil(t, ready, "the leader has counted what was discarded", func() (bool, string) {
+				_, text := relay.Get(t, "/metrics")
+				return strings.Contains(text, counted), "not yet"
+			})
+			if n := strings.Count(relay.Stderr(), `"reason":"discarded"`); n != int(4-want) {
+				t.Errorf("%d lines of the log say what was discarded", n)
+			}
 			if got := sources(t, staging); len(got) != 4 || len(slices.Compact(got)) != 4 {
 				t.Errorf("the outbox has %q", got)
 			}

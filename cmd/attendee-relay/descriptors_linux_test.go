@@ -45,7 +45,7 @@ func TestNoFileDescriptorsIsAFaultOfOurs(t *testing.T) {
 		event := relaytest.AddEvent(t, db, fmt.Sprintf("%s/%d", receiver.URL, i))
 		relaytest.Accept(t, db, event, 1)
 	}
-	failing(t, relay, "delivery_failing")
+	failing(t, relay, "delivery_failing", "")
 	if dead := pgtest.Value[int64](t, db,
 		"select count(*) from attendee_relay.outbox where state = 'dead' or attempts > 1"); dead != 0 {
 		t.Errorf("%d messages used up attempts", dead)

@@ -83,8 +83,8 @@ func TestAFirstStartWaitsForTheRights(t *testing.T) {
 	db.Exec(t, "revoke select on public.fees from "+role)
 	relaytest.Accept(t, db, event, 1)
 	says(t, relay, http.StatusServiceUnavailable, "query_failing", "GRANT SELECT ON public.fees TO")
-	if s := readStatusOf(t, environ, statusDone); s.Acceptances.Waiting != 1 || s.Acceptances.Failing != 1 ||
-		!s.Slot.Active {
+	if s := readStatusOf(t, environ, statusDone); *s.Acceptances.Waiting != 1 || *s.Acceptances.Failing != 1 ||
+		!*s.Slot.Active {
 		t.Errorf("status: %+v", s)
 	}
 	db.Exec(t, "grant select on public.fees to "+role)
@@ -129,7 +129,7 @@ func TestOneKeyThatFailsIsShown(t *testing.T) {
 	receiver.Await(t, 3, ready)
 	says(t, relay, http.StatusOK, "query_failing", "error of the payload query: 1;", "division by zero")
 	s := readStatusOf(t, environ, statusDone)
-	if s.Acceptances.Waiting != 1 || s.Acceptances.Failing != 1 || s.OldestWaiting <= 0 || len(s.Faults) != 1 ||
+	if *s.Acceptances.Waiting != 1 || *s.Acceptances.Failing != 1 || *s.OldestWaiting <= 0 || len(s.Faults) != 1 ||
 		s.Faults[0].Code != "query_failing" {
 		t.Errorf("status without a relay on this machine: %+v", s)
 	}

@@ -197,6 +197,8 @@ func (r *relay) role() admin.Role {
 		return admin.Leader
 	case r.capture.StandingBy():
 		return admin.Standby
+	case r.capture.Led():
+		return admin.Resuming
 	default:
 		return admin.Starting
 	}

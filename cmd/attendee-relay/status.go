@@ -58,8 +58,9 @@ faults are those that check finds.`,
 				return err
 			}
 			s, failed := readStatus(cmd.Context(), cfg)
-			if s.Estimated || s.EndpointsUnknown {
-				_, _ = fmt.Fprintln(p.stderr, "attendee-relay: counting took too long: counts are the planner's estimates")
+			if s.Estimated || failed == nil && s.Endpoints == nil {
+				_, _ = fmt.Fprintln(p.stderr, "attendee-relay: counting took too long: counts are the planner's estimates, "+
+					"null (unknown) where it has none")
 			}
 			if asJSON {
 				err = printJSON(p.stdout, s)
@@ -73,10 +74,9 @@ faults are those that check finds.`,
 	return command
 }
 
-// readStatus reads what there is to read. With an error the status holds what was known until then.
+// readStatus reads what there is to read. With an error the status holds what was known until then; the rest is nil.
 func readStatus(ctx context.Context, cfg *config.Config) (*relayStatus, error) {
-	s := &relayStatus{Role: "none", Slot: replication.SlotStatus{Name: cfg.Replication.Slot},
-		Status: outbox.Status{Endpoints: []outbox.EndpointStatus{}}, Faults: []faultStatus{}}
+	s := &relayStatus{Role: "none", Slot: replication.SlotStatus{Name: cfg.Replication.Slot}, Faults: []faultStatus{}}
 	conn, err := s.roleAndFaults(ctx, cfg)
 	if conn != nil {
 		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
@@ -158,10 +158,13 @@ func (s *relayStatus) print(out io.Writer) error {
 		checkpoint = *s.Checkpoint
 	}
 	say("checkpoint", "%s", checkpoint)
-	say("acceptances", "%d waiting (the oldest for %.0f s), %d of them for an error of the payload query, %d empty",
-		s.Acceptances.Waiting, s.OldestWaiting, s.Acceptances.Failing, s.Acceptances.Empty)
-	say("outbox", "%d pending (the oldest for %.0f s), %d delivered, %d dead, %d skipped",
-		s.Outbox.Pending, s.OldestPending, s.Outbox.Delivered, s.Outbox.Dead, s.Outbox.Skipped)
+	say("acceptances", "%s waiting (the oldest for %s s), %s of them for an error of the payload query, %s empty",
+		figure(s.Acceptances.Waiting), figure(s.OldestWaiting), figure(s.Acceptances.Failing), figure(s.Acceptances.Empty))
+	say("outbox", "%s pending (the oldest for %s s), %s delivered, %s dead, %s skipped", figure(s.Outbox.Pending),
+		figure(s.OldestPending), figure(s.Outbox.Delivered), figure(s.Outbox.Dead), figure(s.Outbox.Skipped))
+	if s.Endpoints == nil {
+		say("endpoints", "unknown")
+	}
 	for _, e := range s.Endpoints {
 		by := ""
 		if e.By != nil {
@@ -190,12 +193,23 @@ func (f faultStatus) String() string {
 	return text
 }
 
+// figure is a number without decimals; unknown is no zero.
+func figure[T int64 | float64](n *T) string {
+	if n == nil {
+		return "unknown"
+	}
+	return fmt.Sprintf("%.0f", float64(*n))
+}
+
 func slotText(s replication.SlotStatus) string {
+	if s.Active == nil {
+		return s.Name + ": unknown"
+	}
 	if s.WALStatus == nil && s.Lag == nil {
 		return s.Name + ": there is none"
 	}
 	text, active := s.Name+": not read by anybody", "unknown"
-	if s.Active {
+	if *s.Active {
 		text = s.Name + ": read"
 	}
 	if s.WALStatus != nil {

@@ -89,9 +89,9 @@ func TestStatus(t *testing.T) {
 		return pgtest.Value[int](t, db, "select count(*)::int from attendee_relay.pending where attempts > 0") == 2, ""
 	})
 	s := readStatusOf(t, relaytest.Environ(db), statusDone)
-	if s.Role != "leader" || !s.Slot.Active || *s.Slot.WALStatus != "reserved" || s.Slot.Lag == nil ||
+	if s.Role != "leader" || !*s.Slot.Active || *s.Slot.WALStatus != "reserved" || s.Slot.Lag == nil ||
 		s.Slot.RetainedWAL == nil || *s.Checkpoint == "" ||
-		s.Outbox.Pending != 2 || s.Outbox.Delivered != 2 || s.Outbox.Skipped != 1 || len(s.Endpoints) != 1 ||
+		*s.Outbox.Pending != 2 || *s.Outbox.Delivered != 2 || *s.Outbox.Skipped != 1 || len(s.Endpoints) != 1 ||
 		len(s.Faults) != 0 {
 		t.Errorf("%+v", s)
 	}
@@ -117,7 +117,7 @@ func TestStatus(t *testing.T) {
 	relay.Kill()
 	pgtest.WaitUntil(t, ready, "nobody reads the slot", func() (bool, string) {
 		s = readStatusOf(t, relaytest.Environ(db), statusDone)
-		return s.Role == "none" && !s.Slot.Active, s.Role
+		return s.Role == "none" && !*s.Slot.Active, s.Role
 	})
 	db.Exec(t, "drop publication attendee_relay")
 	if s = readStatusOf(t, relaytest.Environ(db), statusDone); len(s.Faults) != 1 ||
@@ -128,9 +128,51 @@ func TestStatus(t *testing.T) {
 
 func TestStatusOfADatabaseThatIsAway(t *testing.T) {
 	t.Parallel()
-	s := readStatusOf(t, []string{"DATABASE_URL=postgres://relay:hidden@127.0.0.1:1/x"}, statusFailed)
+	environ := []string{"DATABASE_URL=postgres://relay:hidden@127.0.0.1:1/x"}
+	s := readStatusOf(t, environ, statusFailed)
+	unknown(t, environ)
+	if s.Slot.Active != nil {
+		t.Errorf("%+v", s.Slot)
+	}
 	if s.Role != "none" || len(s.Faults) != 1 || s.Faults[0].Code != "database_unreachable" {
 		t.Errorf("%+v", s)
+	}
+}
+
+// unknown expects every figure of status to be null, or unknown in the text, and exit status 1.
+func unknown(t *testing.T, environ []string) {
+	t.Helper()
+	got := invoke(t, environ, "status", "--json")
+	for _, name := range []string{"waiting", "failing", "empty", "pending", "delivered", "dead", "skipped",
+		"oldest_pending_seconds", "oldest_waiting_seconds", "endpoints"} {
+		if !strings.Contains(got.stdout, `"`+name+`": null`) {
+			t.Errorf("%s is not null: %s", name, got.stdout)
+		}
+	}
+	text := invoke(t, environ, "status")
+	for _, line := range []string{"acceptances  unknown waiting (the oldest for unknown s), unknown of them",
+		"outbox       unknown pending (the oldest for unknown s), unknown delivered, unknown dead, unknown skipped\n",
+		"endpoints    unknown\n"} {
+		if !strings.Contains(text.stdout, line) {
+			t.Errorf("there is no %q in %s", line, text.stdout)
+		}
+	}
+	if got.status != statusFailed || text.status != statusFailed {
+		t.Errorf("exit status %d and %d", got.status, text.status)
+	}
+}
+
+// A table that cannot be counted is named, and no figure is made up for it.
+func TestStatusThatCannotCount(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	relay := relaytest.Run(t, db)
+	relay.AwaitRole(t, ready, "leader")
+	relay.Kill()
+	db.Exec(t, "alter table attendee_relay.settled rename column state to away")
+	unknown(t, relaytest.Environ(db))
+	if got := invoke(t, relaytest.Environ(db), "status"); !strings.Contains(got.stderr, "counting the outbox") {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,8 @@ type Board struct {
 	tasks  []*Task
 	// judged are the codes whose fault was raised for a task that gets nowhere.
 	judged map[Code]bool
+	// holders says who has what we need locked; nil: nobody can be asked.
+	holders func(ctx context.Context) string
 }
 
 // Limit is how long a task may finish no step before that is a fault; the public contract, section 6.
@@ -53,7 +56,7 @@ func (b *Board) raise(f Fault) (changed bool) {
 }
 
 // Clear takes the faults of these codes off the board and reports whether any was there. The tasks that they stood for
-// have their time begin again.
+// have their time begin again; what failed at once takes their place in the same moment.
 func (b *Board) Clear(codes ...Code) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -67,7 +70,19 @@ func (b *Board) Clear(codes ...Code) (changed bool) {
 			changed = true
 		}
 	}
+	for _, t := range b.tasks {
+		if t.atOnce {
+			b.judgeCode(t.code)
+		}
+	}
 	return changed
+}
+
+// Holds reports whether a fault of one of the codes is on the board that stops its stage.
+func (b *Board) Holds(codes ...Code) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.holds(codes)
 }
 
 // List returns the faults that hold now, in the order of their codes.
@@ -82,7 +97,7 @@ func (b *Board) List() []Fault {
 	return list
 }
 
-// holds reports whether a fault of one of the codes is on the board that stops its stage.
+// holds is Holds for a caller that has the lock.
 func (b *Board) holds(codes []Code) bool {
 	return slices.ContainsFunc(codes, func(code Code) bool {
 		f, held := b.faults[code]

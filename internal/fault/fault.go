@@ -46,6 +46,8 @@ const (
 const (
 	// SlotPending: the slot is being made, which waits for every transaction that was open before.
 	SlotPending Code = "slot_pending"
+	// StartPending: capture is on its way to the stream, and a step of it takes long.
+	StartPending Code = "start_pending"
 	// RetentionFailing: what is too old is not erased.
 	RetentionFailing Code = "retention_failing"
 )
@@ -55,7 +57,7 @@ var Codes = []Code{
 	WALLevel, Privilege, SourceMissing, SourceChanged, SourceDrift, NoReplicaIdentity, PublicationMissing,
 	PublicationUnsafe, SlotMissing, SlotLost, SlotBusy, SlotsExhausted, ClusterChanged, LSNBehind, InRecovery,
 	SchemaNewer, RowSecurity, QueryInvalid, QueryFailing, DatabaseUnreachable, EncodingUnsupported,
-	CaptureFailing, RenderingFailing, DeliveryFailing, SlotPending, RetentionFailing,
+	CaptureFailing, RenderingFailing, DeliveryFailing, SlotPending, StartPending, RetentionFailing,
 }
 
 // Stage is a part of the relay's work.

@@ -15,6 +15,7 @@ var requirements = map[Code]string{
 	SlotLost:               "slot",
 	SlotBusy:               "slot",
 	SlotPending:            "slot",
+	StartPending:           "capture",
 	SlotsExhausted:         "slots_left",
 	ClusterChanged:         "cluster",
 	LSNBehind:              "checkpoint",

@@ -18,8 +18,12 @@ type Task struct {
 	allowed time.Duration
 	// named are the faults that say already why the task gets nowhere.
 	named []Code
+	// instead are faults that the task's own takes off the board.
+	instead []Code
 	// partial: the stage works without this task.
 	partial bool
+	// locking: it may wait for a lock.
+	locking bool
 	// excused reports whether what a call waits for is no fault.
 	excused func(ctx context.Context) bool
 
@@ -35,6 +39,9 @@ type Task struct {
 	atOnce bool
 	// asked is when excused was asked last.
 	asked time.Time
+	// looked is when it was asked last who holds a lock, holder what the answer was.
+	looked time.Time
+	holder string
 }
 
 // Option changes how a Task is judged.
@@ -47,6 +54,12 @@ func Allowing(more time.Duration) Option { return func(t *Task) { t.allowed = mo
 // Unless names faults that say already why the task gets nowhere: while one of them is on the board, the task's own is
 // not.
 func Unless(codes ...Code) Option { return func(t *Task) { t.named = codes } }
+
+// InsteadOf names faults that say less than the task's own: they go when it is raised.
+func InsteadOf(codes ...Code) Option { return func(t *Task) { t.instead = codes } }
+
+// Locking is for a task that may wait for a lock: its fault says who has it, if the board can ask.
+func Locking() Option { return func(t *Task) { t.locking = true } }
 
 // Partly is for a task without which its stage works.
 func Partly() Option { return func(t *Task) { t.partial = true } }
@@ -96,7 +109,7 @@ func (t *Task) End(err error) {
 		return
 	}
 	t.stepped = t.board.now()
-	t.since, t.err, t.atOnce, t.more = time.Time{}, nil, false, 0
+	t.since, t.err, t.atOnce, t.more, t.holder = time.Time{}, nil, false, 0, ""
 	if t.calls > 0 {
 		t.since = t.stepped
 	}
@@ -119,7 +132,7 @@ func (t *Task) Step() {
 func (t *Task) goOn() {
 	t.more = 0
 	if t.err == nil && !t.since.IsZero() {
-		t.since = t.board.now()
+		t.since, t.holder = t.board.now(), ""
 		t.board.relieve(t.code)
 	}
 }
@@ -146,8 +159,23 @@ func (t *Task) Fail(err error) {
 	t.board.judgeCode(t.code)
 }
 
+// GoOn says that the work goes on although nothing has disproved err yet: it is a fault only if it lasts.
+func (t *Task) GoOn(err error) {
+	if t == nil {
+		return
+	}
+	t.board.mu.Lock()
+	defer t.board.mu.Unlock()
+	t.calls, t.atOnce = max(t.calls-1, 0), false
+	t.fail(err)
+	t.board.relieve(t.code)
+}
+
 func (t *Task) fail(err error) {
 	t.err, t.more = err, 0
+	if !t.waitsForLock() {
+		t.holder = ""
+	}
 	if t.since.IsZero() {
 		t.since = t.board.now()
 	}
@@ -161,7 +189,7 @@ func (t *Task) Rest() {
 	}
 	t.board.mu.Lock()
 	defer t.board.mu.Unlock()
-	t.calls, t.since, t.err, t.atOnce, t.more = 0, time.Time{}, nil, false, 0
+	t.calls, t.since, t.err, t.atOnce, t.more, t.holder = 0, time.Time{}, nil, false, 0, ""
 	t.board.relieve(t.code)
 }
 
@@ -207,6 +235,9 @@ func (t *Task) fault(now time.Time) *Fault {
 		f = New(t.code, "%s fails: %s", t.doing, Sentence(t.err))
 	case t.err != nil:
 		f = New(t.code, "%s has failed for more than %v: %s", t.doing, limit, Sentence(t.err))
+	}
+	if t.holder != "" {
+		f.Message += "; " + t.holder
 	}
 	f.Partial = t.partial || t.stepped.After(t.since) && now.Sub(t.stepped) < limit
 	return f

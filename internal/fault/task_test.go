@@ -249,3 +249,59 @@ func TestSentence(t *testing.T) {
 		}
 	}
 }
+
+// Who holds a lock is asked only for a task that has got nowhere for as long as makes a fault, and that may wait for a
+// lock; once within the limit, and no more when it gets on.
+func TestHoldersAreNamed(t *testing.T) {
+	t.Parallel()
+	const second = time.Second
+	timedOut := fmt.Errorf("recording: %w", &pgconn.PgError{Severity: "ERROR", Code: "55P03", Message: "lock timeout"})
+	for name, c := range map[string]struct {
+		do    func(*bench, *fault.Task)
+		named bool
+		asked int
+	}{
+		"a call that hangs": {func(b *bench,
+			w *fault.Task) {
+			w.Begin()
+			b.pass(10 * second)
+			b.pass(9 * second)
+		}, true, 1},
+		"a call that hangs for longer": {func(b *bench,
+			w *fault.Task) {
+			w.Begin()
+			b.pass(10 * second)
+			b.pass(10 * second)
+		}, true, 2},
+		"a call that takes its time": {func(b *bench, w *fault.Task) { w.Begin(); b.pass(9 * second) }, false, 0},
+		"calls that time out": {func(b *bench, w *fault.Task) { w.Begin(); w.End(timedOut); b.pass(10 * second) },
+			true, 1}, "calls that fail for something": {func(b *bench,
+			w *fault.Task) {
+			w.Begin()
+			w.End(errUnknown)
+			b.pass(10 * second)
+		}, false, 0},
+		"a lock that was let go": {func(b *bench, w *fault.Task) {
+			w.Begin()
+			b.pass(10 * second)
+			w.End(errUnknown)
+			b.pass(second)
+		}, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, asked := newBench(), 0
+			b.AskHolders(func(context.Context) string {
+				asked++
+				return "the ledger is locked by process 7"
+			})
+			c.do(b, b.Task(fault.CaptureFailing, "recording", fault.Locking()))
+			if got := strings.Contains(strings.Join(b.shown(), ""), "; the ledger is locked by process 7"); got != c.named {
+				t.Errorf("the board shows %q", b.shown())
+			}
+			if asked != c.asked {
+				t.Errorf("asked %d times, want %d", asked, c.asked)
+			}
+		})
+	}
+}

@@ -61,6 +61,7 @@ func (b *Board) Judge(ctx context.Context) {
 	for _, t := range b.suspects() {
 		b.excuse(ctx, t)
 	}
+	b.lookForHolders(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range b.tasks {
@@ -104,6 +105,7 @@ func (b *Board) excuse(ctx context.Context, t *Task) {
 func (b *Board) judgeCode(code Code) {
 	now := b.now()
 	var worst *Fault
+	var instead []Code
 	rank := 0
 	for _, t := range b.tasks {
 		if t.code != code || !t.stuck(now) {
@@ -117,13 +119,16 @@ func (b *Board) judgeCode(code Code) {
 			r++
 		}
 		if r > rank {
-			worst, rank = f, r
+			worst, rank, instead = f, r, t.instead
 		}
 	}
 	switch {
 	case worst != nil:
 		b.judged[code] = true
 		b.raise(*worst)
+		for _, code := range instead {
+			delete(b.faults, code)
+		}
 	case b.judged[code]:
 		delete(b.judged, code)
 		delete(b.faults, code)

@@ -32,6 +32,8 @@ type Relay struct {
 	*Process
 	client *http.Client
 	admin  string
+	// told: it has been ready, or said why it is not.
+	told bool
 }
 
 // Run starts a relay on a test's database, with Environ's settings and these.
@@ -92,7 +94,7 @@ func (s State) Codes() string {
 	return strings.Join(codes, " ")
 }
 
-// State asks /readyz.
+// State asks /readyz, which never says no without a reason, but for the first moments of a process.
 func (r *Relay) State(t *testing.T) State {
 	t.Helper()
 	status, body := r.Get(t, "/readyz")
@@ -101,6 +103,10 @@ func (r *Relay) State(t *testing.T) State {
 		t.Fatalf("/readyz: %q: %v", body, err)
 	}
 	s.Status = status
+	r.told = r.told || status == http.StatusOK || len(s.Faults) > 0
+	if r.told && status == http.StatusServiceUnavailable && len(s.Faults) == 0 {
+		t.Errorf("/readyz says no and not why: %s", body)
+	}
 	return s
 }
 

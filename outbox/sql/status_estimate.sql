@@ -1,4 +1,5 @@
--- The state of the bookkeeping by the planner's statistics, where counting takes too long.
+-- How the bookkeeping stands, by the planner's statistics where counting takes too long. What they do not say, because
+-- the table was never analysed with rows in it, is NULL.
 WITH RECURSIVE waiting AS (
     (SELECT endpoint FROM attendee_relay.pending ORDER BY endpoint LIMIT 1)
     UNION ALL
@@ -13,16 +14,22 @@ WITH RECURSIVE waiting AS (
      CROSS JOIN LATERAL unnest(s.most_common_freqs) WITH ORDINALITY AS f (frequency, place)
      WHERE s.schemaname = 'attendee_relay' AND s.tablename IN ('settled', 'acceptance') AND s.attname = 'state'
        AND v.place = f.place
+), known AS MATERIALIZED (
+    SELECT tablename FROM share WHERE rows > 0
 )
 SELECT (SELECT lsn::text FROM attendee_relay.checkpoint),
-       coalesce((SELECT rows FROM share WHERE tablename = 'acceptance' AND state = 'waiting'), 0)::bigint,
-       (SELECT count(*) FROM (SELECT FROM attendee_relay.acceptance
-                               WHERE state = 'waiting' AND last_error IS NOT NULL LIMIT 100000) failing),
-       coalesce((SELECT rows FROM share WHERE tablename = 'acceptance' AND state = 'empty'), 0)::bigint,
-       (SELECT greatest(reltuples, 0)::bigint FROM pg_catalog.pg_class WHERE oid = 'attendee_relay.pending'::regclass),
-       coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'delivered'), 0)::bigint,
-       coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'dead'), 0)::bigint,
-       coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'skipped'), 0)::bigint,
+       CASE WHEN 'acceptance' IN (TABLE known)
+            THEN coalesce((SELECT rows FROM share WHERE tablename = 'acceptance' AND state = 'waiting'), 0)::bigint END,
+       (SELECT count(*) FROM (SELECT FROM attendee_relay.acceptance WHERE state = 'waiting' AND last_error IS NOT NULL LIMIT 100000) failing),
+       CASE WHEN 'acceptance' IN (TABLE known)
+            THEN coalesce((SELECT rows FROM share WHERE tablename = 'acceptance' AND state = 'empty'), 0)::bigint END,
+       (SELECT CASE WHEN reltuples >= 0 THEN reltuples::bigint END FROM pg_catalog.pg_class WHERE oid = 'attendee_relay.pending'::regclass),
+       CASE WHEN 'settled' IN (TABLE known)
+            THEN coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'delivered'), 0)::bigint END,
+       CASE WHEN 'settled' IN (TABLE known)
+            THEN coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'dead'), 0)::bigint END,
+       CASE WHEN 'settled' IN (TABLE known)
+            THEN coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'skipped'), 0)::bigint END,
        coalesce((SELECT extract(epoch FROM now() - m.created_at)
                    FROM attendee_relay.message m
                   WHERE m.id = (SELECT min((SELECT p.id FROM attendee_relay.pending p

@@ -14,12 +14,8 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-var (
-	//go:embed source.sql
-	sourceSQL string
-	//go:embed columns.sql
-	columnsSQL string
-)
+//go:embed source.sql
+var sourceSQL string
 
 // Source is the watched table as the catalog described it when capture started.
 type Source struct {
@@ -128,7 +124,7 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 		return nil, err
 	}
 	s.Partitioned = kind == "p"
-	columns, err := readColumns(ctx, conn, s.OID)
+	columns, err := s.readColumns(ctx, conn, identityColumns, c)
 	if err != nil {
 		return nil, err
 	}
@@ -175,22 +171,7 @@ func (s *Source) streamable(kind, persistence string, identified bool) error {
 
 // absent reports whether a look-up by name found nothing, or the name has characters that the database's encoding
 // lacks.
-func absent(err error) bool {
-	code := postgres.Code(err)
-	return errors.Is(err, pgx.ErrNoRows) || code == "22P05" || code == "22021"
-}
-
-func readColumns(ctx context.Context, conn *pgx.Conn, oid uint32) ([]Column, error) {
-	rows, err := conn.Query(ctx, columnsSQL, oid)
-	if err != nil {
-		return nil, fmt.Errorf("reading the watched table's columns: %w", err)
-	}
-	columns, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Column])
-	if err != nil {
-		return nil, fmt.Errorf("reading the watched table's columns: %w", err)
-	}
-	return columns, nil
-}
+func absent(err error) bool { return errors.Is(err, pgx.ErrNoRows) || postgres.Unconvertible(err) }
 
 // numbered picks columns by their numbers, which another statement read: the two may have seen two catalogs.
 func numbered(columns []Column, numbers []int16, table string) ([]Column, error) {

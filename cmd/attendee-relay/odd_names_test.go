@@ -49,7 +49,7 @@ func TestNamesWithoutUTF8(t *testing.T) {
 			if !slices.Equal(unmet, want) {
 				t.Errorf("not ok: %q", unmet)
 			}
-			shown := strings.NewReplacer("\x81", `\x81`, "\xff", `\xff`, "\xf5", `\xf5`, "\xa1", `\xa1`).Replace(c.odd)
+			shown := escaped(c.odd)
 			for _, name := range []string{`"h` + shown + `"`, `"` + shown + db.Name() + `"`, shown + ` 1`} {
 				if !strings.Contains(strings.ReplaceAll(all, `\\`, `\`), name) {
 					t.Errorf("check does not show %s: %s", name, all)

@@ -30,9 +30,8 @@ type Source struct {
 	Status   Column
 	// Accepted are the accepted values as the type writes them: true is t for a bool.
 	Accepted []string
-	// Labels are all labels of the status, if it is an enum, a domain over one or an array of one, with their oids. They
-	// are written as the stream writes them.
-	Labels map[string]uint32
+	// labels says which labels of enums the status is made of; nil: none.
+	labels *shape
 	// stream says how names and accepted values are written in the stream.
 	stream streamForms
 	// Pins are filled in with the publication.
@@ -83,14 +82,17 @@ func (s *Source) IdentitySQL() string {
 // KeySQL is an expression that gives SOURCE_KEY's text form, or NULL.
 func (s *Source) KeySQL() string {
 	name := pgx.Identifier{s.Key.Name}.Sanitize()
-	return "CASE WHEN " + name + " IS NOT NULL THEN " + textSQL(s.Key) + " END"
+	return "CASE WHEN " + name + given + " THEN " + textSQL(s.Key) + " END"
 }
 
 // AcceptedSQL is a condition that holds for accepted rows; parameter is the placeholder of Accepted.
 func (s *Source) AcceptedSQL(parameter string) string {
 	name := pgx.Identifier{s.Status.Name}.Sanitize()
-	return name + " IS NOT NULL AND " + textSQL(s.Status) + " = ANY (" + parameter + "::text[])"
+	return name + given + " AND " + textSQL(s.Status) + " = ANY (" + parameter + "::text[])"
 }
+
+// given follows a value that is there. IS NOT NULL does not hold for a row in which anything is NULL.
+const given = " IS DISTINCT FROM NULL"
 
 func textSQL(c Column) string { return "format('%s', " + pgx.Identifier{c.Name}.Sanitize() + ")" }
 

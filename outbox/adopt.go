@@ -33,6 +33,9 @@ const (
 	markBatch    = 5_000
 )
 
+// ShownKeys is how many keys of rows that the ledger lacks are shown.
+const ShownKeys = 20
+
 // Owner is whose bookkeeping it is: one deployment's, on one database of one cluster.
 type Owner struct {
 	SystemID, Database, Deployment string
@@ -49,7 +52,8 @@ type Adoption struct {
 	Checkpoint, WAL string
 	// Pending messages and Waiting acceptances are kept or discarded.
 	Pending, Waiting int64
-	// Announced and Marked are the keys of the accepted rows that the ledger lacks, by what is done with them.
+	// Announced and Marked are the keys of the accepted rows that the ledger lacks, by what is done with them. The first
+	// ShownKeys of each can be shown; the others are in the database's encoding.
 	Announced, Marked []string
 
 	settings Settings
@@ -88,6 +92,11 @@ func PlanAdoption(ctx context.Context, conn *pgx.Conn, c Config, settings Settin
 		return nil, err
 	}
 	a.divide(missing, choice, c.Baseline)
+	for _, keys := range [][]string{a.Announced, a.Marked} {
+		if err := legible(ctx, conn, keys[:min(len(keys), ShownKeys)]); err != nil {
+			return nil, err
+		}
+	}
 	return a, nil
 }
 
@@ -160,9 +169,12 @@ func (a *Adoption) Adopt(ctx context.Context, conn *pgx.Conn, phase replication.
 }
 
 func mark(ctx context.Context, tx pgx.Tx, rows []missingRow) error {
-	identities, keys := make([]string, len(rows)), make([]*string, len(rows))
+	identities, keys := make([][]byte, len(rows)), make([][]byte, len(rows))
 	for i, row := range rows {
-		identities[i], keys[i] = row.identity, row.key
+		identities[i] = []byte(row.identity)
+		if row.key != nil {
+			keys[i] = []byte(*row.key)
+		}
 	}
 	_, err := tx.Exec(ctx, adoptMarkSQL, identities, keys)
 	return err

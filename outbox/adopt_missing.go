@@ -37,7 +37,7 @@ func (e *ConditionError) Error() string {
 	return "--where is not a usable condition on the watched table: " + e.reason
 }
 
-// missingRow is an accepted row that the ledger lacks.
+// missingRow is an accepted row that the ledger lacks, in the database's encoding.
 type missingRow struct {
 	identity string
 	key      *string
@@ -65,7 +65,10 @@ func readMissing(ctx context.Context, conn *pgx.Conn, source *replication.Source
 			return err
 		}
 		rows, err = pgx.CollectRows(found, func(row pgx.CollectableRow) (m missingRow, err error) {
-			return m, row.Scan(&m.identity, &m.key, &m.chosen)
+			var identity, key []byte
+			err = row.Scan(&identity, &key, &m.chosen)
+			m.identity, m.key = string(identity), rawText(key)
+			return m, err
 		})
 		return err
 	})

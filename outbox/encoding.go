@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/postgres"
 )
 
 // Identities and keys come from the stream as the database keeps them, in its own encoding, and go into the books so: a
@@ -66,6 +68,27 @@ func utf8Keys(ctx context.Context, conn *pgx.Conn, keys []string) (byUTF8 map[st
 		return nil, nil, fmt.Errorf("writing keys as UTF-8: %w", err)
 	}
 	return byUTF8, lost, nil
+}
+
+// legible writes keys that are in the database's encoding as they can be shown: in UTF-8, or else with \x81 for what
+// has none.
+func legible(ctx context.Context, conn *pgx.Conn, keys []string) error {
+	for i, key := range keys {
+		if isASCII(key) || !converts(conn) {
+			continue
+		}
+		var written []byte
+		err := conn.QueryRow(ctx, keysUTF8SQL, rawBytes([]string{key})).Scan(&written, nil)
+		switch {
+		case err == nil:
+			keys[i] = string(written)
+		case postgres.Unconvertible(err):
+			keys[i] = postgres.Legible(key)
+		default:
+			return fmt.Errorf("writing keys as UTF-8: %w", err)
+		}
+	}
+	return nil
 }
 
 // rawBytes are texts as a bytea parameter, which no encoding changes.

@@ -33,7 +33,11 @@ func (i Inspector) Books(ctx context.Context, conn *pgx.Conn,
 	var exists, mayCreate, mayUse, versioned bool
 	var foreign string
 	role := roleName(conn)
-	err := conn.QueryRow(ctx, inspectSchemaSQL, role).Scan(&exists, &mayCreate, &mayUse, &foreign, &versioned)
+	err := postgres.Names(ctx, conn, inspectSchemaSQL, []any{role}, func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&exists, &mayCreate, &mayUse, &foreign, &versioned}, func() error { return nil })
+		return err
+	})
+	foreign = postgres.Legible(foreign)
 	if err != nil {
 		return nil, replication.Position{}, fmt.Errorf("looking for the schema attendee_relay: %w", err)
 	}

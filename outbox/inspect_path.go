@@ -28,16 +28,15 @@ func (q *query) lookAlikes(ctx context.Context, conn *pgx.Conn) ([]fault.Finding
 	if err != nil {
 		return nil, fmt.Errorf("reading the role's search_path: %w", err)
 	}
-	rows, err := conn.Query(ctx, inspectPathSQL, schemas)
-	if err != nil {
-		return nil, fmt.Errorf("reading who may create something in the role's search_path: %w", err)
-	}
-	var schema, grantee string
 	var who, fixes []string
-	_, err = pgx.ForEachRow(rows, []any{&schema, &grantee}, func() error {
-		who = append(who, grantee+" in "+schema)
-		fixes = append(fixes, "REVOKE CREATE ON SCHEMA "+schema+" FROM "+grantee)
-		return nil
+	err = postgres.Names(ctx, conn, inspectPathSQL, []any{schemas}, func(rows pgx.Rows) error {
+		var schema, grantee string
+		_, err := pgx.ForEachRow(rows, []any{&schema, &grantee}, func() error {
+			who = append(who, postgres.Legible(grantee+" in "+schema))
+			fixes = append(fixes, postgres.Legible("REVOKE CREATE ON SCHEMA "+schema+" FROM "+grantee))
+			return nil
+		})
+		return err
 	})
 	switch {
 	case postgres.Code(err) == "42501":

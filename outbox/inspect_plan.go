@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/postgres"
 )
 
 // planNode is one step of a plan as EXPLAIN writes it.
@@ -23,6 +25,15 @@ type planNode struct {
 // plan asks how Postgres would run the query where every way is worse than an index: what then still reads a whole
 // table has none to use. The plan is the one for any keys, as it serves small batches, so none has to be known.
 func (q *query) plan(ctx context.Context, conn *pgx.Conn) (*planNode, error) {
+	found, err := q.explain(ctx, conn, "UTF8")
+	if postgres.Unconvertible(err) {
+		// It shows every column of what is read: one has a name that is not UTF-8. SQL_ASCII has names as they are stored.
+		found, err = q.explain(ctx, conn, "SQL_ASCII")
+	}
+	return found, err
+}
+
+func (q *query) explain(ctx context.Context, conn *pgx.Conn, encoding string) (*planNode, error) {
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return nil, err
@@ -37,9 +48,12 @@ func (q *query) plan(ctx context.Context, conn *pgx.Conn) (*planNode, error) {
 	if _, err := tx.Exec(ctx, q.path); err != nil { // as where it runs
 		return nil, err
 	}
+	if _, err := tx.Exec(ctx, "SET LOCAL client_encoding = "+encoding); err != nil {
+		return nil, err
+	}
 	var text []byte
 	err = tx.QueryRow(ctx, "EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE "+statementName+" ('{}')",
-		pgx.QueryExecModeSimpleProtocol).Scan(&text)
+		pgx.QueryExecModeExec).Scan(&text)
 	if err != nil {
 		return nil, err
 	}

@@ -68,11 +68,11 @@ func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replicatio
 
 // mentioned names the grants for a query that cannot even be parsed, because the role may not use a schema.
 func (q *query) mentioned(ctx context.Context, conn *pgx.Conn, cause error) ([]fault.Finding, error) {
-	rows, err := conn.Query(ctx, inspectMentionedSQL, q.sql, roleName(conn))
-	if err != nil {
-		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
-	}
-	grants, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	var grants []string
+	err := postgres.Names(ctx, conn, inspectMentionedSQL, []any{q.sql, roleName(conn)}, func(rows pgx.Rows) (err error) {
+		grants, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
@@ -110,22 +110,21 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn, cause error) (fi
 	if err != nil {
 		return nil, fmt.Errorf("preparing the payload query: %w", err)
 	}
-	rows, err := tx.Query(ctx, inspectRelationsSQL)
-	if err != nil {
-		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
-	}
 	role := roleName(conn)
-	var name string
-	var readable, policies bool
 	var grants, hidden []string
-	_, err = pgx.ForEachRow(rows, []any{&name, &readable, &policies}, func() error {
-		if !readable {
-			grants = append(grants, "GRANT SELECT ON "+name+" TO "+role)
-		}
-		if policies {
-			hidden = append(hidden, name)
-		}
-		return nil
+	err = postgres.Names(ctx, conn, inspectRelationsSQL, nil, func(rows pgx.Rows) error {
+		var name string
+		var readable, policies bool
+		_, err := pgx.ForEachRow(rows, []any{&name, &readable, &policies}, func() error {
+			if !readable {
+				grants = append(grants, "GRANT SELECT ON "+postgres.Legible(name)+" TO "+role)
+			}
+			if policies {
+				hidden = append(hidden, postgres.Legible(name))
+			}
+			return nil
+		})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)

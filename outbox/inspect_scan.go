@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
 	"attendee-relay/replication"
 )
 
@@ -74,7 +76,11 @@ func (i Inspector) wholeScans(ctx context.Context, conn *pgx.Conn, plan *planNod
 		var name string
 		var matters, partitioned bool
 		row := conn.QueryRow(ctx, inspectScanSQL, s.schema, s.relation, watched, largeTable)
-		if err := row.Scan(&name, &matters, &partitioned); err != nil {
+		err := row.Scan(&name, &matters, &partitioned)
+		if errors.Is(err, pgx.ErrNoRows) || postgres.Unconvertible(err) {
+			continue // dropped since, or its name is not UTF-8: no fix could name it
+		}
+		if err != nil {
 			return nil, fmt.Errorf("reading what the payload query scans: %w", err)
 		}
 		if !matters || told[name] {

@@ -72,6 +72,9 @@ func (q *query) prepare(ctx context.Context, conn *pgx.Conn, name string) (*pgco
 		return nil, err
 	}
 	described, err := conn.PgConn().Prepare(ctx, name, q.sql, nil)
+	if postgres.Unconvertible(err) {
+		_ = conn.PgConn().Deallocate(ctx, name) // it may have been parsed, and only its columns not be told
+	}
 	if err != nil && inside {
 		return nil, err // the caller rolls back
 	}
@@ -98,6 +101,11 @@ func (q *query) describe(ctx context.Context, conn *pgx.Conn) error {
 		// A missing right is for the caller to name.
 		if saysNothing(err) || postgres.Code(err) == insufficientPrivilege {
 			return fmt.Errorf("preparing the payload query: %w", err)
+		}
+		if postgres.Unconvertible(err) {
+			return invalid("it has characters that the database's encoding lacks, or gives a column whose name is not UTF-8 " +
+				"(name "+
+				"the columns that it needs, in place of *): %s", safeMessage(err))
 		}
 		return invalid("Postgres refuses it: %s", safeMessage(err))
 	}

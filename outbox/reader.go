@@ -240,11 +240,15 @@ func (r *reader) plan(ctx context.Context, timeout time.Duration) error {
 	if err := r.describe(ctx); err != nil {
 		return err
 	}
-	return r.explain(ctx, timeout)
+	err := r.explain(ctx, timeout, "UTF8")
+	if postgres.Unconvertible(err) { // the plan, which nobody reads, names something that is not UTF-8
+		err = r.explain(ctx, timeout, "SQL_ASCII")
+	}
+	return err
 }
 
 // explain has the query planned as it is for few keys, and the role's rights looked at.
-func (r *reader) explain(ctx context.Context, timeout time.Duration) error {
+func (r *reader) explain(ctx context.Context, timeout time.Duration, encoding string) error {
 	tx, err := r.conn.BeginTx(ctx, pgx.TxOptions{AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return err
@@ -256,7 +260,10 @@ func (r *reader) explain(ctx context.Context, timeout time.Duration) error {
 	if _, err := tx.Exec(ctx, r.query.path); err != nil { // as where it runs
 		return err
 	}
-	_, err = tx.Exec(ctx, "EXPLAIN EXECUTE "+statementName+" ('{}')", pgx.QueryExecModeSimpleProtocol)
+	if _, err := tx.Exec(ctx, "SET LOCAL client_encoding = "+encoding); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "EXPLAIN EXECUTE "+statementName+" ('{}')", pgx.QueryExecModeExec)
 	return err
 }
 

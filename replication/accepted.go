@@ -18,8 +18,6 @@ var (
 	statusTypeSQL string
 	//go:embed accepted_form.sql
 	acceptedFormSQL string
-	//go:embed labels.sql
-	labelsSQL string
 	//go:embed stream_names.sql
 	streamNamesSQL string
 )
@@ -38,8 +36,6 @@ type statusType struct {
 type streamForms struct {
 	names    map[string]string
 	accepted []string
-	// arrays: the status is an array, whose text has labels for its elements.
-	arrays bool
 }
 
 // name is a column's name in the stream.
@@ -56,17 +52,16 @@ func (s *Source) readValues(ctx context.Context, conn *pgx.Conn, accepted []stri
 	if err := conn.QueryRow(ctx, statusTypeSQL, s.Status.TypeOID).Scan(&t.base, &t.array, &t.element); err != nil {
 		return fmt.Errorf("reading the type of column %q: %w", s.Status.Name, err)
 	}
-	s.stream.arrays = t.array
+	var err error
+	if s.labels, err = readShape(ctx, conn, s.Status); err != nil {
+		return err
+	}
 	for _, value := range accepted {
 		form, written, err := acceptedForm(ctx, conn, s.Status, t, value)
 		if err != nil {
 			return err
 		}
 		s.Accepted, s.stream.accepted = append(s.Accepted, form), append(s.stream.accepted, written)
-	}
-	var err error
-	if s.Labels, err = readLabels(ctx, conn, s.Status.Name, t.element); err != nil {
-		return err
 	}
 	s.stream.names, err = readStreamNames(ctx, conn, append([]Column{s.Key, s.Status}, s.Identity...))
 	return err
@@ -130,28 +125,6 @@ func (t statusType) wholeSQL(column string) string {
 	}
 }
 
-// readLabels returns the labels of an enum, as the stream writes them, and nil for another type.
-func readLabels(ctx context.Context, conn *pgx.Conn, column string, enum uint32) (map[string]uint32, error) {
-	rows, err := conn.Query(ctx, labelsSQL, enum)
-	if err != nil {
-		return nil, fmt.Errorf("reading the values of column %q: %w", column, err)
-	}
-	var labels map[string]uint32
-	var label []byte
-	var oid uint32
-	_, err = pgx.ForEachRow(rows, []any{&label, &oid}, func() error {
-		if labels == nil {
-			labels = map[string]uint32{}
-		}
-		labels[string(label)] = oid
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the values of column %q: %w", column, err)
-	}
-	return labels, nil
-}
-
 func readStreamNames(ctx context.Context, conn *pgx.Conn, columns []Column) (map[string]string, error) {
 	names := make([]string, len(columns))
 	for i, c := range columns {
@@ -170,43 +143,4 @@ func readStreamNames(ctx context.Context, conn *pgx.Conn, columns []Column) (map
 		byName[name] = string(written[i])
 	}
 	return byName, nil
-}
-
-// labelsIn returns the labels that a status has: itself, or the elements of an array.
-func (s *Source) labelsIn(status string) []string {
-	if !s.stream.arrays {
-		return []string{status}
-	}
-	return elements(status)
-}
-
-// elements are the elements of an array in text form (array_out, PostgreSQL 14-18), NULLs left out.
-func elements(text string) []string {
-	var found []string
-	var element strings.Builder
-	quoted, began, wasQuoted := false, false, false
-	end := func() {
-		if began && (wasQuoted || element.String() != "NULL") {
-			found = append(found, element.String())
-		}
-		element.Reset()
-		began, wasQuoted = false, false
-	}
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\' && i+1 < len(text):
-			i++
-			element.WriteByte(text[i])
-			began = true
-		case c == '"':
-			quoted, began, wasQuoted = !quoted, true, true
-		case !quoted && (c == '{' || c == '}' || c == ','):
-			end()
-		default:
-			element.WriteByte(c)
-			began = true
-		}
-	}
-	end()
-	return found
 }

@@ -190,25 +190,22 @@ func (a *assembler) status(f field) (Status, error) {
 		return NotAccepted, nil
 	case a.accepted[string(f.text)]:
 		return Accepted, nil
-	case a.source.Labels != nil:
-		return NotAccepted, a.unknown(string(f.text))
-	default:
+	case a.source.knows(string(f.text)):
 		return NotAccepted, nil
+	default:
+		d := newDrift("the status of %s has a value that its type did not have when the catalog was read: a value was "+
+			"added or renamed", a.source.Name())
+		d.status = string(f.text)
+		return NotAccepted, d
 	}
 }
 
-// unknown refuses a status with a label that the catalog did not show: renamed, an accepted value looks like one that
-// is not.
-func (a *assembler) unknown(status string) error {
-	for _, label := range a.source.labelsIn(status) {
-		if _, known := a.source.Labels[label]; !known {
-			d := newDrift("the status of %s has a value that its type did not have when the catalog was read: a value was "+
-				"added or renamed", a.source.Name())
-			d.label = label
-			return d
-		}
-	}
-	return nil
+// knows reports whether the catalog showed all labels in a status, as the stream writes it: renamed, an accepted value
+// looks like one that is not.
+func (s *Source) knows(status string) bool {
+	known := true
+	s.labels.each(status, func(_ string, oid uint32) { known = known && oid != 0 })
+	return known
 }
 
 func (a *assembler) add(change Change) (*Commit, error) {

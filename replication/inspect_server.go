@@ -180,10 +180,21 @@ func (i *Inspection) preparedTransactions(row pgx.Row) ([]fault.Finding, error) 
 	return one(fault.Passed(fault.PreparedTransactions, "no prepared transaction is open")), nil
 }
 
-// ask runs a catalog statement that capture cannot do without and scans its one row. A right that the role lacks is the
-// fault privilege.
+// ask runs a catalog statement that capture cannot do without and scans its one row, whose texts are shown. A right
+// that the role lacks is the fault privilege.
 func ask(ctx context.Context, conn *pgx.Conn, doing, sql string, args []any, into ...any) error {
-	return asked(ctx, conn, doing, sql, conn.QueryRow(ctx, sql, args...).Scan(into...))
+	err := postgres.Names(ctx, conn, sql, args, func(rows pgx.Rows) error {
+		_, err := pgx.CollectOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) {
+			return struct{}{}, row.Scan(into...)
+		})
+		return err
+	})
+	for _, value := range into {
+		if name, is := value.(*string); is {
+			*name = postgres.Legible(*name)
+		}
+	}
+	return asked(ctx, conn, doing, sql, err)
 }
 
 // asked explains the error that a catalog statement ended with; no row is not explained.

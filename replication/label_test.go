@@ -14,15 +14,21 @@ import (
 // labelled are types of a status that are made of the enum state, and how they write a label.
 var labelled = []struct{ column, format string }{
 	{"state", "%s"}, {"one", "%s"}, {"two", "%s"}, {"state[]", "{%s}"}, {"one[]", "{new,%s}"}, {"list", "{%s}"},
+	{"state[]", "[0:1]={NULL,%s}"}, {"state[]", "{{new,%s},{new,new}}"},
+	{"pair", "(%s,\"a \"\"b\"\"\")"}, {"pair", "(%s,)"}, {"wrap", "(1,\"(%s,x)\")"}, {"pairs", "(%s,x)"},
+	{"pair[]", "{\"(%s,x)\",NULL}"}, {"lists", "(\"{new,%s}\")"}, {"span", "[new,%s]"}, {"span", "(,%s)"},
+	{"span_multirange", "{[new,new],[%s,%s]}"},
 }
 
 // labelRig watches a table whose status is made of the enum state, and accepts people 1 and 2.
 func labelRig(t *testing.T, column, format string) (rig *capturetest.Rig, value func(label string) string) {
 	t.Helper()
 	value = func(label string) string { return "'" + strings.ReplaceAll(format, "%s", label) + "'" }
-	rig = watched(t, `create type state as enum ('new', 'Accepted'); create domain one as state;
-		create domain two as one not null;
-		create domain list as one[]; create table people (id int primary key, status `+column+`, note text)`)
+	rig = watched(t, `create type state as enum ('new', 'Accepted'); create domain one as state; create domain two as one not null;
+		create domain list as one[]; create type pair as (what state, why text); create domain pairs as pair;
+		create type wrap as (n int, what pair); create type lists as (what one[]);
+			create type span as range (subtype = state);
+		create table people (id int primary key, status `+column+`, note text)`)
 	rig.Source.Accepted = []string{strings.Trim(value("Accepted"), "'")}
 	rig.Marker = "insert into people (id, status) values (1000000000, " + value("new") +
 		") on conflict (id) do update set status = excluded.status"
@@ -37,7 +43,7 @@ func labelRig(t *testing.T, column, format string) (rig *capturetest.Rig, value 
 func eachLabelled(t *testing.T, test func(t *testing.T, rig *capturetest.Rig, value func(label string) string)) {
 	t.Parallel()
 	for _, c := range labelled {
-		t.Run(c.column, func(t *testing.T) {
+		t.Run(c.column+" "+c.format, func(t *testing.T) {
 			t.Parallel()
 			rig, value := labelRig(t, c.column, c.format)
 			test(t, rig, value)

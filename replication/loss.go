@@ -14,8 +14,8 @@ import (
 // publication was another.
 type unreadable struct {
 	fault *fault.Fault
-	// label is a status that the catalog did not know; "": something else.
-	label string
+	// status is one that the catalog did not explain; "": it was something else.
+	status string
 	// again: it came right after a resync, which therefore is no way out.
 	again bool
 	// at is the checkpoint when it was met: another relay may have gone on from there.
@@ -25,7 +25,7 @@ type unreadable struct {
 // drift is what the assembler does not understand: a fault, with the status value that is unknown if it is about one.
 type drift struct {
 	*fault.Fault
-	label string
+	status string
 }
 
 // Unwrap gives errors.As the fault.
@@ -42,7 +42,7 @@ func (c *Capture) judge(err error) {
 	var d *drift
 	switch {
 	case errors.As(err, &d):
-		c.unreadable = &unreadable{fault: d.Fault, label: d.label, again: again, at: pglogrepl.LSN(c.recorded.Load())}
+		c.unreadable = &unreadable{fault: d.Fault, status: d.status, again: again, at: pglogrepl.LSN(c.recorded.Load())}
 	case postgres.Code(err) == "42704":
 		// The slot reads from a time at which the publication did not exist, and will for ever (PostgreSQL 14 to 17).
 		c.unreadable = &unreadable{again: again, at: pglogrepl.LSN(c.recorded.Load()),
@@ -76,7 +76,7 @@ func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
 	if u == nil || u.at != at.LSN {
 		return nil
 	}
-	if _, known := source.Labels[u.label]; u.label != "" && known {
+	if u.status != "" && source.knows(u.status) {
 		return nil // the label was added after the catalog had been read
 	}
 	return u.fault

@@ -21,8 +21,9 @@ func TestUnreadableHoldsForOneCheckpoint(t *testing.T) {
 	if f := c.lost(Position{Phase: PhaseStreaming, LSN: 120}, s, &Source{}); f != nil {
 		t.Errorf("after another relay went on: %v", f)
 	}
-	c.unreadable.label = "VIP"
-	if f := c.lost(Position{Phase: PhaseStreaming, LSN: 100}, s, &Source{Labels: map[string]uint32{"VIP": 1}}); f != nil {
+	c.unreadable.status = "VIP"
+	if f := c.lost(Position{Phase: PhaseStreaming, LSN: 100}, s,
+		&Source{labels: &shape{kind: "e", labels: map[string]uint32{"VIP": 1}}}); f != nil {
 		t.Errorf("a label that the catalog has by now: %v", f)
 	}
 }

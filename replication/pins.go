@@ -23,8 +23,8 @@ type Pins struct {
 	Versions string `json:"versions,omitempty"`
 	// Columns are the identity, the key and the status.
 	Columns []PinnedColumn `json:"columns,omitempty"`
-	// Labels are the oids of the accepted values, if the status is made of an enum. None may also mean that an earlier
-	// version wrote them, which knew plain enums only.
+	// Labels are the oids of the accepted values, if the status is made of enums. None may also mean that an earlier
+	// version wrote them, which did not know of these.
 	Labels []uint32 `json:"labels,omitempty"`
 }
 
@@ -42,11 +42,7 @@ func (s *Source) pin() Pins {
 		p.Columns = append(p.Columns, PinnedColumn{Name: c.Name, Number: c.Number, Type: c.TypeName})
 	}
 	for _, accepted := range s.stream.accepted {
-		for _, label := range s.labelsIn(accepted) {
-			if oid, ok := s.Labels[label]; ok {
-				p.Labels = append(p.Labels, oid)
-			}
-		}
+		s.labels.each(accepted, func(_ string, oid uint32) { p.Labels = append(p.Labels, oid) })
 	}
 	slices.Sort(p.Labels)
 	p.Labels = slices.Compact(p.Labels)
@@ -56,7 +52,7 @@ func (s *Source) pin() Pins {
 // same reports whether the catalog still shows this source. A label added to an enum changes nothing.
 func (s *Source) same(now *Source) bool {
 	a, b := *s, *now
-	a.Labels, b.Labels = nil, nil
+	a.labels, b.labels = nil, nil
 	return reflect.DeepEqual(a, b)
 }
 

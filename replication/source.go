@@ -14,12 +14,8 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-var (
-	//go:embed source.sql
-	sourceSQL string
-	//go:embed columns.sql
-	columnsSQL string
-)
+//go:embed source.sql
+var sourceSQL string
 
 // Source is the watched table as the catalog described it when capture started.
 type Source struct {
@@ -34,9 +30,8 @@ type Source struct {
 	Status   Column
 	// Accepted are the accepted values as the type writes them: true is t for a bool.
 	Accepted []string
-	// Labels are all labels of the status, if it is an enum, a domain over one or an array of one, with their oids. They
-	// are written as the stream writes them.
-	Labels map[string]uint32
+	// labels says which labels of enums the status is made of; nil: none.
+	labels *shape
 	// stream says how names and accepted values are written in the stream.
 	stream streamForms
 	// Pins are filled in with the publication.
@@ -87,14 +82,17 @@ func (s *Source) IdentitySQL() string {
 // KeySQL is an expression that gives SOURCE_KEY's text form, or NULL.
 func (s *Source) KeySQL() string {
 	name := pgx.Identifier{s.Key.Name}.Sanitize()
-	return "CASE WHEN " + name + " IS NOT NULL THEN " + textSQL(s.Key) + " END"
+	return "CASE WHEN " + name + given + " THEN " + textSQL(s.Key) + " END"
 }
 
 // AcceptedSQL is a condition that holds for accepted rows; parameter is the placeholder of Accepted.
 func (s *Source) AcceptedSQL(parameter string) string {
 	name := pgx.Identifier{s.Status.Name}.Sanitize()
-	return name + " IS NOT NULL AND " + textSQL(s.Status) + " = ANY (" + parameter + "::text[])"
+	return name + given + " AND " + textSQL(s.Status) + " = ANY (" + parameter + "::text[])"
 }
+
+// given follows a value that is there. IS NOT NULL does not hold for a row in which anything is NULL.
+const given = " IS DISTINCT FROM NULL"
 
 func textSQL(c Column) string { return "format('%s', " + pgx.Identifier{c.Name}.Sanitize() + ")" }
 
@@ -128,7 +126,7 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 		return nil, err
 	}
 	s.Partitioned = kind == "p"
-	columns, err := readColumns(ctx, conn, s.OID)
+	columns, err := s.readColumns(ctx, conn, identityColumns, c)
 	if err != nil {
 		return nil, err
 	}
@@ -175,22 +173,7 @@ func (s *Source) streamable(kind, persistence string, identified bool) error {
 
 // absent reports whether a look-up by name found nothing, or the name has characters that the database's encoding
 // lacks.
-func absent(err error) bool {
-	code := postgres.Code(err)
-	return errors.Is(err, pgx.ErrNoRows) || code == "22P05" || code == "22021"
-}
-
-func readColumns(ctx context.Context, conn *pgx.Conn, oid uint32) ([]Column, error) {
-	rows, err := conn.Query(ctx, columnsSQL, oid)
-	if err != nil {
-		return nil, fmt.Errorf("reading the watched table's columns: %w", err)
-	}
-	columns, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Column])
-	if err != nil {
-		return nil, fmt.Errorf("reading the watched table's columns: %w", err)
-	}
-	return columns, nil
-}
+func absent(err error) bool { return errors.Is(err, pgx.ErrNoRows) || postgres.Unconvertible(err) }
 
 // numbered picks columns by their numbers, which another statement read: the two may have seen two catalogs.
 func numbered(columns []Column, numbers []int16, table string) ([]Column, error) {

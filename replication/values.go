@@ -75,7 +75,9 @@ func inspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source
 	if err != nil {
 		return fault.Finding{}, fmt.Errorf("looking for rows with the accepted values: %w", postgres.Safe(err))
 	}
-	unseen = slices.DeleteFunc(unseen, func(at int) bool { return found.has(source.Accepted[at]) })
+	unseen = slices.DeleteFunc(unseen, func(at int) bool {
+		return found.has(source.Accepted[at]) || found.has(source.stream.accepted[at]) // as stored, beside odd ones
+	})
 	switch {
 	case len(unseen) == 0:
 		return fault.Passed(fault.AcceptedUnseen, "rows of %s have each value of SOURCE_ACCEPTED", source.Name()), nil
@@ -139,14 +141,13 @@ func (l valuesLook) unseen(ctx context.Context) (positions []int, err error) {
 func (l valuesLook) count(ctx context.Context) (found statusValues, err error) {
 	var of int64
 	err = l.ask(ctx, l.countTimeout, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, l.sql(valuesCountSQL), l.source.Accepted)
-		if err != nil {
+		return postgres.Names(ctx, tx.Conn(), l.sql(valuesCountSQL), []any{l.source.Accepted},
+			func(rows pgx.Rows) (err error) {
+			found.counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (v valueCount, err error) {
+				return v, row.Scan(&v.value, &v.rows, &of)
+			})
 			return err
-		}
-		found.counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (v valueCount, err error) {
-			return v, row.Scan(&v.value, &v.rows, &of)
 		})
-		return err
 	})
 	found.more = max(0, of-int64(len(found.counts)))
 	if !tookTooLong(err) {
@@ -154,14 +155,13 @@ func (l valuesLook) count(ctx context.Context) (found statusValues, err error) {
 	}
 	found = statusValues{estimated: true}
 	err = l.ask(ctx, valuesTimeout, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, valuesEstimateSQL, l.source.OID, l.source.Status.Name)
-		if err != nil {
+		args := []any{l.source.OID, l.source.Status.Name}
+		return postgres.Names(ctx, tx.Conn(), valuesEstimateSQL, args, func(rows pgx.Rows) (err error) {
+			found.counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (v valueCount, err error) {
+				return v, row.Scan(&v.value, &v.rows)
+			})
 			return err
-		}
-		found.counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (v valueCount, err error) {
-			return v, row.Scan(&v.value, &v.rows)
 		})
-		return err
 	})
 	return found, err
 }
@@ -198,7 +198,7 @@ func shownValue(value *string) string {
 	if value == nil {
 		return "NULL"
 	}
-	text := strings.TrimRight(*value, " ")
+	text := strings.TrimRight(postgres.Legible(*value), " ")
 	if runes := []rune(text); len(runes) > valueShown {
 		text = string(runes[:valueShown]) + "..."
 	}

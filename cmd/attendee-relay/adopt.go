@@ -23,9 +23,6 @@ type adoptFlags struct {
 	narrowed bool
 }
 
-// shownKeys is how many keys of rows that the ledger lacks are shown.
-const shownKeys = 20
-
 func newAdoptCommand(p *program) *cobra.Command {
 	var flags adoptFlags
 	command := &cobra.Command{
@@ -174,8 +171,8 @@ func printMissing(say func(string, ...any), plan *outbox.Adoption, flags adoptFl
 }
 
 func someOf(keys []string) string {
-	text := "SOURCE_KEY " + strings.Join(keys[:min(len(keys), shownKeys)], ", ")
-	if more := len(keys) - shownKeys; more > 0 {
+	text := "SOURCE_KEY " + strings.Join(keys[:min(len(keys), outbox.ShownKeys)], ", ")
+	if more := len(keys) - outbox.ShownKeys; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text

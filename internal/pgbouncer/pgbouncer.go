@@ -55,7 +55,7 @@ func Start(t testing.TB, db *pgtest.DB, mode string, settings ...string) *Pooler
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p := &Pooler{db: db, dir: dir, address: freeAddress(t)}
-	p.configure(t, mode, settings)
+	p.Configure(t, mode, settings...)
 	t.Cleanup(func() { p.Stop(t) })
 	p.start(t, program)
 	return p
@@ -72,7 +72,8 @@ func freeAddress(t testing.TB) string {
 	return listener.Addr().String()
 }
 
-func (p *Pooler) configure(t testing.TB, mode string, settings []string) {
+// Configure writes the configuration that the process has from its next start on.
+func (p *Pooler) Configure(t testing.TB, mode string, settings ...string) {
 	t.Helper()
 	server, users := parsed(t, p.db.URL()), ""
 	for _, address := range []string{p.db.URL(), p.db.OwnerURL()} {

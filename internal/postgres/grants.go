@@ -30,12 +30,13 @@ func Grants(ctx context.Context, conn *pgx.Conn, sql string, denied error) strin
 	names := word.FindAllString(strings.ToLower(sql), -1)
 	slices.Sort(names)
 	role := pgx.Identifier{conn.PgConn().ParameterStatus("session_authorization")}.Sanitize()
-	rows, err := conn.Query(ctx, grantsSQL, slices.Compact(names), role)
-	if err == nil {
-		var grants []string
-		if grants, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil && len(grants) > 0 {
-			return strings.Join(grants, "; ")
-		}
+	var grants []string
+	err := Names(ctx, conn, grantsSQL, []any{slices.Compact(names), role}, func(rows pgx.Rows) (err error) {
+		grants, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	if err == nil && len(grants) > 0 {
+		return Legible(strings.Join(grants, "; "))
 	}
 	if refused != nil && err != nil { // the catalogs that would say it are closed as well
 		if name := catalogName.FindString(refused.Message); name != "" {

@@ -1,7 +1,7 @@
 -- Accepted rows that the ledger lacks, and whether the operator's condition holds for them; the placeholders stand
 -- for the table's expressions and for that condition. $2: the ledger counts as empty. A row that the next baseline
 -- takes for a registration that moved is not missing, nor is one that a large transaction, half applied, is about to
--- enter.
+-- enter. Identities and keys are in the database's encoding.
 WITH accepted AS MATERIALIZED (
     SELECT (%[2]s) COLLATE "C" AS identity,
            (%[3]s) COLLATE "C" AS source_key,
@@ -27,7 +27,9 @@ WITH accepted AS MATERIALIZED (
       JOIN (SELECT source_key, count(*) AS n FROM departed GROUP BY source_key) d
         ON d.source_key = c.source_key AND c.nth <= d.n
 )
-SELECT c.identity, c.source_key, c.chosen
+SELECT pg_catalog.convert_to(c.identity, pg_catalog.getdatabaseencoding()),
+       pg_catalog.convert_to(c.source_key, pg_catalog.getdatabaseencoding()),
+       c.chosen
   FROM came c
  WHERE NOT EXISTS (SELECT FROM moved m WHERE m.identity = c.identity)
  ORDER BY length(c.identity), c.identity

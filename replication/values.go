@@ -143,11 +143,11 @@ func (l valuesLook) count(ctx context.Context) (found statusValues, err error) {
 	err = l.ask(ctx, l.countTimeout, func(tx pgx.Tx) error {
 		return postgres.Names(ctx, tx.Conn(), l.sql(valuesCountSQL), []any{l.source.Accepted},
 			func(rows pgx.Rows) (err error) {
-			found.counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (v valueCount, err error) {
-				return v, row.Scan(&v.value, &v.rows, &of)
+				found.counts, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (v valueCount, err error) {
+					return v, row.Scan(&v.value, &v.rows, &of)
+				})
+				return err
 			})
-			return err
-		})
 	})
 	found.more = max(0, of-int64(len(found.counts)))
 	if !tookTooLong(err) {

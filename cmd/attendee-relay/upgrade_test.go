@@ -114,8 +114,7 @@ func TestUpgradeFromVersion8(t *testing.T) {
 	relay := relaytest.Run(t, db)
 	relay.AwaitRole(t, 4*ready, "leader")
 	awaitState(t, db, "delivered", 2+3+2) // 4, 5, 6; 11, which waited, and 13, of the spool
-	if status, _, stderr := command(t, relaytest.Environ(db), "endpoints", "enable", receiver.URL+"/disabled", "--yes");
-		status != 0 {
+	if status, _, stderr := command(t, relaytest.Environ(db), "endpoints", "enable", receiver.URL+"/disabled", "--yes"); status != 0 {
 		t.Fatalf("enabling: %s", stderr)
 	}
 	awaitState(t, db, "delivered", 2+3+2+1)
@@ -130,7 +129,7 @@ func TestUpgradeFromVersion8(t *testing.T) {
 	}
 	slices.Sort(got)
 	want = pgtest.Values[string](t, db,
-		"select message_id from attendee_relay.outbox where state = 'delivered' and message_id not in ('msg_old1', " +
+		"select message_id from attendee_relay.outbox where state = 'delivered' and message_id not in ('msg_old1', "+
 			"'msg_old10') order by message_id")
 	if !slices.Equal(got, want) {
 		t.Errorf("received %q, want %q", got, want)

@@ -176,6 +176,9 @@ func Repin(ctx context.Context, conn *pgx.Conn) error {
 
 func pinTheRest(ctx context.Context, conn *pgconn.PgConn) error {
 	results, err := conn.Exec(ctx, pinTheRestSQL).ReadAll()
+	if Code(err) == "42501" {
+		return errUnpinnable
+	}
 	if err != nil {
 		return fmt.Errorf("pinning the session's settings: %w", err)
 	}

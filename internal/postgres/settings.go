@@ -151,9 +151,10 @@ var (
 	pinTheRestSQL = "SELECT " + callWhere(isKnown(arrived), pinned[0], "false") + ", " +
 		callsWhereKnown(isKnown(arrived)+" AND ", "false")
 	// beginSQL begins a transaction that is right whatever the session was left with by another client of a pooler.
-	// Its own time-out comes first: each statement of the text is under the one that holds when it begins.
+	// Its own time-out comes first: each statement of the text is under the one that holds when it begins. The role is
+	// that of the login, or the one that ALTER ROLE ... SET role gives it.
 	beginSQL = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE; SET LOCAL statement_timeout = " +
-		milliseconds(statementTimeout) + "; SELECT " + calls("true") + ", " + callsWhereKnown("", "true")
+		milliseconds(statementTimeout) + "; SET LOCAL role TO DEFAULT; SELECT " + calls("true") + ", " + callsWhereKnown("", "true")
 )
 
 // pinAtStart puts the pinned settings into the start-up parameters of a direct session.

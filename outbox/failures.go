@@ -45,8 +45,11 @@ func (f failures) fault() *fault.Fault {
 func (i Inspector) Failures(ctx context.Context, conn *pgx.Conn) ([]fault.Finding, error) {
 	found, err := readFailures(ctx, conn)
 	switch {
-	case noOutbox(err) || postgres.Code(err) == insufficientPrivilege:
+	case noOutbox(err):
 		return nil, nil
+	case postgres.Code(err) == insufficientPrivilege:
+		return []fault.Finding{fault.Warning(fault.QueryFailing, postgres.Grants(ctx, conn, resolveFailingSQL, err),
+			"the role may not ask whether acceptances wait for an error of the payload query")}, nil
 	case err != nil:
 		return nil, fmt.Errorf("counting the acceptances that wait for an error: %w", err)
 	case found.acceptances == 0:

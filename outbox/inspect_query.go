@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -28,7 +29,38 @@ func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replicatio
 	if err != nil {
 		return nil, err
 	}
-	_, err = q.prepare(ctx, conn, statementName)
+	findings, err := i.judge(ctx, conn, q, source)
+	if postgres.Code(err) == insufficientPrivilege {
+		findings, err = append(findings, fault.Failed(fault.New(fault.Privilege,
+			"looking at the payload query is not allowed to the role").WithFix(postgres.Grants(ctx, conn, "", err)))), nil
+	}
+	return q.unasked(findings), err
+}
+
+// unasked adds, where the role lacks a right, a line for each requirement that could not be judged for want of it.
+func (q *query) unasked(findings []fault.Finding) []fault.Finding {
+	lacking := slices.IndexFunc(findings, func(f fault.Finding) bool {
+		return f.Level == fault.Fail && (f.Code == fault.Privilege || f.Code == fault.RowSecurity)
+	})
+	if lacking < 0 {
+		return findings
+	}
+	denied := &fault.Fault{Message: findings[lacking].Message, Fix: findings[lacking].Fix}
+	judged := []fault.Code{fault.QueryInvalid, fault.QueryScan}
+	if q.path == operatorsPath {
+		judged = append(judged, fault.SearchPath)
+	}
+	for _, code := range judged {
+		if !slices.ContainsFunc(findings, func(f fault.Finding) bool { return f.Code == code }) {
+			findings = append(findings, fault.Unasked(code, fault.Warn, denied))
+		}
+	}
+	return findings
+}
+
+func (i Inspector) judge(ctx context.Context, conn *pgx.Conn, q *query, source *replication.Source) (
+	[]fault.Finding, error) {
+	_, err := q.prepare(ctx, conn, statementName)
 	if postgres.Code(err) == insufficientPrivilege {
 		return q.unreadable(ctx, conn, err)
 	}
@@ -129,6 +161,7 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn, cause error) (fi
 	if err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
+	_ = tx.Rollback(ctx) // it holds the locks, and an error in it would end what follows
 	if lacking := postgres.Grants(ctx, conn, "", cause); len(grants) == 0 && len(hidden) == 0 &&
 		strings.HasPrefix(lacking, "GRANT ") {
 		return []fault.Finding{fault.Failed(fault.New(fault.Privilege,

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/tern/v2/migrate"
 
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/postgres"
@@ -24,9 +23,13 @@ var (
 	schemaVersionSQL string
 	//go:embed sql/schema_version_begin.sql
 	schemaVersionBeginSQL string
+	//go:embed sql/schema_version_lock.sql
+	schemaVersionLockSQL string
+	//go:embed sql/schema_version_set.sql
+	schemaVersionSetSQL string
 )
 
-// versionTable is where tern keeps the schema's version.
+// versionTable is where the schema's version is kept.
 const versionTable = "attendee_relay.schema_version"
 
 // schemaExists asks first, because CREATE SCHEMA IF NOT EXISTS needs the right to create one even where it exists.
@@ -39,8 +42,8 @@ func schemaExists(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	return exists, nil
 }
 
-// Migrate brings the relay's own schema to this version, over a direct connection: tern's lock is the session's. It
-// leaves the session with the settings for writing the bookkeeping.
+// Migrate brings the relay's own schema to this version. It leaves the session with the settings for writing the
+// bookkeeping.
 func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	exists, err := schemaExists(ctx, conn)
 	if err != nil {
@@ -56,33 +59,48 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 			return lacking(err, "making the table of the schema's version")
 		}
 	}
-	migrator, err := migrate.NewMigrator(ctx, conn, versionTable)
-	if err != nil {
+	var version int
+	if err := conn.QueryRow(ctx, "SELECT version FROM "+versionTable).Scan(&version); err != nil {
 		return lacking(err, "reading the version of the schema attendee_relay")
 	}
-	files, err := fs.Sub(migrations, "migrations")
+	files, err := fs.Glob(migrations, "migrations/*.sql") // in their order, one for each version
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
-	if err := migrator.LoadMigrations(files); err != nil {
-		return fmt.Errorf("reading the migrations: %w", err)
-	}
-	version, err := migrator.GetCurrentVersion(ctx)
-	if err != nil {
-		return lacking(err, "reading the version of the schema attendee_relay")
-	}
-	if known := int32(len(migrator.Migrations)); version > known { //nolint:gosec // a handful
+	if version > len(files) {
 		return fault.New(fault.SchemaNewer, "the schema attendee_relay has version %d, and this relay knows up to %d: a "+
-			"newer relay has been here", version, known).
+			"newer relay has been here", version, len(files)).
 			WithFix("run the newer version of attendee-relay")
 	}
-	// tern resets the session after each migration, and with it the search_path.
-	var unpinned error
-	migrator.OnStart = func(int32, string, string, string) { unpinned = errors.Join(unpinned, postgres.Repin(ctx, conn)) }
-	if err := errors.Join(migrator.Migrate(ctx), unpinned); err != nil {
-		return lacking(err, "migrating the schema attendee_relay")
+	for version < len(files) {
+		if version, err = migrateOnce(ctx, conn, files); err != nil {
+			return lacking(err, "migrating the schema attendee_relay")
+		}
 	}
-	return setWriting(ctx, conn) // tern ends with RESET ALL
+	return setWriting(ctx, conn)
+}
+
+// migrateOnce runs the first migration that is missing, and returns the version that there is then. The row of the
+// version is locked: of several sessions one migrates. Nothing here may touch the session's settings but for the
+// transaction: adopt's session has the role's search_path beneath ours.
+func migrateOnce(ctx context.Context, conn *pgx.Conn, files []string) (version int, err error) {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		err := tx.QueryRow(ctx, schemaVersionLockSQL).Scan(&version)
+		if err != nil || version >= len(files) { // another session was faster
+			return err
+		}
+		text, err := migrations.ReadFile(files[version])
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, string(text)); err != nil {
+			return fmt.Errorf("%s: %w", files[version], err)
+		}
+		version++
+		_, err = tx.Exec(ctx, schemaVersionSetSQL, version)
+		return err
+	})
+	return version, err
 }
 
 // lacking names a missing right as the fault it is.

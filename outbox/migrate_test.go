@@ -54,13 +54,18 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 	}
 }
 
-// Each migration, and not only the first, looks nothing up in the role's search_path: adopt migrates on a session that
-// has one.
+// Each migration, and what stands before, between and after them, looks nothing up in the role's search_path: adopt
+// migrates on a session that has one.
 func TestMigrationsLookNothingUpInTheRolesPath(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	db.Exec(t, "create domain public.timestamptz as pg_catalog.timestamptz; create domain public.uuid as "+
 		"pg_catalog.uuid; create domain public.text as pg_catalog.text")
+	for _, lookAlike := range []string{"pg_advisory_lock(bigint)", "pg_advisory_lock(pg_catalog.text)",
+		"pg_advisory_unlock(bigint)", "pg_advisory_unlock(pg_catalog.text)", "hashtextextended(pg_catalog.text, bigint)"} {
+		db.Exec(t, "create function public."+lookAlike+" returns bigint language plpgsql as $$ begin raise exception "+
+			"'a look-alike was called'; end $$")
+	}
 	conn, err := postgres.DirectForQuery(t.Context(), secret.New(db.URL()+"&search_path=public,pg_catalog"), "test")
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +73,10 @@ func TestMigrationsLookNothingUpInTheRolesPath(t *testing.T) {
 	defer func() { _ = conn.Close(context.Background()) }()
 	if err := outbox.Migrate(t.Context(), conn); err != nil {
 		t.Fatal(err)
+	}
+	var path string
+	if err := conn.QueryRow(t.Context(), "show search_path").Scan(&path); err != nil || path != postgres.OwnPath {
+		t.Errorf("afterwards search_path is %q: %v", path, err)
 	}
 	foreign := pgtest.Values[string](t, db, `select format('%s.%s', a.attrelid::regclass, a.attname) from pg_attribute a
 		join pg_type t on t.oid = a.atttypid
@@ -78,7 +87,7 @@ func TestMigrationsLookNothingUpInTheRolesPath(t *testing.T) {
 	}
 }
 
-// A migration resets the session that goes on to keep the books: it must write durably all the same.
+// The session that migrates goes on to keep the books: it must write durably.
 func TestTheBooksAreDurableAfterAMigration(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, peopleTable)

@@ -75,9 +75,6 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 // setWriting gives the bookkeeping's session its settings: what is confirmed must be durable, also where the role's
 // default is off. Waiting for a standby stays as it is set.
 func setWriting(ctx context.Context, conn *pgx.Conn) error {
-	if err := postgres.Repin(ctx, conn); err != nil {
-		return err
-	}
 	if _, err := conn.Exec(ctx, durableSQL); err != nil {
 		return fmt.Errorf("preparing the bookkeeping's session: %w", err)
 	}

@@ -39,6 +39,12 @@ type Inspection struct {
 	Published, Slot bool
 	// Held: a relay of this deployment holds the slot.
 	Held bool
+	// Denied is the right that the role lacked for reading the watched table from the catalog; nil: none.
+	Denied *fault.Fault
+	// table is the watched table as its state in the catalog says; nil: there is none, or the role may not ask.
+	table *Source
+	// publicationDenied is as Denied, for its publication.
+	publicationDenied *fault.Fault
 }
 
 func (i *Inspection) add(findings ...fault.Finding) { i.Findings = append(i.Findings, findings...) }
@@ -73,8 +79,11 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 		errors.New("the database did not answer the checks in time"))
 	defer cancel()
 	found := &Inspection{}
-	if err := found.step(fault.WALLevel, checkServer(ctx, conn), "wal_level is logical"); err != nil ||
-		found.fails(fault.InRecovery) {
+	err := checkServer(ctx, conn)
+	if err == nil {
+		found.add(fault.Passed(fault.WALLevel, "wal_level is logical"))
+	}
+	if _, err = found.note(err, fault.WALLevel); err != nil || found.fails(fault.InRecovery) {
 		return found, err
 	}
 	found.add(fault.Passed(fault.EncodingUnsupported, "the database's encoding, %s, can be read as UTF-8",
@@ -82,35 +91,54 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 	for _, look := range []struct {
 		at   string
 		take func(context.Context, *pgx.Conn, *Inspection) error
+		// judges are the requirements that the look says something of, beside the role's rights.
+		judges []fault.Code
+		// denied is told of a right that the look lacked.
+		denied **fault.Fault
 	}{
-		{"the watched table and its publication", i.inspectTable}, {"the replication slot", i.inspectSlot},
-		{"what the stream depends on", i.inspectPins}, {"the server", i.inspectServer},
+		{"the watched table", i.inspectTable,
+			[]fault.Code{fault.SourceMissing, fault.NoReplicaIdentity, fault.RowSecurity}, &found.Denied},
+		{"the columns and values of the watched table", i.inspectSource, []fault.Code{fault.SourceMissing}, &found.Denied},
+		{"the publication", i.inspectPublication, []fault.Code{fault.PublicationMissing, fault.PublicationUnsafe},
+			&found.publicationDenied},
+		{"the tables that inherit from the watched one", i.inspectHeirs, []fault.Code{fault.Inheritance}, nil},
+		{"the replication slot", i.inspectSlot, []fault.Code{fault.SlotMissing}, nil},
+		{"what the stream depends on", i.inspectPins, nil, nil}, {"the server", i.inspectServer, nil, nil},
+		{"the replication connection", i.inspectWalsender, []fault.Code{fault.SenderTimeout}, nil},
 	} {
 		err := look.take(ctx, conn, found)
 		if postgres.Code(err) == "42501" {
 			err = asked(ctx, conn, "looking at "+look.at, "", err)
 		}
-		if err := found.note(err); err != nil {
+		lacking, err := found.note(err, look.judges...)
+		if err != nil {
 			return found, err
 		}
+		if lacking != nil && look.denied != nil {
+			*look.denied = lacking
+		}
 	}
-	return found, i.inspectWalsender(ctx, found, roleName(conn.PgConn()))
+	return found, nil
 }
 
-// note adds a fault that ended one look, and returns any other error.
-func (i *Inspection) note(err error) error {
+// note adds a fault that ended one look, and returns any other error. Where it is a right that the role lacks, it
+// returns that, and each of the requirements that the look could not judge for want of it is a line of its own.
+func (i *Inspection) note(err error, judges ...fault.Code) (lacking *fault.Fault, other error) {
 	var f *fault.Fault
 	if !errors.As(err, &f) {
-		return err
+		return nil, err
 	}
 	i.add(fault.Failed(f))
-	return nil
+	if !errors.As(err, &fault.Denied{}) {
+		return nil, nil
+	}
+	i.unasked(f, judges...)
+	return f, nil
 }
 
-// step adds what one step of a start came to: its fault, or that it passed. Another error than a fault is the caller's.
-func (i *Inspection) step(code fault.Code, err error, passed string) error {
-	if err == nil {
-		i.add(fault.Passed(code, "%s", passed))
+// unasked adds a line for each of these requirements, which could not be judged for want of a right.
+func (i *Inspection) unasked(lacking *fault.Fault, codes ...fault.Code) {
+	for _, code := range codes {
+		i.add(fault.Unasked(code, fault.Fail, lacking))
 	}
-	return i.note(err)
 }

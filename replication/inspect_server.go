@@ -36,6 +36,8 @@ type question struct {
 	args   []any
 	judge  func(pgx.Row) ([]fault.Finding, error)
 	unsaid string
+	// also is a second requirement that the answer is about.
+	also fault.Code
 }
 
 // inspectServer judges the server's settings and what it has left, each question for itself: one that the role may not
@@ -43,21 +45,24 @@ type question struct {
 func (i Inspector) inspectServer(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
 	role := roleName(conn.PgConn())
 	for _, q := range []question{
-		{fault.SlotsExhausted, serverSlotsSQL, []any{i.Config.Slot}, slotsLeft, "how many replication slots are in use"},
-		{fault.SendersExhausted, serverSendersSQL, nil, found.sendersLeft, "how many walsenders are in use"},
+		{fault.SlotsExhausted, serverSlotsSQL, []any{i.Config.Slot}, slotsLeft, "how many replication slots are in use",
+			""},
+		{fault.SendersExhausted, serverSendersSQL, nil, found.sendersLeft, "how many walsenders are in use", ""},
 		{fault.Connections, serverConnectionsSQL, []any{"attendee-relay/" + i.Deployment + " "},
 			func(row pgx.Row) ([]fault.Finding, error) { return i.connectionsLeft(row, role) },
-			"how many connections are in use"},
-		{fault.WALKeepUnlimited, serverWALSQL, nil, walKept, "how much WAL an unread slot keeps"},
+			"how many connections are in use", ""},
+		{fault.WALKeepUnlimited, serverWALSQL, nil, walKept, "how much WAL an unread slot keeps, and how long",
+			fault.IdleSlotTimeout},
 		{fault.SynchronousStandby, serverStandbysSQL, nil,
-			func(row pgx.Row) ([]fault.Finding, error) { return standbys(row, role) }, "whether commits wait for a standby"},
+			func(row pgx.Row) ([]fault.Finding, error) { return standbys(row, role) }, "whether commits wait for a standby",
+			""},
 		{fault.PreparedTransactions, serverPreparedSQL, nil, found.preparedTransactions,
-			"whether prepared transactions are open"},
+			"whether prepared transactions are open", ""},
 	} {
 		findings, err := q.judge(conn.QueryRow(ctx, q.sql, q.args...))
 		switch {
 		case postgres.Code(err) == "42501":
-			found.add(fault.Warning(q.code, postgres.Grants(ctx, conn, q.sql, err), "the role may not ask %s", q.unsaid))
+			found.add(q.unasked(postgres.Grants(ctx, conn, q.sql, err))...)
 		case err != nil:
 			return fmt.Errorf("asking %s: %w", q.unsaid, postgres.Safe(err))
 		default:
@@ -65,6 +70,15 @@ func (i Inspector) inspectServer(ctx context.Context, conn *pgx.Conn, found *Ins
 		}
 	}
 	return nil
+}
+
+// unasked is the answer to a question that takes these grants.
+func (q question) unasked(grants string) []fault.Finding {
+	lines := one(fault.Warning(q.code, grants, "the role may not ask %s", q.unsaid))
+	if q.also != "" {
+		lines = append(lines, fault.Warning(q.also, grants, "the role may not ask %s", q.unsaid))
+	}
+	return lines
 }
 
 func one(f fault.Finding) []fault.Finding { return []fault.Finding{f} }
@@ -203,8 +217,8 @@ func asked(ctx context.Context, conn *pgx.Conn, doing, sql string, err error) er
 	case err == nil, errors.Is(err, pgx.ErrNoRows):
 		return err
 	case postgres.Code(err) == "42501":
-		return fault.New(fault.Privilege, "%s is not allowed to the role", doing).
-			WithFix(postgres.Grants(ctx, conn, sql, err))
+		return fault.Denied{Fault: fault.New(fault.Privilege, "%s is not allowed to the role", doing).
+			WithFix(postgres.Grants(ctx, conn, sql, err))}
 	}
 	return fmt.Errorf("%s: %w", doing, postgres.Safe(err))
 }

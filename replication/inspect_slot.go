@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -13,15 +14,24 @@ import (
 //go:embed heirs.sql
 var heirsSQL string
 
-// inspectPublication judges the publication, or the right to make it.
-func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, source *Source, found *Inspection) error {
+// inspectPublication judges the publication, or the right to make it. A table that cannot be captured yet can be looked
+// up in it all the same.
+func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
+	source := cmp.Or(found.Source, found.table)
+	switch {
+	case source == nil && found.Denied != nil:
+		found.unasked(found.Denied, fault.PublicationMissing, fault.PublicationUnsafe)
+		return nil
+	case source == nil:
+		return nil // there is no such table
+	}
 	published, err := checkPublication(ctx, conn, i.Config, source)
 	if published && err == nil {
 		found.Published = true
 		found.add(fault.Passed(fault.PublicationMissing, "publication %q holds %s", i.Config.Publication, source.Name()),
 			fault.Passed(fault.PublicationUnsafe,
 				"publication %q has no filter and no column list, and publishes every operation", i.Config.Publication))
-		return i.inspectHeirs(ctx, conn, source, found)
+		return nil
 	}
 	s, slotErr := readSlot(ctx, conn, i.Config.Slot)
 	if slotErr != nil {
@@ -33,13 +43,17 @@ func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, sourc
 		err = missing.WithFix(missing.Fix + "; " + (&Capture{config: i.Config}).remakeSlotSQL())
 	}
 	if published || s != nil || i.Config.Setup != "auto" {
-		return found.step(fault.PublicationMissing, err, "")
+		return err
 	}
 	return i.inspectMayPublish(ctx, conn, source, found)
 }
 
 // inspectHeirs warns of tables that inherit from the watched one: their rows are seen in it, and are not in its stream.
-func (i Inspector) inspectHeirs(ctx context.Context, conn *pgx.Conn, source *Source, found *Inspection) error {
+func (i Inspector) inspectHeirs(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
+	source := cmp.Or(found.Source, found.table)
+	if !found.Published {
+		return nil
+	}
 	var heirs string
 	err := ask(ctx, conn, "looking for tables that inherit from the watched one", heirsSQL, []any{source.OID}, &heirs)
 	if err == nil && heirs != "" {
@@ -52,10 +66,11 @@ func (i Inspector) inspectHeirs(ctx context.Context, conn *pgx.Conn, source *Sou
 // inspectMayPublish judges the right to make the publication that is missing.
 func (i Inspector) inspectMayPublish(ctx context.Context, conn *pgx.Conn, source *Source, found *Inspection) error {
 	err := checkMayPublish(ctx, conn, i.Config, source)
-	var denied *fault.Fault
+	var no *fault.Fault
 	switch {
-	case errors.As(err, &denied):
-		found.add(fault.Failed(denied.WithFix(createPublicationSQL(i.Config, source))))
+	case errors.As(err, &fault.Denied{}):
+	case errors.As(err, &no):
+		found.add(fault.Failed(no.WithFix(createPublicationSQL(i.Config, source))))
 		return nil
 	case err == nil && !found.fails(fault.NoReplicaIdentity):
 		found.add(fault.Passed(fault.PublicationMissing, "publication %q is made by run or setup", i.Config.Publication))
@@ -75,12 +90,12 @@ func (i Inspector) inspectSlot(ctx context.Context, conn *pgx.Conn, found *Inspe
 		return nil
 	}
 	if err := s.ours(name); err != nil {
-		return found.step(fault.SlotLost, err, "")
+		return err
 	}
 	c := &Capture{config: i.Config, deployment: i.Deployment}
 	if s.active {
 		if err := c.held(s); !errors.Is(err, errStandby) {
-			return found.step(fault.SlotBusy, err, "")
+			return err
 		}
 		found.Held, found.Slot = true, true
 		found.add(fault.Passed(fault.SlotBusy, "replication slot %q is read by a relay of this deployment", name))
@@ -113,7 +128,13 @@ func (i Inspector) streaming() bool { return i.At.Phase == PhaseStreaming }
 
 // inspectPins compares what is watched with what the stream was begun on.
 func (i Inspector) inspectPins(_ context.Context, _ *pgx.Conn, found *Inspection) error {
-	if i.At.Pins == nil || found.Source == nil || !found.Published || !i.streaming() {
+	if i.At.Pins == nil || !i.streaming() {
+		return nil
+	}
+	if found.Source == nil || !found.Published {
+		if lacking := cmp.Or(found.Denied, found.publicationDenied); lacking != nil {
+			found.unasked(lacking, fault.SourceDrift)
+		}
 		return nil
 	}
 	source := found.Source

@@ -25,8 +25,7 @@ type tableState struct {
 	mayUse, maySelect bool
 }
 
-// inspectTable judges the watched table by what each requirement of its own says, and then by the very check that run
-// makes: nothing may pass here that is refused there.
+// inspectTable judges the watched table by what each requirement of its own says.
 func (i Inspector) inspectTable(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
 	schema, table, _ := strings.Cut(i.Config.Table, ".")
 	name, role := pgx.Identifier{schema, table}.Sanitize(), roleName(conn.PgConn())
@@ -37,34 +36,29 @@ func (i Inspector) inspectTable(ctx context.Context, conn *pgx.Conn, found *Insp
 	if err != nil && !absent(err) {
 		return err
 	}
-	if s.oid != 0 {
+	if s.kind == "r" || s.kind == "p" {
 		found.add(s.findings(name, schema, role)...)
+		found.table = &Source{OID: s.oid, Schema: schema, Table: table, Partitioned: s.kind == "p", ServerVersion: s.version}
 	}
+	return nil
+}
+
+// inspectSource judges the watched table by the very check that run makes: nothing may pass that is refused there.
+func (i Inspector) inspectSource(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
 	source, err := ReadSource(ctx, conn, i.Config)
-	var f *fault.Fault
-	switch {
-	case err == nil:
+	if err == nil {
 		found.Source = source
-		found.add(fault.Passed(fault.SourceMissing, "%s has the columns and values that are watched", name))
-	case !errors.As(err, &f):
-		return err
-	case !found.fails(f.Code):
-		found.add(fault.Failed(f))
-	}
-	if s.kind != "r" && s.kind != "p" {
+		found.add(fault.Passed(fault.SourceMissing, "%s has the columns and values that are watched", source.Name()))
 		return nil
 	}
-	// A table that cannot be captured yet can be looked up in the publication all the same.
-	if source == nil {
-		source = &Source{OID: s.oid, Schema: schema, Table: table, Partitioned: s.kind == "p", ServerVersion: s.version}
+	var f *fault.Fault
+	if errors.As(err, &f) && !errors.As(err, &fault.Denied{}) && found.fails(f.Code) {
+		return nil // said already
 	}
-	return i.inspectPublication(ctx, conn, source, found)
+	return err
 }
 
 func (s tableState) findings(name, schema, role string) []fault.Finding {
-	if s.kind != "r" && s.kind != "p" {
-		return nil // ReadSource says so
-	}
 	judge := func(holds bool, f *fault.Fault, passed string) fault.Finding {
 		if holds {
 			return fault.Passed(f.Code, "%s %s", name, passed)

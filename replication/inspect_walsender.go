@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"attendee-relay/internal/fault"
@@ -18,7 +19,8 @@ var senderTimeoutSQL string
 
 // inspectWalsender opens a replication connection: only that shows what role, pg_hba.conf and a pooler on the way let
 // through.
-func (i Inspector) inspectWalsender(ctx context.Context, found *Inspection, role string) error {
+func (i Inspector) inspectWalsender(ctx context.Context, sql *pgx.Conn, found *Inspection) error {
+	role := roleName(sql.PgConn())
 	if found.fails(fault.SendersExhausted) {
 		return nil // it would only say the same
 	}

@@ -68,7 +68,11 @@ func inspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source
 		found, err = look.count(ctx)
 	}
 	if postgres.Code(err) != "" && !postgres.Unreachable(err) {
-		return fault.Warning(fault.AcceptedUnseen, "GRANT SELECT ON "+source.Name()+" TO "+roleName(conn.PgConn()),
+		fix := "GRANT SELECT ON " + source.Name() + " TO " + roleName(conn.PgConn())
+		if lacking := postgres.Grants(ctx, conn, "", err); strings.HasPrefix(lacking, "GRANT ") {
+			fix = lacking
+		}
+		return fault.Warning(fault.AcceptedUnseen, fix,
 			"whether rows of %s have the values of SOURCE_ACCEPTED could not be checked: %v",
 			source.Name(), postgres.Safe(err)), nil
 	}

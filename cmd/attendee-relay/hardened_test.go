@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"attendee-relay/internal/fault"
@@ -15,69 +16,126 @@ import (
 
 var ofTheCatalog = regexp.MustCompile(`pg_catalog\.(\w+)`)
 
-// Hardened servers take rights from PUBLIC that everybody has else. Whichever of those that our statements need is
-// taken, check looks at all the rest, says in lines of their own what it may not ask, and prints the grants that are
-// enough.
+// takeable are the rights of PUBLIC on what has one of the names $1: views and tables, and functions by their
+// arguments.
+const takeable = `
+	select format('SELECT ON pg_catalog.%I', relname) from pg_class
+	 where relnamespace = 'pg_catalog'::regnamespace and relkind in ('r', 'v') and relname = any ($1)
+	   and has_table_privilege('public', oid, 'SELECT')
+	 union all
+	select format('EXECUTE ON FUNCTION pg_catalog.%I(%s)', proname, pg_get_function_identity_arguments(oid)) from pg_proc
+	 where pronamespace = 'pg_catalog'::regnamespace and proname = any ($1) and prokind = 'f'
+	   and has_function_privilege('public', oid, 'EXECUTE')
+	 order by 1`
+
+// setsUp are the functions by which every session gets our search_path and settings. A role without them has no session
+// on which anything could be asked safely, so check has one line then, which names the grant.
+var setsUp = []string{"EXECUTE ON FUNCTION pg_catalog.set_config(setting_name text, new_value text, is_local boolean)",
+	"EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean)",
+	"EXECUTE ON FUNCTION pg_catalog.current_setting(text, boolean)"}
+
+// Hardened servers take rights from PUBLIC that everybody has else. Whichever of those that our statements could need
+// is taken, before a first start and later, check has a line for each requirement that it has else: what it may not ask
+// is one that names the grant, and the grants that it prints are enough.
 func TestCheckOnAHardenedServer(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
 	named := map[string]bool{}
 	for _, sql := range embedded(t) {
 		for _, found := range ofTheCatalog.FindAllStringSubmatch(sql, -1) {
 			named[found[1]] = true
 		}
 	}
-	const takeable = `
-		select format('SELECT ON pg_catalog.%I', relname) from pg_class
-		 where relnamespace = 'pg_catalog'::regnamespace and relkind in ('r', 'v') and relname = any ($1)
-		   and has_table_privilege('public', oid, 'SELECT')
-		 union all
-		select format('EXECUTE ON FUNCTION pg_catalog.%I(%s)', min(proname), min(pg_get_function_identity_arguments(oid)))
-			from pg_proc
-		 where pronamespace = 'pg_catalog'::regnamespace and proname = any ($1) and prokind = 'f'
-		 	and has_function_privilege('public', oid, 'EXECUTE')
-		   and proname !~ ('^(has_|pg_has_role|format$|text$|set_config|current_setting|convert|int|unnest|array|'
-		       || 'to_jsonb|concat|octet|length|now)')
-		 group by proname having count(*) = 1
-		 order by 1`
-	full := codes(t, db)
-	rights := pgtest.Values[string](t, db, takeable, slices.Sorted(maps.Keys(named)))
-	if testing.Short() {
-		rights = slices.DeleteFunc(rights, func(s string) bool { return !strings.HasPrefix(s, "SELECT") })
-	}
-	t.Logf("taken one by one: %d rights", len(rights))
-	if len(rights) < 10 {
-		t.Fatalf("only %q", rights)
-	}
-	for _, right := range rights {
-		db.Exec(t, "revoke "+right+" from public")
-		findings := findingsOf(t, db)
-		var lines []string
-		for _, f := range findings {
-			lines = append(lines, string(f.Code))
-		}
-		if missing := len(full) - len(lines); missing > 8 { // a table whose catalog is closed cannot be judged
-			t.Errorf("without %s %d lines are missing: %q", right, missing, lines)
-		}
-		for _, f := range findings {
-			if f.Level != fault.OK && f.Code != fault.WALKeepUnlimited {
-				if !strings.HasPrefix(f.Fix, "GRANT ") {
-					t.Errorf("without %s: %+v", right, f)
+	for _, state := range []string{"before a first start", "after one"} {
+		t.Run(state, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			event := relaytest.AddEvent(t, db, "http://127.0.0.1:1/")
+			relaytest.Accept(t, db, event, 1)
+			if state == "after one" {
+				relay := relaytest.Run(t, db)
+				relay.AwaitRole(t, ready, "leader")
+				relay.Signal(t, syscall.SIGTERM)
+				relay.Exit(t, ready)
+			}
+			h := hardened{db: db, full: findingsOf(t, db)}
+			rights := pgtest.Values[string](t, db, takeable, slices.Sorted(maps.Keys(named)))
+			if len(rights) < 100 {
+				t.Fatalf("only %q", rights)
+			}
+			for _, right := range rights {
+				if testing.Short() && !strings.HasPrefix(right, "SELECT") && !slices.Contains(setsUp, right) {
 					continue
 				}
-				db.Exec(t, f.Fix)
+				h.without(t, right)
 			}
-		}
-		if again := codes(t, db); !slices.Equal(again, full) {
-			t.Errorf("without %s, with the grants that check prints: %q", right, again)
-		}
-		db.Exec(t, "grant "+right+" to public; revoke "+right+" from "+pgtest.Role)
+			t.Logf("taken one by one: %d rights, of which %d change what check says, of %d lines", len(rights), h.felt,
+				len(h.full))
+			if h.felt < 20 || h.oneLine == 0 {
+				t.Errorf("only %d rights change anything, and %d leave one line", h.felt, h.oneLine)
+			}
+		})
 	}
 }
 
-func codes(t *testing.T, db *pgtest.DB) (list []string) {
+// hardened is a database of which check says full, and how many rights changed that.
+type hardened struct {
+	db            *pgtest.DB
+	full          []fault.Finding
+	felt, oneLine int
+}
+
+// without takes a right from PUBLIC, and gives it back.
+func (h *hardened) without(t *testing.T, right string) {
 	t.Helper()
-	for _, f := range findingsOf(t, db) {
+	h.db.Exec(t, "revoke "+right+" from public")
+	defer h.db.Exec(t, "grant "+right+" to public; revoke "+right+" from "+pgtest.Role)
+	findings := findingsOf(t, h.db)
+	if slices.Equal(codes(findings), codes(h.full)) {
+		return
+	}
+	h.felt++
+	if slices.Contains(setsUp, right) {
+		h.oneLine++
+		if len(findings) != 1 {
+			t.Errorf("without %s: %+v", right, findings)
+		}
+	} else if missing := lost(h.full, findings); len(missing) > 0 {
+		t.Errorf("without %s no line says anything of %q: %+v", right, missing, findings)
+	}
+	for _, f := range findings {
+		if f.Level == fault.OK || slices.Contains(h.full, f) {
+			continue
+		}
+		if !strings.HasPrefix(f.Fix, "GRANT ") {
+			t.Errorf("without %s: %+v", right, f)
+			continue
+		}
+		h.db.Exec(t, f.Fix)
+	}
+	if again := findingsOf(t, h.db); !slices.Equal(codes(again), codes(h.full)) {
+		t.Errorf("without %s, with the grants that check prints: %q", right, codes(again))
+	}
+}
+
+// lost are the codes of which there are fewer lines than there were.
+func lost(full, findings []fault.Finding) (missing []fault.Code) {
+	lines := map[fault.Code]int{}
+	for _, f := range full {
+		lines[f.Code]++
+	}
+	for _, f := range findings {
+		lines[f.Code]--
+	}
+	for code, n := range lines {
+		if n > 0 {
+			missing = append(missing, code)
+		}
+	}
+	return missing
+}
+
+func codes(findings []fault.Finding) (list []string) {
+	for _, f := range findings {
 		list = append(list, string(f.Level)+" "+string(f.Code))
 	}
 	return list

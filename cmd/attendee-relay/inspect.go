@@ -40,6 +40,11 @@ func inspect(ctx context.Context, cfg *config.Config, command string) (*inspecti
 		seen.findings = append(seen.findings, fault.Failed(f))
 		return seen, nil
 	}
+	if grant := postgres.PinGrant(err); grant != "" {
+		seen.findings = append(seen.findings,
+			fault.Failed(fault.New(fault.Privilege, "%v", postgres.Safe(err)).WithFix(grant)))
+		return seen, nil
+	}
 	if err != nil && postgres.Unreachable(err) {
 		seen.findings = append(seen.findings, unreachable("DATABASE_REPLICATION_URL or DATABASE_URL", err))
 		return seen, nil
@@ -67,7 +72,7 @@ func (s *inspection) close(ctx context.Context) {
 // it. One look that fails for want of a right is a finding, and does not end the list.
 func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	books := outbox.Inspector{Config: cfg.Outbox, Settings: settings(cfg), Deployment: cfg.Deployment}
-	cluster, ofBooks, err := s.lookAtBooks(ctx, books)
+	cluster, ofBooks, err := s.lookAtBooks(ctx, cfg, books)
 	if err != nil {
 		return err
 	}
@@ -79,14 +84,8 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	if err != nil || s.inRecovery() {
 		return err
 	}
-	if source := s.replication.Source; source != nil {
-		ofValues, err := replication.InspectValues(ctx, s.conn, cfg.Replication, source)
-		if err == nil {
-			s.findings = append(s.findings, ofValues)
-		}
-		if err := s.note(ctx, "counting the values of the status", nil, err); err != nil {
-			return err
-		}
+	if err := s.lookAtValues(ctx, cfg); err != nil {
+		return err
 	}
 	ofQuery, err := books.Query(ctx, s.conn, s.replication.Source)
 	if err := s.note(ctx, "looking at the payload query", ofQuery, err); err != nil {
@@ -102,23 +101,50 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
+// lookAtValues says whether rows have the accepted values, where the table could be looked at.
+func (s *inspection) lookAtValues(ctx context.Context, cfg *config.Config) error {
+	source := s.replication.Source
+	if source == nil {
+		if lacking := s.replication.Denied; lacking != nil {
+			s.findings = append(s.findings, fault.Unasked(fault.AcceptedUnseen, fault.Warn, lacking))
+		}
+		return nil
+	}
+	found, err := replication.InspectValues(ctx, s.conn, cfg.Replication, source)
+	if err == nil {
+		s.findings = append(s.findings, found)
+	}
+	return s.note(ctx, "counting the values of the status", nil, err)
+}
+
+// booksJudge are the requirements that the bookkeeping is looked at for, beside the role's rights.
+var booksJudge = []fault.Code{fault.SchemaNewer, fault.ClusterChanged, fault.SourceChanged, fault.LSNBehind,
+	fault.SourceDrift}
+
 // lookAtBooks returns which database this is, where it says so, and what there is to say of the books in it.
 func (s *inspection) lookAtBooks(
-	ctx context.Context, books outbox.Inspector,
+	ctx context.Context, cfg *config.Config, books outbox.Inspector,
 ) (replication.Cluster, []fault.Finding, error) {
 	cluster, err := replication.Identify(ctx, s.conn)
 	if postgres.Code(err) == "55000" { // a standby does not say; capture's look names it
 		return replication.Cluster{}, nil, nil
 	}
 	if err != nil {
-		f, err := s.denied(ctx, "asking which cluster the database belongs to", err)
-		return replication.Cluster{}, f, err
+		judges := booksJudge
+		if cfg.Database.Pooled() {
+			judges = append(judges[:len(judges):len(judges)], fault.SameDatabase)
+		}
+		found, err := s.denied(ctx, "asking which cluster the database belongs to", err, judges...)
+		return replication.Cluster{}, found, err
 	}
 	found, at, err := books.Books(ctx, s.conn, cluster)
 	s.at = at
 	if err != nil {
-		f, err := s.denied(ctx, "looking at the bookkeeping", err)
-		return cluster, append(found, f...), err
+		open := slices.DeleteFunc(slices.Clone(booksJudge), func(code fault.Code) bool {
+			return slices.ContainsFunc(found, func(f fault.Finding) bool { return f.Code == code })
+		})
+		lacking, err := s.denied(ctx, "looking at the bookkeeping", err, open...)
+		return cluster, append(found, lacking...), err
 	}
 	return cluster, found, nil
 }
@@ -139,17 +165,25 @@ func (s *inspection) note(ctx context.Context, doing string, found []fault.Findi
 	return err
 }
 
-// denied is an error as a finding, if it is a fault or that the role lacks a right.
-func (s *inspection) denied(ctx context.Context, doing string, err error) ([]fault.Finding, error) {
+// denied is an error as a finding, if it is a fault or that the role lacks a right. For want of a right, each of the
+// requirements that could not be judged is a line of its own.
+func (s *inspection) denied(ctx context.Context, doing string, err error, judges ...fault.Code) ([]fault.Finding,
+	error) {
 	var f *fault.Fault
 	switch {
-	case errors.As(err, &f):
+	case errors.As(err, &f) && !errors.As(err, &fault.Denied{}):
+		return []fault.Finding{fault.Failed(f)}, nil
+	case f != nil:
 	case postgres.Code(err) == "42501":
 		f = fault.New(fault.Privilege, "%s is not allowed to the role", doing).WithFix(postgres.Grants(ctx, s.conn, "", err))
 	default:
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
-	return []fault.Finding{fault.Failed(f)}, nil
+	findings := []fault.Finding{fault.Failed(f)}
+	for _, code := range judges {
+		findings = append(findings, fault.Unasked(code, fault.Fail, f))
+	}
+	return findings, nil
 }
 
 // poolPatience bounds the look at the way that deliveries take.

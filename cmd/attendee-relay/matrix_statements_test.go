@@ -42,19 +42,20 @@ func answers(t *testing.T, db *pgtest.DB, statements []pgtap.Statement, setting 
 	}
 	given := map[string]answer{}
 	for _, s := range statements {
-		given[s.SQL] = answered(t, conn, s)
+		given[s.SQL] = answered(t, conn, "begin", s)
 	}
 	return given
 }
 
-func answered(t *testing.T, conn *pgx.Conn, s pgtap.Statement) (a answer) {
+// answered runs a statement in a transaction of its own, which begins as begin says.
+func answered(t *testing.T, conn *pgx.Conn, begin string, s pgtap.Statement) (a answer) {
 	t.Helper()
 	control := func(sql string) {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	control("begin")
+	control(begin)
 	defer control("rollback")
 	result := conn.PgConn().ExecParams(t.Context(), s.SQL, s.Params, s.Types, s.Formats, nil).Read()
 	a.rows, a.code = len(result.Rows), postgres.Code(result.Err)

@@ -150,8 +150,16 @@ func settingsToTry(t *testing.T, db *pgtest.DB) []string {
 func exercised(t *testing.T, db *pgtest.DB) []pgtap.Statement {
 	t.Helper()
 	tap := pgtap.New(t, serverAddress(t, db))
-	environ := append(relaytest.Environ(db), "DATABASE_URL="+db.By(t, tap.Addr()).URL(), "DELIVERY_BREAKER_FAILURES=2",
-		"DELIVERY_BREAKER_PROBE=1s", "DELIVERY_RETRY_SCHEDULE=1s,1s,1s,1s,1s,1s,1s")
+	exercise(t, db, "DATABASE_URL="+db.By(t, tap.Addr()).URL())
+	return withUnsent(t, tap.Statements())
+}
+
+// exercise has the program do what it can, command after command, with these settings.
+func exercise(t *testing.T, db *pgtest.DB, settings ...string) {
+	t.Helper()
+	environ := append(relaytest.Environ(db)[1:], "DELIVERY_BREAKER_FAILURES=2", "DELIVERY_BREAKER_PROBE=1s",
+		"DELIVERY_RETRY_SCHEDULE=1s,1s,1s,1s,1s,1s,1s")
+	environ = append(environ, settings...)
 	receiver := relaytest.NewReceiver(t, func(w relaytest.Webhook) int {
 		if w.Path == "/down" {
 			return 500
@@ -174,6 +182,7 @@ func exercised(t *testing.T, db *pgtest.DB) []pgtap.Statement {
 			from attendees limit 2; commit`)
 	invoke(t, environ, "status", "--json")
 	invoke(t, environ, "endpoints", "list")
+	invoke(t, environ, "endpoints", "enable", receiver.URL+"/down")
 	invoke(t, environ, "check", "--json")
 	pgtest.WaitUntil(t, time.Minute, "the endpoint that is down is paused", func() (bool, string) {
 		states := pgtest.Values[string](t, db, "select state from attendee_relay.endpoint")
@@ -183,11 +192,12 @@ func exercised(t *testing.T, db *pgtest.DB) []pgtap.Statement {
 	awaitState(t, db, "delivered", 9)
 	relay.Signal(t, syscall.SIGTERM)
 	relay.Exit(t, ready)
+	invoke(t, environ, "adopt", "--keep-pending", "--send-missing", "--where",
+		"id IN (1, 2) OR surname LIKE 'H%' AND id BETWEEN 1 AND 9 AND name::text = ANY ('{Grace}')")
 	invoke(t, environ, "adopt", "--discard-pending", "--yes")
 	relay = relaytest.RunWith(t, environ)
 	relay.AwaitRole(t, ready, "leader")
 	relay.Signal(t, syscall.SIGTERM)
 	relay.Exit(t, ready)
 	invoke(t, environ, "teardown")
-	return withUnsent(t, tap.Statements())
 }

@@ -109,6 +109,12 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("%s: %s; to fix it: %s", f.Code, f.Message, f.Fix)
 }
 
+// Denied is a fault for a question that the role may not ask: what the question is about is not known.
+type Denied struct{ *Fault }
+
+// Unwrap gives errors.As the fault.
+func (d Denied) Unwrap() error { return d.Fault }
+
 // New makes a fault with a formatted message.
 func New(code Code, format string, args ...any) *Fault {
 	return &Fault{Code: code, Message: fmt.Sprintf(format, args...)}

@@ -74,6 +74,11 @@ func Failed(f *Fault) Finding {
 	return Finding{Code: f.Code, Level: Fail, Message: f.Message, Fix: f.Fix}
 }
 
+// Unasked says that the role lacks the right to ask for what this requirement is judged by; denied names the right.
+func Unasked(code Code, level Level, denied *Fault) Finding {
+	return Finding{Code: code, Level: level, Message: "not known: " + denied.Message, Fix: denied.Fix}
+}
+
 // Failing returns those of the findings that are not met.
 func Failing(findings []Finding) (failing []Finding) {
 	for _, f := range findings {

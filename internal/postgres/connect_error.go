@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"attendee-relay/internal/secret"
@@ -27,6 +28,20 @@ type connectError struct {
 
 // errDropped says that the server has not got our start-up parameters.
 var errDropped = errors.New("something on the way drops start-up parameters")
+
+// errUnpinnable says that the role may not call what a session is set up with.
+var errUnpinnable = errors.New("the role may not set its session up")
+
+// PinGrant returns the statement that lets the role set its sessions up, where err says that it may not; else "".
+// Nothing is asked on a session that is not set up, so this is known without asking.
+func PinGrant(err error) string {
+	var failed *pgconn.ConnectError
+	if !errors.Is(err, errUnpinnable) || !errors.As(err, &failed) {
+		return ""
+	}
+	return "GRANT EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean), " +
+		"pg_catalog.current_setting(text, boolean) TO " + pgx.Identifier{failed.Config.User}.Sanitize()
+}
 
 // Safe returns err, or for a failed connection an error whose text names no host, role or database: errors are logged,
 // and a connection string is not.
@@ -83,6 +98,9 @@ func (e connectError) reason() string {
 	case errors.Is(e.cause, errDropped):
 		return "it leads through a pooler, which drops start-up parameters; set DATABASE_REPLICATION_URL to the server's " +
 			"own address"
+	case errors.Is(e.cause, errUnpinnable):
+		return "the role may not set its session up (set_config and current_setting in pg_catalog); attendee-relay check " +
+			"prints the grant"
 	case errors.Is(e.cause, pgconn.ErrReadOnlyConnection), errors.Is(e.cause, pgconn.ErrReadWriteConnection),
 		errors.Is(e.cause, pgconn.ErrPrimaryConnection), errors.Is(e.cause, pgconn.ErrStandbyConnection):
 		return "no server that answered is what target_session_attrs asks for"

@@ -12,8 +12,12 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-//go:embed grants.sql
-var grantsSQL string
+var (
+	//go:embed grants.sql
+	grantsSQL string
+	//go:embed grants_named.sql
+	grantsNamedSQL string
+)
 
 // word is what may be the name of a relation or a function in a statement, or in what Postgres says of one.
 var word = regexp.MustCompile(`[a-z_][a-z0-9_]+`)
@@ -38,12 +42,41 @@ func Grants(ctx context.Context, conn *pgx.Conn, sql string, denied error) strin
 	if err == nil && len(grants) > 0 {
 		return Legible(strings.Join(grants, "; "))
 	}
-	if refused != nil && err != nil { // the catalogs that would say it are closed as well
+	if refused != nil && err != nil {
+		if grants := grantsOnNamed(ctx, conn, refused, role); grants != "" {
+			return grants
+		}
+		// the catalogs that would say it are closed as well
 		if name := catalogName.FindString(refused.Message); name != "" {
 			return "GRANT SELECT ON pg_catalog." + name + " TO " + role
 		}
 	}
 	return unknown
+}
+
+// grantsOnNamed returns the grants on all that has a name of those in Postgres's message, "" where there is none: for a
+// role that lacks what Grants finds out by which it lacks.
+func grantsOnNamed(ctx context.Context, conn *pgx.Conn, refused *pgconn.PgError, role string) string {
+	rows, err := conn.Query(ctx, grantsNamedSQL, word.FindAllString(refused.Message, -1))
+	if err != nil {
+		return ""
+	}
+	var schema, name string
+	var arguments []string
+	var grants []string
+	_, err = pgx.ForEachRow(rows, []any{&schema, &name, &arguments}, func() error {
+		what := pgx.Identifier{schema, name}.Sanitize()
+		if arguments == nil {
+			grants = append(grants, "GRANT SELECT ON "+what+" TO "+role)
+		} else {
+			grants = append(grants, "GRANT EXECUTE ON FUNCTION "+what+"("+strings.Join(arguments, ", ")+") TO "+role)
+		}
+		return nil
+	})
+	if err != nil {
+		return ""
+	}
+	return strings.Join(grants, "; ")
 }
 
 // catalogName is the name of one of Postgres's own catalogs.

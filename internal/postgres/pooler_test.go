@@ -40,9 +40,8 @@ func spoil(t *testing.T, address string) (settings func() string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = neighbour.Close(context.Background()) })
-	_, err = neighbour.Exec(t.Context(), `SET search_path = hostile, pg_catalog; SET IntervalStyle = sql_standard;
-		SET row_security = on; SET default_transaction_read_only = on;
-		SET default_transaction_isolation = serializable; SET enable_indexscan = off; SET lc_numeric = 'C.UTF-8';
+	_, err = neighbour.Exec(t.Context(), `SET ROLE pg_read_all_stats; SET search_path = hostile, pg_catalog; SET IntervalStyle = sql_standard; SET row_security = on;
+		SET default_transaction_read_only = on; SET default_transaction_isolation = serializable; SET enable_indexscan = off; SET lc_numeric = 'C.UTF-8';
 		SET extra_float_digits = -15; SET bytea_output = escape; SET transform_null_equals = on; SET join_collapse_limit = 1`)
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +75,8 @@ func TestTransactionsBesideAHostileClient(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	db.Exec(t, lookAlikes)
+	db.Exec(t, "grant pg_read_all_stats to "+pgtest.Role)
+	t.Cleanup(func() { db.Exec(t, "revoke pg_read_all_stats from "+pgtest.Role) })
 	pooler := pgbouncer.Start(t, db, "transaction")
 	settings := spoil(t, pooler.URL(t))
 	before := settings()
@@ -94,18 +95,19 @@ func TestTransactionsBesideAHostileClient(t *testing.T) {
 		if got := conn.Conn().PgConn().Conn().RemoteAddr().String(); !strings.Contains(pooler.URL(t), got) {
 			t.Fatalf("connected to %s", got)
 		}
-		var formatted, raised string
+		var formatted, raised, role string
 		var same bool
 		batch := &pgx.Batch{}
 		batch.Queue("SELECT format('%s', $1::int), upper($2::text), 1 = $1::int", 1, "x").QueryRow(func(row pgx.Row) error {
 			return row.Scan(&formatted, &raised, &same)
 		})
+		batch.Queue("SELECT current_user").QueryRow(func(row pgx.Row) error { return row.Scan(&role) })
 		batch.Queue("CREATE TEMPORARY TABLE IF NOT EXISTS written () ON COMMIT DROP")
 		if err := postgres.Transact(t.Context(), conn.Conn(), batch); err != nil {
 			t.Fatalf("%v\n%s", err, pooler.Log())
 		}
-		if formatted != "1" || raised != "X" || !same {
-			t.Errorf("%q %q %v", formatted, raised, same)
+		if formatted != "1" || raised != "X" || !same || role != pgtest.Role {
+			t.Errorf("%q %q %v as %s", formatted, raised, same, role)
 		}
 		for name, value := range shown(t, conn.Conn()) {
 			if name == "search_path" && value != postgres.OwnPath || name == "default_transaction_read_only" && value != "off" ||

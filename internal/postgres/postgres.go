@@ -166,16 +166,11 @@ func prepare(ctx context.Context, conninfo secret.String, name string,
 	return config, limit, err
 }
 
-// Repin sets again what RESET ALL took from a session of Direct. On any other session there is nothing to set again.
-func Repin(ctx context.Context, conn *pgx.Conn) error {
-	if err := pinTheRest(ctx, conn.PgConn()); !errors.Is(err, errDropped) {
-		return err
-	}
-	return nil
-}
-
 func pinTheRest(ctx context.Context, conn *pgconn.PgConn) error {
 	results, err := conn.Exec(ctx, pinTheRestSQL).ReadAll()
+	if Code(err) == "42501" {
+		return errUnpinnable
+	}
 	if err != nil {
 		return fmt.Errorf("pinning the session's settings: %w", err)
 	}

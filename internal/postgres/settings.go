@@ -148,13 +148,14 @@ var (
 	// has, and search_path where its start-up value is what DEFAULT means for the operator's query. It does so only, and
 	// returns a value only, where the start-up parameters have arrived: a pooler may drop them, and would give what is set
 	// here to its other clients.
-	pinTheRestSQL = "SELECT CASE WHEN pg_catalog.current_setting('" + arrived +
-		"', true) IS NOT NULL THEN pg_catalog.concat_ws('', " +
-		call(pinned[0], "false") + ", " + callsWhereKnown("false") + ") END"
+	pinTheRestSQL = "SELECT " + callWhere(isKnown(arrived), pinned[0], "false") + ", " +
+		callsWhereKnown(isKnown(arrived)+" AND ", "false")
 	// beginSQL begins a transaction that is right whatever the session was left with by another client of a pooler.
-	// Its own time-out comes first: each statement of the text is under the one that holds when it begins.
+	// Its own time-out comes first: each statement of the text is under the one that holds when it begins. The role is
+	// that of the login, or the one that ALTER ROLE ... SET role gives it.
 	beginSQL = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE; SET LOCAL statement_timeout = " +
-		milliseconds(statementTimeout) + "; SELECT " + calls("true") + ", " + callsWhereKnown("true")
+		milliseconds(statementTimeout) + "; SET LOCAL role TO DEFAULT; SELECT " + calls("true") + ", " +
+		callsWhereKnown("", "true")
 )
 
 // pinAtStart puts the pinned settings into the start-up parameters of a direct session.
@@ -215,12 +216,21 @@ func calls(local string) string {
 	return strings.Join(list, ", ")
 }
 
-func callsWhereKnown(local string) string {
+// callsWhereKnown calls for each of the settings that the server has, under a further condition.
+func callsWhereKnown(condition, local string) string {
 	list := make([]string, len(pinnedWhereKnown))
 	for i, s := range pinnedWhereKnown {
-		list[i] = "CASE WHEN pg_catalog.current_setting('" + s.name + "', true) IS NOT NULL THEN " + call(s, local) + " END"
+		list[i] = callWhere(condition+isKnown(s.name), s, local)
 	}
 	return strings.Join(list, ", ")
+}
+
+func callWhere(condition string, s setting, local string) string {
+	return "CASE WHEN " + condition + " THEN " + call(s, local) + " END"
+}
+
+func isKnown(name string) string {
+	return "pg_catalog.current_setting('" + name + "', true) IS NOT NULL"
 }
 
 // Pinned returns the names of the pinned settings.

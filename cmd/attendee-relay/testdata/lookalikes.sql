@@ -1,10 +1,15 @@
 -- Whoever may create things in public makes look-alikes of all that Postgres brings along: functions, aggregates and
 -- operators of the same names and arguments, and of closer ones (the row types of tables where Postgres takes any
--- element); types and tables. Each one that is called raises an exception with SQLSTATE PL666.
+-- element); types, with casts to them; tables and views. Each one that is called raises an exception with SQLSTATE
+-- PL666.
 SET search_path = pg_catalog; -- or planting would call what is planted
 CREATE TABLE public.planted (kind pg_catalog.text, name pg_catalog.text);
+-- Postgres counts the calls of functions (track_functions), also in transactions that are rolled back, but not those
+-- that end with an error.
+CREATE FUNCTION public.counted() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RETURN; END $$;
 CREATE FUNCTION public.caught() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM public.counted();
     RAISE EXCEPTION 'a look-alike was called' USING ERRCODE = 'PL666';
 END $$;
 
@@ -55,7 +60,7 @@ BEGIN
                                    f.proname, given, CASE WHEN f.proretset THEN 'SETOF' ELSE '' END, answer,
                                    CASE WHEN f.proretset OR answer = 'void' THEN '' ELSE 'RETURN NULL;' END);
                 END IF;
-                INSERT INTO public.planted VALUES ('function', f.proname);
+                INSERT INTO public.planted VALUES (CASE f.prokind WHEN 'a' THEN 'aggregate' ELSE 'function' END, f.proname);
             EXCEPTION WHEN OTHERS THEN NULL; -- not every name and type can be had
             END;
         END LOOP;
@@ -87,6 +92,20 @@ BEGIN
         SELECT t.typname FROM pg_catalog.pg_type t
          WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typtype = 'b' AND t.typelem = 0
     LOOP
+        -- A domain catches a constant as well. Casts to one are ignored, so these are composite types.
+        IF f.typname IN ('oid', 'regclass', 'name', 'int8', 'float8', 'jsonb', 'pg_lsn', 'timestamptz') THEN
+            EXECUTE format('CREATE TYPE public.%I AS (look pg_catalog.text)', f.typname);
+            INSERT INTO public.planted VALUES ('type', f.typname);
+            FOREACH element IN ARRAY ARRAY['text', 'varchar', 'name', '"char"', 'bool', 'int2', 'int4', 'int8', 'numeric', 'float8', 'oid', 'regclass',
+                                           'pg_lsn', 'json', 'jsonb', 'timestamptz', 'xid', 'bytea', 'uuid', 'interval'] LOOP
+                given := format('public.cast_%s', md5(f.typname || element));
+                EXECUTE format('CREATE FUNCTION %s(pg_catalog.%s) RETURNS public.%I LANGUAGE plpgsql AS $$ BEGIN PERFORM public.caught(); RETURN NULL; END $$',
+                               given, element, f.typname);
+                EXECUTE format('CREATE CAST (pg_catalog.%s AS public.%I) WITH FUNCTION %s(pg_catalog.%s) AS IMPLICIT', element, f.typname, given, element);
+                INSERT INTO public.planted VALUES ('cast', format('%s to %s', element, f.typname));
+            END LOOP;
+            CONTINUE;
+        END IF;
         BEGIN
             EXECUTE format('CREATE DOMAIN public.%I AS pg_catalog.text CHECK (public.caught() IS NULL)', f.typname);
             INSERT INTO public.planted VALUES ('type', f.typname);
@@ -98,12 +117,13 @@ BEGIN
         SELECT c.relname FROM pg_catalog.pg_class c
          WHERE c.relnamespace = 'pg_catalog'::pg_catalog.regnamespace AND c.relkind IN ('r', 'v')
     LOOP
-        BEGIN
-            EXECUTE format('CREATE VIEW public.%I AS SELECT public.caught()::pg_catalog.text AS datname', f.relname);
+        BEGIN -- with the same columns, and a row more, whatever is asked for
+            EXECUTE format('CREATE VIEW public.%I AS SELECT c.* FROM (SELECT public.caught()) AS trap LEFT JOIN pg_catalog.%I c ON true', f.relname, f.relname);
             INSERT INTO public.planted VALUES ('relation', f.relname);
         EXCEPTION WHEN OTHERS THEN NULL;
         END;
     END LOOP;
 END $plant$;
 GRANT USAGE ON SCHEMA public TO PUBLIC;
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC;
 RESET search_path;

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"attendee-relay/internal/pgbouncer"
+	"attendee-relay/internal/pgtap"
+	"attendee-relay/internal/pgtest"
+	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/relaytest"
+	"attendee-relay/internal/secret"
+)
+
+// way is how the program reaches a database beside look-alikes: directly, or through a pooler whose one session it
+// shares with a neighbour.
+type way struct {
+	db       *pgtest.DB
+	settings []string
+	taps     []*pgtap.Tap
+	// session is one as the program's; begin begins a transaction in it.
+	session *pgx.Conn
+	begin   string
+	// address is where one that sets no search_path connects to.
+	address string
+	// neighbour shares the session; nil: nobody does.
+	neighbour *pgx.Conn
+	pooler    *pgbouncer.Pooler
+}
+
+func straight(t *testing.T, db *pgtest.DB) *way {
+	t.Helper()
+	tap := pgtap.New(t, serverAddress(t, db))
+	session, err := postgres.Direct(t.Context(), secret.New(db.URL()), "look-alikes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = session.Close(context.Background()) })
+	return &way{db: db, settings: []string{"DATABASE_URL=" + db.By(t, tap.Addr()).URL()}, taps: []*pgtap.Tap{tap},
+		session: session, begin: "begin", address: db.URL()}
+}
+
+func pooled(t *testing.T, db *pgtest.DB) *way {
+	t.Helper()
+	pooler := pgbouncer.Start(t, db, "transaction")
+	u, err := url.Parse(pooler.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tap, shared := pgtap.New(t, serverAddress(t, db)), pgtap.New(t, u.Host)
+	w := &way{db: db, taps: []*pgtap.Tap{tap, shared}, address: pooler.URL(t), pooler: pooler,
+		settings: []string{"DATABASE_URL=" + db.By(t, shared.Addr()).URL(),
+			"DATABASE_REPLICATION_URL=" + db.By(t, tap.Addr()).URL()}}
+	w.session, w.neighbour = w.unprotected(t), w.unprotected(t)
+	return w
+}
+
+// unprotected is a session of somebody who sets no search_path.
+func (w *way) unprotected(t *testing.T) *pgx.Conn {
+	t.Helper()
+	config, err := pgx.ParseConfig(w.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func (w *way) environ() []string { return append(relaytest.Environ(w.db)[1:], w.settings...) }
+
+// statements are those that the program has sent by this way, and how it begins a transaction in a shared session.
+func (w *way) statements() (all []pgtap.Statement) {
+	for _, tap := range w.taps {
+		all = append(all, tap.Statements()...)
+	}
+	slices.SortFunc(all, func(a, b pgtap.Statement) int { return strings.Compare(a.SQL, b.SQL) })
+	all = slices.CompactFunc(all, func(a, b pgtap.Statement) bool { return a.SQL == b.SQL })
+	for _, s := range all {
+		if w.pooler != nil && strings.HasPrefix(s.SQL, "BEGIN ISOLATION LEVEL READ COMMITTED") {
+			w.begin = s.SQL
+		}
+	}
+	return all
+}
+
+func (w *way) answers(t *testing.T, statements []pgtap.Statement) map[string]answer {
+	t.Helper()
+	given := map[string]answer{}
+	for _, s := range statements {
+		w.spoil(t)
+		given[s.SQL] = answered(t, w.session, w.begin, s)
+	}
+	return given
+}
+
+// spoilt are what a neighbour leaves behind: the path of somebody who looks into public first, and temporary tables,
+// which Postgres looks up before all others where the path does not say where. It calls nothing.
+const spoilt = `set search_path = public, pg_catalog; create temporary table if not exists pg_class (oid int);
+	create temporary table if not exists pg_replication_slots (slot_name int); create temporary table if not exists
+	pending (id int); create temporary table if not exists message (id int);
+		create temporary table if not exists checkpoint
+	(epoch int); create temporary table if not exists attendees (id int); create temporary table if not exists events (id
+	int)`
+
+func (w *way) spoil(t *testing.T) {
+	t.Helper()
+	if w.neighbour == nil {
+		return
+	}
+	if _, err := w.neighbour.Exec(t.Context(), spoilt); err != nil {
+		t.Fatalf("the neighbour: %v", err)
+	}
+}
+
+// spoilAllTheTime has the neighbour do so again and again, until it is stopped.
+func (w *way) spoilAllTheTime(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for w.neighbour != nil {
+			if _, err := w.neighbour.Exec(ctx, spoilt); err != nil && ctx.Err() == nil {
+				t.Errorf("the neighbour: %v", err)
+				return
+			}
+			select {
+			case <-time.After(5 * time.Millisecond):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// calls returns how many calls of look-alikes the server has counted, once every session of the role has ended.
+func (w *way) calls(t *testing.T) int64 {
+	t.Helper()
+	_ = w.session.Close(context.Background())
+	if w.pooler != nil {
+		w.pooler.Stop(t)
+		defer w.pooler.Restart(t)
+	}
+	pgtest.WaitUntil(t, time.Minute, "the role has no session", func() (bool, string) {
+		left := pgtest.Values[string](t, w.db, "select application_name from pg_catalog.pg_stat_activity where usename "+
+			"operator(pg_catalog.=) $1 and datname operator(pg_catalog.=) $2", pgtest.Role, w.db.Name())
+		return len(left) == 0, strings.Join(left, ", ")
+	})
+	return pgtest.Value[int64](t, w.db, `select coalesce(pg_catalog.sum(calls), 0)::pg_catalog.int8
+		from pg_catalog.pg_stat_user_functions where funcname operator(pg_catalog.=) 'counted'`)
+}

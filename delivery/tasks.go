@@ -8,7 +8,7 @@ import (
 
 // tasks are what the fault board watches of delivery.
 type tasks struct {
-	claiming, settling, refreshing, sending, connecting *fault.Task
+	claiming, settling, unstorable, refreshing, sending, connecting *fault.Task
 }
 
 func newTasks(board *fault.Board, timeout time.Duration) tasks {
@@ -19,6 +19,7 @@ func newTasks(board *fault.Board, timeout time.Duration) tasks {
 	return tasks{
 		claiming:   watch("taking messages from the outbox", database),
 		settling:   watch("recording the outcomes of messages", database),
+		unstorable: watch("recording an outcome that the database refuses", database, fault.Partly()),
 		refreshing: watch("asking for the URLs of messages that were tried before", database, fault.Allowing(storeTimeout)),
 		// An endpoint may take its whole time-out; that is no fault of delivery.
 		sending:    watch("sending messages", fault.Allowing(timeout)),

@@ -116,7 +116,7 @@ func TestLoadRefuses(t *testing.T) {
 			"DATABASE_REPLICATION_URL: it must begin with postgresql://, without jdbc:"},
 		"a bad second URL": {"DATABASE_REPLICATION_URL=postgres://h:x/y",
 			"DATABASE_REPLICATION_URL: it is not understood"},
-		"too few connections":       {"DATABASE_MAX_CONNS=4", "DATABASE_MAX_CONNS: it must be at least 5"},
+		"too few connections":       {"DATABASE_MAX_CONNS=5", "DATABASE_MAX_CONNS: it must be at least 6"},
 		"a number in octal":         {"DATABASE_MAX_CONNS=010", "DATABASE_MAX_CONNS: it must be a whole number"},
 		"a number with a unit":      {"DELIVERY_CONCURRENCY=8x", "DELIVERY_CONCURRENCY: it must be a whole number"},
 		"not a number":              {"DELIVERY_ENDPOINT_RATE=NaN", "DELIVERY_ENDPOINT_RATE: it must be a number"},

@@ -92,7 +92,7 @@ func NewDispatcher(cfg Config, shutdown time.Duration, store Store, sender excha
 	}
 	d.settler = settler{store: store, unrecorded: d.unrecorded, leave: d.leave, late: metrics.late,
 		random: rand.Float64, task: tasks.settling,
-		outage: outage{log: log, what: "recording outcomes"}}
+		outage: outage{log: log, what: "recording outcomes"}, aside: aside{log: log, task: tasks.unstorable}}
 	// At a bounded rate an endpoint gets what the claim loop, which keeps the count, says.
 	d.handover = newHandover(d.gate, d.lease, func() bool {
 		return cfg.EndpointRate > 0 || d.settler.outage.failing.Load() || d.shortage.holds(time.Now())

@@ -31,16 +31,27 @@ type settler struct {
 	late   prometheus.Counter
 	random func() float64
 	task   *fault.Task
+	// aside are the outcomes that the database refuses.
+	aside aside
 }
 
-// run records what comes from results until it is closed and empty. When ctx ends it stops trying, and only empties
-// results so that no request waits for its place there.
+// run records what comes from results until it is closed and empty, and now and then what was refused. When ctx ends it
+// stops trying, and only empties results so that no request waits for its place there.
 func (s *settler) run(ctx context.Context, results <-chan outbox.Settlement) {
 	batch := make([]outbox.Settlement, 0, settleBatch)
-	for first := range results {
-		batch = gather(append(batch[:0], first), results)
-		s.record(ctx, batch)
-		clear(batch) // the payloads are done with
+	for {
+		select {
+		case first, open := <-results:
+			if !open {
+				s.aside.abandon()
+				return
+			}
+			batch = gather(append(batch[:0], first), results)
+			s.record(ctx, batch)
+			clear(batch) // the payloads are done with
+		case <-s.aside.due():
+		}
+		s.again(ctx)
 	}
 }
 
@@ -69,7 +80,7 @@ func (s *settler) record(ctx context.Context, batch []outbox.Settlement) {
 		settled, err := s.try(ctx, batch)
 		if err == nil {
 			s.outage.recovered()
-			s.leave(s.unrecorded.end(batch)...)
+			s.leave(s.unrecorded.end(without(batch, settled.Unstorable))...)
 			if settled.Refused > 0 {
 				s.late.Add(float64(settled.Refused))
 				s.outage.log.Warn("outcomes were refused: their leases had ended, and their messages are sent again, "+
@@ -91,6 +102,9 @@ func (s *settler) try(ctx context.Context, batch []outbox.Settlement) (outbox.Se
 	defer cancel()
 	s.task.Begin()
 	settled, err := s.store.Settle(ctx, batch)
+	if err == nil {
+		err = s.aside.take(settled.Unstorable, time.Now())
+	}
 	s.task.End(err)
 	return settled, err
 }

@@ -24,6 +24,8 @@ type memoryStore struct {
 	// failClaims, failSettles and failReleases make so many calls fail.
 	failClaims, failSettles, failReleases int
 	claimCalls, settleCalls               int
+	// unstorable makes the outcomes of these messages refused.
+	unstorable map[string]bool
 	// settled gets every id that was recorded; it is as large as a test needs.
 	settled chan string
 }
@@ -37,7 +39,10 @@ type memoryRow struct {
 	wait     time.Duration
 }
 
-var errAway = errors.New("the database is away")
+var (
+	errAway    = errors.New("the database is away")
+	errRefused = errors.New("the database refuses it")
+)
 
 func newMemoryStore(messages ...outbox.Message) *memoryStore {
 	s := &memoryStore{rows: map[string]*memoryRow{}, settled: make(chan string, 20_000)}
@@ -136,6 +141,10 @@ func (s *memoryStore) Settle(ctx context.Context, settlements []outbox.Settlemen
 	var result outbox.Settled
 	for _, settlement := range settlements {
 		row, outcome := s.rows[settlement.Message.ID], settlement.Outcome
+		if s.unstorable[settlement.Message.ID] {
+			result.Unstorable = append(result.Unstorable, outbox.Unstorable{Settlement: settlement, Err: errRefused})
+			continue
+		}
 		if row.token != settlement.Message.Token && outcome.State() != outbox.StateDelivered {
 			result.Refused++
 			s.refused++

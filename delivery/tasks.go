@@ -8,7 +8,7 @@ import (
 
 // tasks are what the fault board watches of delivery.
 type tasks struct {
-	claiming, settling, refreshing, sending, connecting *fault.Task
+	claiming, settling, unstorable, refreshing, sending, connecting *fault.Task
 }
 
 func newTasks(board *fault.Board, timeout time.Duration) tasks {
@@ -17,8 +17,9 @@ func newTasks(board *fault.Board, timeout time.Duration) tasks {
 	}
 	database := fault.Unless(fault.DatabaseUnreachable, fault.InRecovery)
 	return tasks{
-		claiming: watch("taking messages from the outbox", database, fault.Locking()),
-		settling: watch("recording the outcomes of messages", database, fault.Locking()),
+		claiming:   watch("taking messages from the outbox", database, fault.Locking()),
+		settling:   watch("recording the outcomes of messages", database, fault.Locking()),
+		unstorable: watch("recording an outcome that the database refuses", database, fault.Locking(), fault.Partly()),
 		refreshing: watch("asking for the URLs of messages that were tried before", database, fault.Locking(),
 			fault.Allowing(storeTimeout)),
 		// An endpoint may take its whole time-out; that is no fault of delivery.

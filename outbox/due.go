@@ -12,6 +12,8 @@ import (
 var (
 	//go:embed sql/resolve_list.sql
 	resolveListSQL string
+	//go:embed sql/resolve_list_failing.sql
+	resolveListFailingSQL string
 	//go:embed sql/resolve_due.sql
 	resolveDueSQL string
 	//go:embed sql/resolve_next.sql
@@ -33,13 +35,17 @@ type due struct {
 	accepted, late, failed bool
 }
 
-// listDue returns the ids of due acceptances, oldest first.
+// listDue returns the ids of due acceptances, oldest first: of keys that fail, or of the others.
 func (v *Resolver) listDue(ctx context.Context) ([]int64, error) {
 	v.reader.turn <- struct{}{}
 	defer func() { <-v.reader.turn }()
 	ctx, cancel := bounded(ctx, 0)
 	defer cancel()
-	rows, err := v.reader.conn.Query(ctx, resolveListSQL, resolveList)
+	list := resolveListSQL
+	if v.apart == nil {
+		list = resolveListFailingSQL
+	}
+	rows, err := v.reader.conn.Query(ctx, list, resolveList)
 	if err != nil {
 		return nil, fmt.Errorf("listing the due acceptances: %w", err)
 	}
@@ -95,11 +101,11 @@ func (v *Resolver) untilNext(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := bounded(ctx, 0)
 	defer cancel()
 	var seconds *float64
-	if err := v.reader.conn.QueryRow(ctx, resolveNextSQL).Scan(&seconds); err != nil {
+	if err := v.reader.conn.QueryRow(ctx, resolveNextSQL, v.apart == nil).Scan(&seconds); err != nil {
 		return 0, fmt.Errorf("reading when the next acceptance is due: %w", err)
 	}
 	if seconds == nil {
-		return resolveAtLeast, nil
+		return nothingWaits, nil
 	}
 	return max(10*time.Millisecond, time.Duration(*seconds*float64(time.Second))), nil
 }

@@ -399,3 +399,64 @@ func TestAProbeGoesBeforeNoOlderMessageOfItsAttendee(t *testing.T) {
 		t.Errorf("the probe is the message of row %s", key)
 	}
 }
+
+// probed returns the source keys of the messages that a probe of one endpoint at most brings.
+func probed(t *testing.T, rig *capturetest.Rig, q *outbox.Queue) (keys []string) {
+	t.Helper()
+	got, err := q.Probe(t.Context(), 1, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range got {
+		const source = "select source_key from attendee_relay.message where id = $1"
+		keys = append(keys, pgtest.Value[string](t, rig.DB, source, got[i].Row))
+	}
+	return keys
+}
+
+// An endpoint of which every message is left out takes no other's turn, and is probed when one of them is due.
+func TestAnEndpointWithoutAMessageToProbeWithTakesNobodysTurn(t *testing.T) {
+	t.Parallel()
+	rig, q := newQueue(t, 2, 1)
+	rig.DB.Exec(t, `update attendee_relay.endpoint set state = 'paused', probe_at = now() - interval '1 minute';
+		update attendee_relay.endpoint set probe_at = now() - interval '2 minutes' where webhook_url like '%/1';
+		update attendee_relay.pending set unanswered = 1, retry = true, due_at = now() + interval '1 hour'
+		 where id in (select id from attendee_relay.message where webhook_url like '%/1')`)
+	if keys := probed(t, rig, q); len(keys) != 0 {
+		t.Errorf("%q are probes", keys)
+	}
+	if keys := probed(t, rig, q); len(keys) != 1 {
+		t.Error("the other endpoint is not probed")
+	}
+	rig.DB.Exec(t, `update attendee_relay.pending set due_at = now(); update attendee_relay.endpoint set probe_at = now() where probe_at < now() + interval '6 seconds'`)
+	if keys := probed(t, rig, q); len(keys) != 1 {
+		t.Error("it is not probed although its message is due")
+	}
+}
+
+// Messages that cannot be sent as they stand say nothing of an endpoint: they keep it paused no longer than there are
+// others.
+func TestAProbeIsOfAMessageThatCanBeSent(t *testing.T) {
+	t.Parallel()
+	rig, q := newQueue(t, 1, 1, 2, 3)
+	refused := attempt
+	refused.Status, refused.Error, refused.Response = 0, "refused: the signing secret is blank; NULL means none", ""
+	rig.DB.Exec(t, "update attendee_relay.endpoint set state = 'paused', probe_at = now()")
+	for _, want := range []string{"1", "2", "3"} {
+		rig.DB.Exec(t, "update attendee_relay.endpoint set probe_at = now()")
+		got, err := q.Probe(t.Context(), 1, time.Minute)
+		if err != nil || len(got) != 1 {
+			t.Fatalf("%d probes, %v", len(got), err)
+		}
+		const source = "select source_key from attendee_relay.message where id = $1"
+		if key := pgtest.Value[string](t, rig.DB, source, got[0].Row); key != want {
+			t.Errorf("the probe is of row %s, not %s", key, want)
+		}
+		settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: got[0],
+			Outcome: outbox.RetryIn(time.Hour, refused).Blameless()})
+	}
+	rig.DB.Exec(t, "update attendee_relay.endpoint set probe_at = now()")
+	if keys := probed(t, rig, q); len(keys) != 1 || keys[0] != "1" {
+		t.Errorf("where there is no other, the probes are of rows %q", keys)
+	}
+}

@@ -31,6 +31,8 @@ type entry struct {
 	key      *string
 	// lsn is the commit that accepted the row; nil: before the first start.
 	lsn *pglogrepl.LSN
+	// acceptedAs is the identity that the row was accepted with; nil: the one it has.
+	acceptedAs *string
 }
 
 // acceptance is a row whose status became accepted in a commit.
@@ -105,13 +107,13 @@ func readLedger(ctx context.Context, q querier, identities []string) (*ledger, e
 func collectLedger(rows pgx.Rows, most int) (*ledger, error) {
 	l := &ledger{loaded: make(map[string]entry, most), current: make(map[string]entry, most)}
 	var identity string
-	var key, lsn *string
-	_, err := pgx.ForEachRow(rows, []any{&identity, &key, &lsn}, func() error {
+	var key, lsn, acceptedAs *string
+	_, err := pgx.ForEachRow(rows, []any{&identity, &key, &lsn, &acceptedAs}, func() error {
 		at, err := parseOptionalLSN(lsn)
 		if err != nil {
 			return err
 		}
-		e := entry{accepted: true, key: key, lsn: at}
+		e := entry{accepted: true, key: key, lsn: at, acceptedAs: acceptedAs}
 		l.loaded[identity], l.current[identity] = e, e
 		return nil
 	})
@@ -159,15 +161,28 @@ func (r *row) settle(left departures) (after entry, accepts bool) {
 	}
 	after = entry{accepted: true, key: r.keyAfter(), lsn: r.before.lsn}
 	if r.before.accepted {
+		after.acceptedAs = r.continues(r)
 		return after, false
 	}
 	if !r.existed && after.key != nil {
 		if old := left.take(*after.key, r); old != nil {
-			after.lsn = old.before.lsn
+			after.lsn, after.acceptedAs = old.before.lsn, r.continues(old)
 			return after, false
 		}
 	}
 	return after, true
+}
+
+// continues returns the identity that a row was accepted with which is now r, as the ledger keeps it; nil: r's.
+func (r *row) continues(old *row) *string {
+	as := old.origin
+	if old.before.acceptedAs != nil {
+		as = *old.before.acceptedAs
+	}
+	if as == r.identity {
+		return nil
+	}
+	return &as
 }
 
 func (r *row) keyAfter() *string {
@@ -239,7 +254,7 @@ func (l *ledger) write(batch *pgx.Batch, plain bool) {
 }
 
 func (e entry) equal(o entry) bool {
-	return equalPointer(e.key, o.key) && equalPointer(e.lsn, o.lsn)
+	return equalPointer(e.key, o.key) && equalPointer(e.lsn, o.lsn) && equalPointer(e.acceptedAs, o.acceptedAs)
 }
 
 func equalPointer[T comparable](a, b *T) bool {
@@ -251,19 +266,20 @@ func equalPointer[T comparable](a, b *T) bool {
 
 // ledgerRows are entries to store, as the arrays that one statement takes.
 type ledgerRows struct {
-	identities []string
-	keys, lsns pgtype.FlatArray[pgtype.Text]
+	identities             []string
+	keys, lsns, acceptedAs pgtype.FlatArray[pgtype.Text]
 }
 
 func (r *ledgerRows) add(identity string, e entry) {
 	r.identities = append(r.identities, identity)
 	r.keys = append(r.keys, nullable(e.key))
 	r.lsns = append(r.lsns, nullable(lsnText(e.lsn)))
+	r.acceptedAs = append(r.acceptedAs, nullable(e.acceptedAs))
 }
 
 func (r *ledgerRows) queue(batch *pgx.Batch, add string) {
 	if len(r.identities) > 0 {
-		batch.Queue(add, r.identities, r.keys, r.lsns)
+		batch.Queue(add, r.identities, r.keys, r.lsns, r.acceptedAs)
 	}
 }
 

@@ -128,3 +128,34 @@ func TestASessionThatMigratesWritesDurably(t *testing.T) {
 		}
 	}
 }
+
+// Rows that had moved before the upgrade are found by their waiting messages as they were before it; one that shares
+// key and commit with them and has not moved is left alone.
+func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
+	t.Parallel()
+	rig, _ := newQueue(t, 1, 1)
+	rig.DB.Exec(t, `drop index attendee_relay.ledger_moved;
+		alter table attendee_relay.ledger drop column accepted_as;
+		alter table attendee_relay.spool drop column ledger_as;
+		delete from attendee_relay.pending; delete from attendee_relay.ledger;
+		with recorded as (
+			insert into attendee_relay.message (message_id, identity, source_key, delivery_key, commit_lsn, attendee_id,
+				event_id, endpoint)
+			select 'old' || i, i, 'k', i, '0/5', i, '1', md5(i)::uuid from unnest('{1,3}'::text[]) as i returning id, endpoint)
+		insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, endpoint, 1, now() from recorded;
+		insert into attendee_relay.ledger (identity, source_key, commit_lsn)
+			values ('2', 'k', '0/5'), ('3', 'k', '0/5'), ('4', 'k', '0/6'), ('5', 'l', '0/5');
+		update attendee_relay.schema_version set version = 14`)
+	conn, err := rig.DB.Pool(t).Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	if err := outbox.Migrate(t.Context(), conn.Conn()); err != nil {
+		t.Fatal(err)
+	}
+	if got := pgtest.Value[string](t, rig.DB, `select string_agg(identity || coalesce(' was ' || accepted_as, ''), ', ' order by identity)
+		from attendee_relay.ledger`); got != "2 was 1, 3, 4, 5" {
+		t.Errorf("the ledger: %s", got)
+	}
+}

@@ -57,7 +57,7 @@ func claim(t *testing.T, q *outbox.Queue, limit, perEndpoint int, lease time.Dur
 func settle(t *testing.T, q *outbox.Queue, want outbox.Settled, settlements ...outbox.Settlement) {
 	t.Helper()
 	got, err := q.Settle(t.Context(), settlements)
-	if err != nil || got != want {
+	if err != nil || got.Applied != want.Applied || got.Refused != want.Refused || len(got.Unstorable) > 0 {
 		t.Errorf("settled %+v, %v; want %+v", got, err, want)
 	}
 }

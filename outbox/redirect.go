@@ -25,10 +25,11 @@ const (
 
 // storedMessage is what a message was written with, and what the bookkeeping says of it now.
 type storedMessage struct {
-	row                               int64
-	sourceKey                         *string
+	row int64
+	// recordedKey is the source row's key when the message was written, sourceKey the one that it has now.
+	recordedKey, sourceKey            *string
 	deliveryKey, url, secret, headers string
-	attendee, commitLSN               string
+	attendee                          string
 	// accepted: its source row still is.
 	accepted bool
 	// unanswered is how many times in a row the query gave no row for it.
@@ -80,7 +81,8 @@ func redirect(m *storedMessage, answers map[string][]payload) (redirection, payl
 // one with its URL. Where several fit, it stays as stored. A row with the URL of another message of the acceptance is
 // that one's and fits no other. found is false where the message's endpoint was removed.
 func (m *storedMessage) rowOf(rows []payload) (to payload, found bool) {
-	sameKey := keep(rows, func(p *payload) bool { return p.deliveryKey == m.deliveryKey })
+	deliveryKey := m.deliveryKeyIn(rows)
+	sameKey := keep(rows, func(p *payload) bool { return p.deliveryKey == deliveryKey })
 	if own := keep(sameKey, m.isHere); len(own) > 0 {
 		return own[0], true
 	}
@@ -102,6 +104,16 @@ func (m *storedMessage) rowOf(rows []payload) (to payload, found bool) {
 	default:
 		return payload{}, false
 	}
+}
+
+// deliveryKeyIn returns the delivery_key by which rows have the message: one that was the row's key, as it is by
+// default, has changed with it.
+func (m *storedMessage) deliveryKeyIn(rows []payload) string {
+	same := func(p payload) bool { return p.deliveryKey == m.deliveryKey }
+	if m.recordedKey == nil || m.deliveryKey != *m.recordedKey || slices.ContainsFunc(rows, same) {
+		return m.deliveryKey
+	}
+	return *m.sourceKey
 }
 
 func (m *storedMessage) isHere(p *payload) bool { return p.url == m.url }

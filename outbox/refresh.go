@@ -18,8 +18,6 @@ var (
 	storedReadSQL string
 	//go:embed sql/lease_lock.sql
 	leaseLockSQL string
-	//go:embed sql/ledger_moved.sql
-	ledgerMovedSQL string
 	//go:embed sql/redirect.sql
 	redirectSQL string
 )
@@ -149,9 +147,6 @@ func (q *Queue) now(ctx context.Context, ids []int64) (map[int64]*storedMessage,
 			keys = append(keys, *m.sourceKey)
 		}
 	}
-	if err := q.followMoved(ctx, list); err != nil {
-		return nil, nil, err
-	}
 	rows, err := q.lookup(ctx, keys)
 	if err != nil {
 		err = fmt.Errorf("asking the payload query for the URLs of messages to be tried again: %s", failure(err))
@@ -162,34 +157,9 @@ func (q *Queue) now(ctx context.Context, ids []int64) (map[int64]*storedMessage,
 func readStored(ctx context.Context, pool Pool, ids []int64) ([]*storedMessage, error) {
 	return collect(ctx, pool, func(row pgx.CollectableRow) (*storedMessage, error) {
 		m := &storedMessage{}
-		return m, row.Scan(&m.row, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers, &m.attendee,
-			&m.commitLSN, &m.accepted, &m.unanswered, &m.rivals)
+		return m, row.Scan(&m.row, &m.recordedKey, &m.sourceKey, &m.deliveryKey, &m.url, &m.secret, &m.headers, &m.attendee,
+			&m.accepted, &m.unanswered, &m.rivals)
 	}, statement{storedReadSQL, []any{ids}})
-}
-
-// followMoved corrects what is known of rows that have another identity than when they were accepted: the ledger has
-// them under that. It asks only where a row seems to be accepted no more, which ends its message.
-func (q *Queue) followMoved(ctx context.Context, list []*storedMessage) error {
-	gone := map[int64]*storedMessage{}
-	var ids []int64
-	var keys, lsns []string
-	for _, m := range list {
-		if !m.accepted && m.sourceKey != nil {
-			gone[m.row] = m
-			ids, keys, lsns = append(ids, m.row), append(keys, *m.sourceKey), append(lsns, m.commitLSN)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	moved, err := collect(ctx, q.pool, pgx.RowTo[int64], statement{ledgerMovedSQL, []any{ids, keys, lsns}})
-	if err != nil {
-		return fmt.Errorf("reading which rows have another identity by now: %w", postgres.Safe(err))
-	}
-	for _, id := range moved {
-		gone[id].accepted = true
-	}
-	return nil
 }
 
 // redirect writes changes down and returns what became of each message that was still under its lease.

@@ -75,6 +75,7 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 	v.recorder.signal(left, false)
 	if err == nil {
 		v.task.Step()
+		v.stored = true
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,12 +26,15 @@ const (
 	resolveLimit = 1_000
 	// resolveAtLeast is how often a Resolver looks for due acceptances that nobody told it of.
 	resolveAtLeast = 30 * time.Second
+	// nothingWaits is how long it is until the next acceptance is due where there is none.
+	nothingWaits = resolveAtLeast
 	// timeoutsInARow of single keys end the round.
 	timeoutsInARow = 3
 )
 
 // Resolver evaluates waiting acceptances until their payload is there: with back-off, at once when their row changes,
-// and until OUTBOX_PATIENCE has passed. It works while its Recorder leads.
+// and until OUTBOX_PATIENCE has passed. It works while its Recorder leads. Those of keys that failed before are
+// evaluated apart from the others, on a session of their own: a query that hangs for one holds up no other.
 type Resolver struct {
 	recorder *Recorder
 	reader   *reader
@@ -41,18 +45,27 @@ type Resolver struct {
 	verdict  verdict
 	// portion is how many keys are evaluated at once.
 	portion portion
+	// apart evaluates the keys that failed before; nil: this is that one.
+	apart *Resolver
+	// stored: what an evaluation came to was stored of late.
+	stored bool
 }
 
 // NewResolver makes the Resolver of a Recorder; leading reports whether this process leads.
 func NewResolver(r *Recorder, leading func() bool) *Resolver {
-	task := r.board.Task(fault.RenderingFailing, "evaluating the waiting acceptances",
-		fault.Unless(fault.DatabaseUnreachable, fault.QueryFailing, fault.QueryInvalid), fault.Locking(),
-		fault.Excusing(r.awaitsStandby))
+	v := newResolver(r, leading, "resolver", "evaluating the waiting acceptances")
+	v.apart = newResolver(r, leading, "retries", "evaluating the acceptances that failed before", fault.Partly())
+	return v
+}
+
+func newResolver(r *Recorder, leading func() bool, name, doing string, options ...fault.Option) *Resolver {
+	options = append(options, fault.Unless(fault.DatabaseUnreachable, fault.QueryFailing, fault.QueryInvalid),
+		fault.Locking(), fault.Excusing(r.awaitsStandby))
 	return &Resolver{
-		task: task, recorder: r, leading: leading, wake: make(chan struct{}, 1), log: r.log.Named("resolver"),
-		portion: newPortion(resolveLimit),
-		reader: &reader{turn: make(chan struct{}, 1), url: r.reader.url, query: r.reader.query,
-			name: "attendee-relay/" + r.deployment + " resolver"},
+		task: r.board.Task(fault.RenderingFailing, doing, options...), recorder: r, leading: leading,
+		wake: make(chan struct{}, 1), log: r.log.Named("resolver"), portion: newPortion(resolveLimit),
+		reader: &reader{turn: make(chan struct{}, 1), url: r.reader.url, name: "attendee-relay/" + r.deployment + " " + name,
+			query: r.reader.query},
 	}
 }
 
@@ -66,6 +79,9 @@ func (v *Resolver) Nudge() {
 
 // Run evaluates until the context ends.
 func (v *Resolver) Run(ctx context.Context) error {
+	var apart sync.WaitGroup
+	apart.Go(func() { v.apart.runApart(ctx, v.Nudge) })
+	defer apart.Wait()
 	wait := time.Duration(0)
 	for {
 		select {
@@ -84,6 +100,9 @@ func (v *Resolver) Run(ctx context.Context) error {
 		next, err := v.resolveDue(ctx)
 		if err == nil {
 			err = v.judge(ctx)
+		}
+		if v.verdict.shown != nil {
+			v.apart.Nudge()
 		}
 		wait = resolveAtLeast
 		switch {
@@ -114,6 +133,7 @@ func (v *Resolver) Close(ctx context.Context) {
 	v.reader.turn <- struct{}{}
 	defer func() { <-v.reader.turn }()
 	v.reader.close(ctx)
+	v.apart.reader.close(ctx)
 }
 
 // resolveDue evaluates everything that is due and returns how long it is until the next.
@@ -187,6 +207,7 @@ func (v *Resolver) evaluate(ctx context.Context, list []*due, timeout time.Durat
 		return nil, err
 	}
 	if err != nil {
+		v.task.Step() // it came to an end, and others follow
 		return err, nil
 	}
 	v.queryWorks()

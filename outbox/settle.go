@@ -30,33 +30,25 @@ type Settled struct {
 	// Applied settlements were recorded; Refused ones came after their lease was lost and were no 2xx.
 	Applied int
 	Refused int
+	// Unstorable are those that the database takes in no form. Nothing became of them: their messages are still leased.
+	Unstorable []Unstorable
 }
 
 // Settle records attempts, moves their messages on and judges their endpoints, in one transaction. An outcome that
-// comes after its lease was lost is refused and counted, unless it is a 2xx and the message is still pending.
+// comes after its lease was lost is refused and counted, unless it is a 2xx and the message is still pending. One that
+// the database refuses keeps no other from being recorded; it is recorded without its texts, or returned.
 func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, error) {
 	settled, err := q.settle(ctx, settlements)
-	if !badData(err) || len(settlements) == 1 {
+	if !mayBeAboutOne(err) {
 		return settled, err
 	}
-	// One that the database cannot take must not keep the others from being recorded.
-	settled = Settled{}
-	for _, s := range settlements {
-		one, err := q.settle(ctx, []Settlement{s})
-		if badData(err) {
-			s.Outcome = s.Outcome.storable("") // as ASCII, which every encoding holds
-			one, err = q.settle(ctx, []Settlement{s})
-		}
-		switch {
-		case badData(err):
-			settled.Refused++
-		case err != nil:
-			return settled, err
-		default:
-			settled.Applied, settled.Refused = settled.Applied+one.Applied, settled.Refused+one.Refused
-		}
+	h := &halving{queue: q}
+	if len(settlements) > 1 {
+		err = h.halves(ctx, settlements)
+	} else {
+		err = h.reduced(ctx, settlements[0], err)
 	}
-	return settled, nil
+	return h.settled, err
 }
 
 // storable has the texts of the outcomes be what the database can hold.

@@ -168,6 +168,7 @@ type spoolRows struct {
 	origins, keys          pgtype.FlatArray[*string]
 	kinds, statuses        []int16
 	ledgerKeys, ledgerLSNs pgtype.FlatArray[*string]
+	ledgerAs               pgtype.FlatArray[*string]
 }
 
 func (s *spoolRows) add(r *row) {
@@ -184,12 +185,13 @@ func (s *spoolRows) add(r *row) {
 	s.kinds, s.statuses = append(s.kinds, int16(r.key.Kind)), append(s.statuses, int16(r.status))
 	s.accepted = append(s.accepted, r.before.accepted)
 	s.ledgerKeys, s.ledgerLSNs = append(s.ledgerKeys, r.before.key), append(s.ledgerLSNs, lsnText(r.before.lsn))
+	s.ledgerAs = append(s.ledgerAs, r.before.acceptedAs)
 }
 
 func (s *spoolRows) queue(q *pgx.Batch, sql string) {
 	if len(s.numbers) > 0 {
 		q.Queue(sql, s.numbers, s.identities, s.gone, s.origins, s.kinds, s.keys, s.statuses, s.seqs, s.accepted,
-			s.ledgerKeys, s.ledgerLSNs)
+			s.ledgerKeys, s.ledgerLSNs, s.ledgerAs)
 	}
 }
 
@@ -204,7 +206,7 @@ func readSpooled(ctx context.Context, q querier, sql string, args ...any) ([]*ro
 		var origin, key, ledgerLSN *string
 		var kind, status int16
 		err := line.Scan(&r.number, &r.identity, &r.gone, &origin, &kind, &key, &status, &r.seq,
-			&r.before.accepted, &r.before.key, &ledgerLSN)
+			&r.before.accepted, &r.before.key, &ledgerLSN, &r.before.acceptedAs)
 		if err != nil {
 			return nil, err
 		}

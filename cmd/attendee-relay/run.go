@@ -22,10 +22,10 @@ import (
 	"attendee-relay/replication"
 )
 
-// captureConns are the connections that capture has outside the pool: the writer, its reader and the resolver's, and
-// one that sets up and later looks at the catalog now and then. The walsender is not counted by DATABASE_MAX_CONNS:
-// Postgres has max_wal_senders for it.
-const captureConns = 4
+// captureConns are the connections that capture has outside the pool: the writer, its reader, the resolver's two (one
+// of them only while keys fail), and one that sets up and later looks at the catalog now and then. The walsender is not
+// counted by DATABASE_MAX_CONNS: Postgres has max_wal_senders for it.
+const captureConns = 5
 
 func newRunCommand(p *program) *cobra.Command {
 	return &cobra.Command{

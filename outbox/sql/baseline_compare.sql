@@ -8,7 +8,7 @@ WITH accepted AS MATERIALIZED (
 ), gone AS (
     DELETE FROM attendee_relay.ledger l
      WHERE NOT EXISTS (SELECT FROM accepted a WHERE a.identity = l.identity)
-    RETURNING identity, source_key, commit_lsn
+    RETURNING identity, source_key, commit_lsn, accepted_as
 ), came AS (
     SELECT a.identity, a.source_key
       FROM accepted a
@@ -16,7 +16,8 @@ WITH accepted AS MATERIALIZED (
 ), departed AS (
     SELECT * FROM gone g WHERE NOT EXISTS (SELECT FROM %[1]s WHERE (%[2]s) COLLATE "C" = g.identity)
 ), moved AS (
-    SELECT c.identity, c.source_key, g.identity AS origin, g.commit_lsn
+    SELECT c.identity, c.source_key, g.identity AS origin, g.commit_lsn,
+           coalesce(g.accepted_as, g.identity) AS accepted_as
       FROM (SELECT *, row_number() OVER (PARTITION BY source_key ORDER BY identity) AS nth FROM came) c
       JOIN (SELECT *, row_number() OVER (PARTITION BY source_key ORDER BY identity) AS nth FROM departed) g
            USING (source_key, nth)
@@ -37,9 +38,10 @@ WITH accepted AS MATERIALIZED (
       FROM moved m
      WHERE w.state = 'waiting' AND w.row_identity = m.origin
 ), entered AS (
-    INSERT INTO attendee_relay.ledger (identity, source_key, commit_lsn)
+    INSERT INTO attendee_relay.ledger (identity, source_key, commit_lsn, accepted_as)
     SELECT c.identity, c.source_key,
-           CASE WHEN m.identity IS NOT NULL THEN m.commit_lsn WHEN $2 THEN $3::text::pg_lsn END
+           CASE WHEN m.identity IS NOT NULL THEN m.commit_lsn WHEN $2 THEN $3::text::pg_lsn END,
+           nullif(m.accepted_as, c.identity)
       FROM came c
       LEFT JOIN moved m USING (identity)
 ), announced AS (

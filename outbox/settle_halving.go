@@ -1,0 +1,92 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"attendee-relay/internal/postgres"
+)
+
+// aboutAll is after how many outcomes that are refused one by one, and none that is stored, the error is taken to be
+// about all of them.
+const aboutAll = 8
+
+// Unstorable is a settlement that the database refuses even without the texts of its attempt, and why.
+type Unstorable struct {
+	Settlement Settlement
+	Err        error
+}
+
+// halving records settlements of which the database refuses one or more. It halves them until each that is refused is
+// alone, so that one keeps no other from being recorded.
+type halving struct {
+	queue   *Queue
+	settled Settled
+}
+
+func (h *halving) record(ctx context.Context, settlements []Settlement) error {
+	settled, err := h.queue.settle(ctx, settlements)
+	switch {
+	case err == nil:
+		h.settled.Applied += settled.Applied
+		h.settled.Refused += settled.Refused
+		return nil
+	case !mayBeAboutOne(err):
+		return err
+	case len(settlements) == 1:
+		return h.reduced(ctx, settlements[0], err)
+	}
+	return h.halves(ctx, settlements)
+}
+
+func (h *halving) halves(ctx context.Context, settlements []Settlement) error {
+	half := len(settlements) / 2
+	if err := h.record(ctx, settlements[:half]); err != nil {
+		return err
+	}
+	return h.record(ctx, settlements[half:])
+}
+
+// reduced records a settlement that was refused as it stands: with its texts as ASCII, which every encoding holds, or
+// without them.
+func (h *halving) reduced(ctx context.Context, s Settlement, err error) error {
+	for _, outcome := range []Outcome{s.Outcome.storable(""), s.Outcome.textless()} {
+		if s.Outcome.attempt == outcome.attempt {
+			continue
+		}
+		settled, failed := h.queue.settle(ctx, []Settlement{{Message: s.Message, Outcome: outcome}})
+		if failed == nil {
+			h.settled.Applied += settled.Applied
+			h.settled.Refused += settled.Refused
+			return nil
+		}
+		if err = failed; !mayBeAboutOne(err) {
+			return err
+		}
+	}
+	h.settled.Unstorable = append(h.settled.Unstorable, Unstorable{s, err})
+	if len(h.settled.Unstorable) >= aboutAll && h.settled.Applied+h.settled.Refused == 0 {
+		return err
+	}
+	return nil
+}
+
+// textless is the same outcome without the texts of its attempt.
+func (o Outcome) textless() Outcome {
+	o.attempt.Error, o.attempt.Response = "", ""
+	return o
+}
+
+// mayBeAboutOne reports whether an error of the database may be about one of several rows that were to be written. One
+// of these classes is not: the session or the transaction (08, 25, 28, 40), what there is and what is allowed (3D, 3F,
+// 42), what the server has left (53), what is in the way (55), a time-out or a shutdown (57), and the disk (58).
+func mayBeAboutOne(err error) bool {
+	said, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || postgres.Unreachable(err) || len(said.Code) < 2 {
+		return false
+	}
+	return !slices.Contains([]string{"08", "25", "28", "3D", "3F", "40", "42", "53", "55", "57", "58"}, said.Code[:2])
+}

@@ -1,0 +1,26 @@
+-- As resolve_list.sql, for the keys of which an acceptance waits for an error: those acceptances and what waits behind
+-- them, found by the few that there are.
+WITH failing AS MATERIALIZED (
+    SELECT id, source_key
+      FROM attendee_relay.acceptance
+     WHERE state = 'waiting' AND last_error IS NOT NULL AND next_evaluation_at <= now()
+     ORDER BY id
+     LIMIT $1
+), theirs AS MATERIALIZED (
+    SELECT id, source_key FROM failing
+     UNION
+    SELECT behind.id, f.source_key
+      FROM failing f
+     CROSS JOIN LATERAL (SELECT a.id
+                           FROM attendee_relay.acceptance a
+                          WHERE a.state = 'waiting' AND a.source_key = f.source_key AND a.id > f.id AND a.next_evaluation_at <= now()
+                         OFFSET 0) behind
+)
+SELECT t.id
+  FROM theirs t
+ WHERE NOT EXISTS (SELECT FROM attendee_relay.checkpoint WHERE spool_step NOT IN ('add', 'clear'))
+   AND NOT EXISTS (SELECT FROM attendee_relay.acceptance older
+                    WHERE older.state = 'waiting' AND older.source_key = t.source_key AND older.id < t.id
+                      AND older.next_evaluation_at > now())
+ ORDER BY t.id
+ LIMIT $1

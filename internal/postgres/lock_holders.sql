@@ -1,6 +1,6 @@
 -- Who holds us up. What a session of ours, whose name begins with $1, waits for at this moment; and who has, or waits
--- for, a lock on a table of ours or on one of these names ($2) that keeps us out. A plain role sees all of this of other
--- roles' sessions (PostgreSQL 14-18). Process 0 is a prepared transaction.
+-- for, a lock on a table of ours or on one of these names ($2) that keeps us out. A plain role sees all of this of
+-- other roles' sessions (PostgreSQL 14-18). Process 0 is a prepared transaction.
 WITH ours AS MATERIALIZED (
     SELECT a.pid
       FROM pg_catalog.pg_stat_activity a
@@ -12,7 +12,8 @@ WITH ours AS MATERIALIZED (
      WHERE l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
         OR l.database IS NULL
 ), waiting AS (
-    SELECT coalesce(w.relation, (SELECT max(t.relation) FROM held t WHERE t.pid = w.pid AND t.locktype = 'tuple')) AS relation,
+    SELECT coalesce(w.relation,
+                    (SELECT max(t.relation) FROM held t WHERE t.pid = w.pid AND t.locktype = 'tuple')) AS relation,
            blocker.pid
       FROM held w
       JOIN ours o ON o.pid = w.pid

@@ -43,7 +43,8 @@ var kinds = []kind{
 	{"relay killed", 10, true, nil, func(c *causes, t *testing.T) error { return c.restart(t, syscall.SIGKILL) }},
 	{"catalogs analysed", 14, false, nil, (*causes).analyse},
 	{"application alters tables", 30, false, nil, (*causes).alter},
-	{"application locks the table", 5, false, []string{"capture_failing", "rendering_failing", "query_failing"}, (*causes).lock},
+	{"application locks the table", 5, false, []string{"capture_failing", "rendering_failing", "query_failing"},
+		(*causes).lock},
 	{"DBA ends the relay's sessions", 6, true, away, (*causes).terminate},
 	{"server restarted", 4, true, away, (*causes).restartServer},
 	{"flaky receivers down", 8, false, nil, (*causes).takeReceiversDown},
@@ -101,7 +102,8 @@ func (c *causes) analyse(t *testing.T) error {
 	t.Helper()
 	return exec(c.site.admin, `do $$ begin for i in 1..200 loop execute format('create table if not exists soak.t%s (i int)', i);
 		end loop; end $$`, "analyze", "vacuum analyze pg_class", "vacuum analyze pg_attribute", "analyze", "analyze", "analyze",
-		`do $$ begin for i in 1..200 loop execute format('drop table soak.t%s', i); end loop; end $$`, "vacuum pg_class", "analyze")
+		`do $$ begin for i in 1..200 loop execute format('drop table soak.t%s', i); end loop; end $$`, "vacuum pg_class",
+			"analyze")
 }
 
 // alterations are the application's migrations, in turn. N is a number of their own.
@@ -110,9 +112,11 @@ var alterations = [][]string{
 	{"create index concurrently attendees_email_N on attendees (email)", "drop index attendees_email_N"},
 	{"create table waiting_list_N (attendee_id bigint references attendees, primary key (attendee_id))",
 		"insert into waiting_list_N select id from attendees order by id limit 10", "drop table waiting_list_N"},
-	{"alter table attendees add column phone_N varchar(200)", "alter table attendees alter column phone_N type varchar(100)",
+	{"alter table attendees add column phone_N varchar(200)",
+		"alter table attendees alter column phone_N type varchar(100)",
 		"alter table attendees drop column phone_N"},
-	{"alter table attendees alter column status set default 'Applied'", "alter table attendees alter column status set default 'Pending'"},
+	{"alter table attendees alter column status set default 'Applied'",
+		"alter table attendees alter column status set default 'Pending'"},
 	{"create or replace function touched() returns trigger language plpgsql as 'begin return new; end'",
 		"create or replace trigger touched before update on attendees for each row execute function touched()"},
 	{"alter table events add column place_N text", "alter table events drop column place_N"},

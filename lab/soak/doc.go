@@ -7,7 +7,8 @@
 // tables, a DBA analyses, vacuums and restarts, and receivers close connections, answer late or fail. The log has each
 // of these causes and, beside it, each fault that /readyz showed meanwhile. It promises to fail where an acceptance is
 // lost or written twice, where a fault shows without a cause, and where work stops without a fault. The laboratory one
-// folder up is harder on several relays; here the question is whether a single one lives quietly beside a real database.
+// folder up is harder on several relays; here the question is whether a single one lives quietly beside a real
+// database.
 //
 // Developers call it for an hour; go test and .ci/run for some seconds.
 package soak

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// grace is how long after the end of a cause a fault may still be its own: the relay's back-off, and the server's way to
-// give up a session.
+// grace is how long after the end of a cause a fault may still be its own: the relay's back-off, and the server's way
+// to give up a session.
 const grace = 20 * time.Second
 
 // recording is how long an outcome may take until it is in the books of a busy server.

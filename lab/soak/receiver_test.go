@@ -62,8 +62,8 @@ func newReceivers(t *testing.T) *receivers {
 	return r
 }
 
-// closeIdle closes each connection some milliseconds after an answer, without having said so, unless the next request is
-// there already.
+// closeIdle closes each connection some milliseconds after an answer, without having said so, unless the next request
+// is there already.
 func closeIdle(t *testing.T) func(net.Conn, http.ConnState) {
 	t.Helper()
 	var mu sync.Mutex

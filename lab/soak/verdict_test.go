@@ -72,7 +72,8 @@ func judge(t *testing.T, s *site, r *receivers, log *journal) *verdict {
 // compareReceived looks for each delivered message, with its stored body, among what was received.
 func (v *verdict) compareReceived(t *testing.T, s *site, r *receivers) {
 	t.Helper()
-	rows, err := s.admin.Query(t.Context(), "select message_id, payload from attendee_relay.outbox where state = 'delivered'")
+	rows, err := s.admin.Query(t.Context(),
+		"select message_id, payload from attendee_relay.outbox where state = 'delivered'")
 	if err != nil {
 		t.Fatal(err)
 	}

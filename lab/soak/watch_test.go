@@ -70,7 +70,8 @@ func (w *watch) stop() {
 
 // lookAtFaults notes each fault that begins or ends, beside its cause.
 func (w *watch) lookAtFaults() {
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+w.site.listen+"/readyz", nil)
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+w.site.listen+"/readyz",
+		nil)
 	if err != nil {
 		return
 	}

@@ -1,9 +1,10 @@
 -- Takes the oldest message of each paused endpoint whose probe is due, under a fresh lease; $1 endpoints at most, and
 -- of all relays only one takes it. One that has no row of the payload query is left out until that is asked again, with
--- those of its attendee that come after it; where that leaves none, the endpoint is looked at again in 5 seconds, so that
--- it takes nobody's turn. One that could not be sent as it stands, which says nothing of the endpoint, comes after all
--- others until it is due. Where the one chosen is in flight still, the probe waits a little. The deployment and the WAL
--- are looked at as in a claim. As many are taken as have $6 bytes together, or one, however long its body is. Endpoints that have recovered for $5 are active again.
+-- those of its attendee that come after it; where that leaves none, the endpoint is looked at again in 5 seconds, so
+-- that it takes nobody's turn. One that could not be sent as it stands, which says nothing of the endpoint, comes after
+-- all others until it is due. Where the one chosen is in flight still, the probe waits a little. The deployment and the
+-- WAL are looked at as in a claim. As many are taken as have $6 bytes together, or one, however long its body is.
+-- Endpoints that have recovered for $5 are active again.
 WITH recovered AS (
     -- Of an endpoint that is well nobody writes anything any more.
     UPDATE attendee_relay.endpoint
@@ -27,7 +28,8 @@ WITH recovered AS (
      CROSS JOIN LATERAL (
            (SELECT p.ctid AS place, p.lease_ends, p.id
               FROM attendee_relay.pending p
-             WHERE p.endpoint = d.id AND (p.due_at <= now() OR p.unanswered = 0 AND (p.last_error LIKE 'refused: %') IS NOT TRUE)
+             WHERE p.endpoint = d.id AND (p.due_at <= now()
+                   OR p.unanswered = 0 AND (p.last_error LIKE 'refused: %') IS NOT TRUE)
                AND (SELECT older.id FROM attendee_relay.pending older
                      WHERE older.lane = p.lane AND older.id < p.id AND older.endpoint = p.endpoint
                      ORDER BY older.lane, older.id LIMIT 1) IS NULL

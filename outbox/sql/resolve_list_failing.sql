@@ -13,7 +13,8 @@ WITH failing AS MATERIALIZED (
       FROM failing f
      CROSS JOIN LATERAL (SELECT a.id
                            FROM attendee_relay.acceptance a
-                          WHERE a.state = 'waiting' AND a.source_key = f.source_key AND a.id > f.id AND a.next_evaluation_at <= now()
+                          WHERE a.state = 'waiting' AND a.source_key = f.source_key AND a.id > f.id
+                            AND a.next_evaluation_at <= now()
                          OFFSET 0) behind
 )
 SELECT t.id

@@ -20,10 +20,12 @@ WITH RECURSIVE waiting AS (
 SELECT (SELECT lsn::text FROM attendee_relay.checkpoint),
        CASE WHEN 'acceptance' IN (TABLE known)
             THEN coalesce((SELECT rows FROM share WHERE tablename = 'acceptance' AND state = 'waiting'), 0)::bigint END,
-       (SELECT count(*) FROM (SELECT FROM attendee_relay.acceptance WHERE state = 'waiting' AND last_error IS NOT NULL LIMIT 100000) failing),
+       (SELECT count(*) FROM (SELECT FROM attendee_relay.acceptance
+                               WHERE state = 'waiting' AND last_error IS NOT NULL LIMIT 100000) failing),
        CASE WHEN 'acceptance' IN (TABLE known)
             THEN coalesce((SELECT rows FROM share WHERE tablename = 'acceptance' AND state = 'empty'), 0)::bigint END,
-       (SELECT CASE WHEN reltuples >= 0 THEN reltuples::bigint END FROM pg_catalog.pg_class WHERE oid = 'attendee_relay.pending'::regclass),
+       (SELECT CASE WHEN reltuples >= 0 THEN reltuples::bigint END FROM pg_catalog.pg_class
+         WHERE oid = 'attendee_relay.pending'::regclass),
        CASE WHEN 'settled' IN (TABLE known)
             THEN coalesce((SELECT rows FROM share WHERE tablename = 'settled' AND state = 'delivered'), 0)::bigint END,
        CASE WHEN 'settled' IN (TABLE known)

@@ -1,6 +1,6 @@
 -- What these messages were written with, and what else decides where they go: whether the source row is still accepted
--- and which key it has now, how many times the payload query gave no row, and which endpoints other messages of the same
--- acceptance and attendee had or have; not those that were recorded at the same endpoint as this one, which may go
+-- and which key it has now, how many times the payload query gave no row, and which endpoints other messages of the
+-- same acceptance and attendee had or have; not those that were recorded at the same endpoint as this one, which may go
 -- elsewhere with it. While the ledger is being brought up to date, every row counts as accepted.
 --
 -- The source row is the one that the ledger has from the same acceptance, whatever identity and key it has by now; one

@@ -14,7 +14,8 @@ import (
 // costs, whatever else the machine does. Nobody else may look at them meanwhile.
 func blocks(t *testing.T, rig *capturetest.Rig, tables []string, work func(*pgxpool.Pool)) int64 {
 	t.Helper()
-	const looks = `select coalesce(sum(heap_blks_read + heap_blks_hit + coalesce(idx_blks_read + idx_blks_hit, 0)), 0)::bigint
+	const looks = `select coalesce(sum(heap_blks_read + heap_blks_hit + coalesce(idx_blks_read + idx_blks_hit, 0)),
+		0)::bigint
 		from pg_statio_user_tables where schemaname = 'attendee_relay' and relname = any ($1)`
 	before := pgtest.Value[int64](t, rig.DB, looks, tables)
 	name := fmt.Sprintf("blocks %s", t.Name()[:min(50, len(t.Name()))])

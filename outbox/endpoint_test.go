@@ -428,7 +428,8 @@ func TestAnEndpointWithoutAMessageToProbeWithTakesNobodysTurn(t *testing.T) {
 	if keys := probed(t, rig, q); len(keys) != 1 {
 		t.Error("the other endpoint is not probed")
 	}
-	rig.DB.Exec(t, `update attendee_relay.pending set due_at = now(); update attendee_relay.endpoint set probe_at = now() where probe_at < now() + interval '6 seconds'`)
+	rig.DB.Exec(t, `update attendee_relay.pending set due_at = now(); update attendee_relay.endpoint set probe_at = now()
+		where probe_at < now() + interval '6 seconds'`)
 	if keys := probed(t, rig, q); len(keys) != 1 {
 		t.Error("it is not probed although its message is due")
 	}

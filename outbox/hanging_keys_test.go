@@ -28,7 +28,8 @@ func TestFreshKeysBesideHangingKeys(t *testing.T) {
 	}
 	rig := peopleRig(t, peopleTable)
 	rig.Outbox.QueryTimeout, rig.Outbox.Settle = timeout, 10*time.Millisecond
-	rig.Outbox.Query = `select id as key, id as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price, 'EUR' as currency, 1 as event_id,
+	rig.Outbox.Query = `select id as key, id as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1 as price,
+		'EUR' as currency, 1 as event_id,
 		'e' as event_name, 'https://example.org/' as webhook_url from people
 		where id = any ($1::int[]) and case when id < 1000 then pg_sleep(3600) is not null else true end`
 	rig.Start(t)

@@ -154,7 +154,8 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 	if err := outbox.Migrate(t.Context(), conn.Conn()); err != nil {
 		t.Fatal(err)
 	}
-	if got := pgtest.Value[string](t, rig.DB, `select string_agg(identity || coalesce(' was ' || accepted_as, ''), ', ' order by identity)
+	if got := pgtest.Value[string](t, rig.DB, `select string_agg(identity || coalesce(' was ' || accepted_as, ''), ', '
+		order by identity)
 		from attendee_relay.ledger`); got != "2 was 1, 3, 4, 5" {
 		t.Errorf("the ledger: %s", got)
 	}

@@ -24,7 +24,8 @@ var labelled = []struct{ column, format string }{
 func labelRig(t *testing.T, column, format string) (rig *capturetest.Rig, value func(label string) string) {
 	t.Helper()
 	value = func(label string) string { return "'" + strings.ReplaceAll(format, "%s", label) + "'" }
-	rig = watched(t, `create type state as enum ('new', 'Accepted'); create domain one as state; create domain two as one not null;
+	rig = watched(t, `create type state as enum ('new', 'Accepted'); create domain one as state;
+		create domain two as one not null;
 		create domain list as one[]; create type pair as (what state, why text); create domain pairs as pair;
 		create type wrap as (n int, what pair); create type lists as (what one[]);
 			create type span as range (subtype = state);

@@ -14,7 +14,8 @@ const dropBooks = `drop schema attendee_relay cascade; create schema attendee_re
 // stretches lists the closed gaps; each has a stretch that ends where it was closed.
 func stretches(t *testing.T, rig *capturetest.Rig) []string {
 	t.Helper()
-	return pgtest.Values[string](t, rig.DB, `select format('%s: added %s, announced %s, behind %s', reason, added, announce,
+	return pgtest.Values[string](t, rig.DB, `select format('%s: added %s, announced %s, behind %s', reason, added,
+		announce,
 		from_lsn < to_lsn) from attendee_relay.gap where ended_at is not null order by number`)
 }
 

@@ -15,7 +15,8 @@ import (
 func TestALockedTableOfThePayloadQueryIsNamed(t *testing.T) {
 	t.Parallel()
 	const throughView = `create view priced as select id, price, currency from fees`
-	const query = `SELECT a.id AS key, a.id AS attendee_id, a.name, a.surname, a.email, p.price, p.currency, e.id AS event_id,
+	const query = `SELECT a.id AS key, a.id AS attendee_id, a.name, a.surname, a.email, p.price, p.currency,
+		e.id AS event_id,
 		e.name AS event_name, e.webhook_url FROM attendees a JOIN events e ON e.id = a.event_id
 		LEFT JOIN priced p ON p.id = a.fee_id WHERE a.id = ANY ($1::bigint[])`
 	// for making a slot waits for every transaction of its server, those that hold locks too

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ type way struct {
 	// neighbour shares the session; nil: nobody does.
 	neighbour *pgx.Conn
 	pooler    *pgbouncer.Pooler
+	ticks     int64
 }
 
 func straight(t *testing.T, db *pgtest.DB) *way {
@@ -158,6 +160,15 @@ func (w *way) calls(t *testing.T) int64 {
 			"operator(pg_catalog.=) $1 and datname operator(pg_catalog.=) $2", pgtest.Role, w.db.Name())
 		return len(left) == 0, strings.Join(left, ", ")
 	})
-	return pgtest.Value[int64](t, w.db, `select coalesce(pg_catalog.sum(calls), 0)::pg_catalog.int8
-		from pg_catalog.pg_stat_user_functions where funcname operator(pg_catalog.=) 'counted'`)
+	count := func(name string) int64 {
+		return pgtest.Value[int64](t, w.db, `select coalesce(pg_catalog.sum(calls), 0)::pg_catalog.int8
+			from pg_catalog.pg_stat_user_functions where funcname operator(pg_catalog.=) $1`, name)
+	}
+	w.db.Exec(t, "select public.ticked()")
+	w.ticks++
+	pgtest.WaitUntil(t, time.Minute, "the counts arrive", func() (bool, string) { // before 15, from another process
+		n := count("ticked")
+		return n >= w.ticks, strconv.FormatInt(n, 10)
+	})
+	return count("counted")
 }

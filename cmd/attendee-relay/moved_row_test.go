@@ -10,13 +10,15 @@ import (
 )
 
 // movingTable has its identity, its key, and who the row is about in columns of their own, so that each can change.
-const movingTable = `create table registrations (id int, part int, number text, person int, status text, primary key (id, part))
+const movingTable = `create table registrations (id int, part int, number text, person int, status text,
+	primary key (id, part))
 	partition by list (part);
 	create table first_part partition of registrations for values in (1);
 	create table second_part partition of registrations for values in (2);
 	create table webhooks (person int, url text)`
 
-const movingQuery = `select r.number as key, r.person as attendee_id, 'n' as name, 's' as surname, 'e' as email, 1::numeric as price, 'EUR' as currency,
+const movingQuery = `select r.number as key, r.person as attendee_id, 'n' as name, 's' as surname, 'e' as email,
+	1::numeric as price, 'EUR' as currency,
 	1 as event_id, 'e' as event_name, h.url as webhook_url
 	from public.registrations r join public.webhooks h on h.person = r.person where r.number = any ($1::text[])`
 

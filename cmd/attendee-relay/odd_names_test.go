@@ -37,9 +37,11 @@ func TestNamesWithoutUTF8(t *testing.T) {
 				create publication "ODD" for table "ODD"."tODD";
 				grant create on schema public to "ROLE"`))
 			event := relaytest.AddEvent(t, db, receiver.URL)
-			db.Exec(t, `insert into attendees (event_id, name, surname, status, "`+c.odd+`") values ($1, 'a', 'a', '`+c.odd+`', '`+
+			db.Exec(t, `insert into attendees (event_id, name, surname, status, "`+c.odd+`") values ($1, 'a', 'a', '`+c.odd+`',
+				'`+
 				c.odd+`'), ($1, 'b', 'b', 'VIP', 'x')`, event)
-			query := `SOURCE_QUERY=select id as key, id as attendee_id, name, surname, email, 1 as price, 'EUR' as currency, 1 as event_id,
+			query := `SOURCE_QUERY=select id as key, id as attendee_id, name, surname, email, 1 as price, 'EUR' as currency,
+				1 as event_id,
 				'e' as event_name, (select webhook_url from public.events) as webhook_url from public.attendees
 					where id = any ($1::bigint[])`
 			unmet, findings := checked(t, append(relaytest.Environ(db), query), statusDone)
@@ -72,7 +74,8 @@ func TestNamesWithoutUTF8(t *testing.T) {
 			if all := fmt.Sprint(findings); !strings.Contains(all, "gives a column whose name is not UTF-8") {
 				t.Errorf("a query that gives it: %s", all[strings.LastIndex(all, "accepted_unseen"):])
 			}
-			db.Exec(t, `alter publication attendee_relay add table only "`+c.odd+`"."t`+c.odd+`"; alter table "`+c.odd+`"."t`+c.odd+
+			db.Exec(t, `alter publication attendee_relay add table only "`+c.odd+`"."t`+c.odd+`";
+				alter table "`+c.odd+`"."t`+c.odd+
 				`" replica identity nothing`)
 			_, findings = checked(t, append(relaytest.Environ(db), query), statusFailed)
 			if all := fmt.Sprint(findings); !strings.Contains(all, "publication_unsafe") || !strings.Contains(all, shown) {

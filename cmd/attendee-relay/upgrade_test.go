@@ -83,7 +83,8 @@ func TestUpgradeFromVersion8(t *testing.T) {
 				"select o::text from attendee_relay.outbox o where message_id like 'msg_old%' order by message_id"),
 			pgtest.Values[string](t, db,
 				"select a::text from attendee_relay.attempt a where message_id like 'msg_old%' order by message_id, number"),
-			pgtest.Values[string](t, db, `select row(id, identity, row_identity, source_key, commit_lsn, committed_at, state, evaluations, empty_since,
+			pgtest.Values[string](t, db, `select row(id, identity, row_identity, source_key, commit_lsn, committed_at, state,
+				evaluations, empty_since,
 				revision, next_evaluation_at, last_error, created_at)::text from attendee_relay.acceptance where source_key in ('1',
 					'12') order by id`))
 	}
@@ -114,8 +115,7 @@ func TestUpgradeFromVersion8(t *testing.T) {
 	relay := relaytest.Run(t, db)
 	relay.AwaitRole(t, 4*ready, "leader")
 	awaitState(t, db, "delivered", 2+3+2) // 4, 5, 6; 11, which waited, and 13, of the spool
-	if status, _, stderr := command(t, relaytest.Environ(db), "endpoints", "enable", receiver.URL+"/disabled", "--yes");
-		status != 0 {
+	if status, _, stderr := command(t, relaytest.Environ(db), "endpoints", "enable", receiver.URL+"/disabled", "--yes"); status != 0 {
 		t.Fatalf("enabling: %s", stderr)
 	}
 	awaitState(t, db, "delivered", 2+3+2+1)

@@ -54,8 +54,8 @@ func Grants(ctx context.Context, conn *pgx.Conn, sql string, denied error) strin
 	return unknown
 }
 
-// grantsOnNamed returns the grants on all that has a name of those in Postgres's message, "" where there is none: for a
-// role that lacks what Grants finds out by which it lacks.
+// grantsOnNamed returns the grants on all that Postgres's message names, "" where there is none: for a role that lacks
+// what Grants itself needs.
 func grantsOnNamed(ctx context.Context, conn *pgx.Conn, refused *pgconn.PgError, role string) string {
 	rows, err := conn.Query(ctx, grantsNamedSQL, word.FindAllString(refused.Message, -1))
 	if err != nil {

@@ -40,8 +40,10 @@ func spoil(t *testing.T, address string) (settings func() string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = neighbour.Close(context.Background()) })
-	_, err = neighbour.Exec(t.Context(), `SET ROLE pg_read_all_stats; SET search_path = hostile, pg_catalog; SET IntervalStyle = sql_standard; SET row_security = on;
-		SET default_transaction_read_only = on; SET default_transaction_isolation = serializable; SET enable_indexscan = off; SET lc_numeric = 'C.UTF-8';
+	_, err = neighbour.Exec(t.Context(), `SET ROLE pg_read_all_stats; SET search_path = hostile, pg_catalog;
+		SET IntervalStyle = sql_standard; SET row_security = on;
+		SET default_transaction_read_only = on; SET default_transaction_isolation = serializable; SET enable_indexscan = off;
+		SET lc_numeric = 'C.UTF-8';
 		SET extra_float_digits = -15; SET bytea_output = escape; SET transform_null_equals = on; SET join_collapse_limit = 1`)
 	if err != nil {
 		t.Fatal(err)

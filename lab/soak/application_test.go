@@ -27,7 +27,8 @@ const (
 	accept = `with changed as (update attendees set status = 'Accepted', updated_at = now() where id = $1
 		and status <> 'Accepted' returning id) insert into soak.accepted (attendee) select id from changed returning attendee`
 	edit   = `update attendees set email = 'new@example.org', updated_at = now() where id = $1 returning id`
-	cancel = `with changed as (update attendees set status = 'Cancelled' where id = $1 and status = 'Accepted' returning id)
+	cancel = `with changed as (update attendees set status = 'Cancelled' where id = $1 and status = 'Accepted'
+		returning id)
 		insert into soak.cancelled (attendee) select id from changed on conflict do nothing returning attendee`
 )
 

@@ -100,10 +100,12 @@ func (c *causes) restart(t *testing.T, signal syscall.Signal) error {
 // analyse has statistics of all catalogs made again and again, among tables that come and go.
 func (c *causes) analyse(t *testing.T) error {
 	t.Helper()
-	return exec(c.site.admin, `do $$ begin for i in 1..200 loop execute format('create table if not exists soak.t%s (i int)', i);
-		end loop; end $$`, "analyze", "vacuum analyze pg_class", "vacuum analyze pg_attribute", "analyze", "analyze", "analyze",
+	return exec(c.site.admin, `do $$ begin for i in 1..200
+		loop execute format('create table if not exists soak.t%s (i int)', i);
+		end loop; end $$`, "analyze", "vacuum analyze pg_class", "vacuum analyze pg_attribute", "analyze", "analyze",
+		"analyze",
 		`do $$ begin for i in 1..200 loop execute format('drop table soak.t%s', i); end loop; end $$`, "vacuum pg_class",
-			"analyze")
+		"analyze")
 }
 
 // alterations are the application's migrations, in turn. N is a number of their own.

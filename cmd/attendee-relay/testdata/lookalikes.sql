@@ -7,6 +7,7 @@ CREATE TABLE public.planted (kind pg_catalog.text, name pg_catalog.text);
 -- Postgres counts the calls of functions (track_functions), also in transactions that are rolled back, but not those
 -- that end with an error.
 CREATE FUNCTION public.counted() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RETURN; END $$;
+CREATE FUNCTION public.ticked() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RETURN; END $$; -- tells that counts have arrived
 CREATE FUNCTION public.caught() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM public.counted();

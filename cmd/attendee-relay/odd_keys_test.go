@@ -76,7 +76,7 @@ func TestKeysWithoutUTF8(t *testing.T) {
 			db.Exec(t, "select pg_drop_replication_slot($1)", db.Name())
 			put("VIP", "e", "e"+c.odd)
 			db.Exec(t, "delete from people where code like 'c%'")
-			relay = relaytest.Run(t, db, settings...)
+			relaytest.Run(t, db, settings...)
 			books(4, 4, 8)
 			// A row that gets another key is announced by it.
 			db.Exec(t, `update people set code = 'mended' where code = 'a`+

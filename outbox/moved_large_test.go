@@ -19,13 +19,13 @@ func TestLateMessagesOfMovedRowsBesideALargeLedger(t *testing.T) {
 	if testing.Short() || relaytest.Racing() {
 		t.Skip("it measures")
 	}
-	rows := 50_000
+	size := 50_000
 	if text := os.Getenv("LEDGER_ROWS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			t.Fatalf("LEDGER_ROWS: %v", err)
 		}
-		rows = n
+		size = n
 	}
 	const late = 100
 	rig := peopleRig(t, hooksTable)
@@ -43,10 +43,10 @@ func TestLateMessagesOfMovedRowsBesideALargeLedger(t *testing.T) {
 	rig.DB.Exec(t, "alter table attendee_relay.ledger set (autovacuum_enabled = off)")
 	rig.DB.Exec(t, "analyze attendee_relay.ledger")
 	rig.DB.Exec(t, `insert into attendee_relay.ledger (identity, source_key, commit_lsn)
-		select 'x' || i, i, '0/1' from generate_series(1, $1) as i`, rows)
+		select 'x' || i, i, '0/1' from generate_series(1, $1) as i`, size)
 	refresh := func(when string) {
 		var took time.Duration
-		looked := blocks(t, rig, []string{"ledger"}, func(pool *pgxpool.Pool) {
+		found := looked(t, rig, blocks, []string{"ledger"}, func(pool *pgxpool.Pool) {
 			q := outbox.NewQueue(pool, "test", outbox.Breaker{Failures: 10, Probe: time.Minute}, lookup)
 			claimed := claim(t, q, late, late, time.Minute, nil)
 			for i := range claimed {
@@ -60,9 +60,9 @@ func TestLateMessagesOfMovedRowsBesideALargeLedger(t *testing.T) {
 			}
 		})
 		rig.DB.Exec(t, "update attendee_relay.pending set lease = null, lease_ends = null")
-		t.Logf("%s: asking for %d late messages beside %d rows took %v and %d blocks", when, late, rows, took, looked)
-		if looked > 20*late {
-			t.Errorf("%s: %d blocks of the ledger for %d messages", when, looked, late)
+		t.Logf("%s: asking for %d late messages beside %d rows took %v and %d blocks", when, late, size, took, found)
+		if found > 20*late {
+			t.Errorf("%s: %d blocks of the ledger for %d messages", when, found, late)
 		}
 	}
 	refresh("statistics of an empty ledger")

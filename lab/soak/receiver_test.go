@@ -143,9 +143,9 @@ func (r *receivers) answer(ctx context.Context, manner string) int {
 		wait(1000, 4000)
 	case manner == "flaky" && r.down.Load():
 		return http.StatusServiceUnavailable
-	case manner == "flaky" && rand.IntN(100) == 0:
+	case manner == "flaky" && rand.IntN(2000) == 0:
 		return 0
-	case manner == "flaky" && rand.IntN(100) == 0:
+	case manner == "flaky" && rand.IntN(2000) == 0:
 		return http.StatusInternalServerError
 	}
 	return http.StatusNoContent

@@ -134,7 +134,7 @@ func TestASessionThatMigratesWritesDurably(t *testing.T) {
 func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)
-	rig.DB.Exec(t, `drop index attendee_relay.ledger_moved;
+	rig.DB.Exec(t, `drop index attendee_relay.ledger_moved; drop table attendee_relay.untold;
 		alter table attendee_relay.ledger drop column accepted_as;
 		alter table attendee_relay.spool drop column ledger_as;
 		delete from attendee_relay.pending; delete from attendee_relay.ledger;

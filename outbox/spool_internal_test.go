@@ -27,18 +27,23 @@ func TestNothingIsEvaluatedBeforeItHasFollowedItsRow(t *testing.T) {
 	db.Exec(t, `insert into attendee_relay.checkpoint (system_id, database, deployment, source, phase)
 		values ('', '', '', '{}', 'streaming')`)
 	for _, c := range []struct {
-		step spoolStep
-		held bool
-	}{{spoolRemove, true}, {spoolEmptyLedger, true}, {spoolSucceed, true}, {spoolFollow, true}, {spoolAdd, false},
-		{spoolClear, false}, {"", false}} {
+		step          spoolStep
+		held, failing bool
+	}{{spoolRemove, true, false}, {spoolEmptyLedger, true, false}, {spoolSucceed, true, false}, {spoolFollow, true, false},
+		{spoolFollow, true, true}, {spoolAdd, false, false}, {spoolAdd, false, true}, {spoolClear, false, false},
+		{"", false, false}, {"", false, true}} {
 		db.Exec(t, "update attendee_relay.checkpoint set spool_step = nullif($1, ''), spool_lsn = '0/2'", string(c.step))
+		list := resolveListSQL
+		if c.failing {
+			list = resolveListFailingSQL
+		}
 		id := pgtest.Value[int64](t, db, `insert into attendee_relay.acceptance (identity, row_identity, source_key,
-			commit_lsn, next_evaluation_at)
-			values ('1', '1', 'a', '0/1', now()) returning id`)
+			commit_lsn, next_evaluation_at, last_error)
+			values ('1', '1', 'a', '0/1', now(), case when $1 then 'failed' end) returning id`, c.failing)
 		seen := map[string]int{
-			"listed": len(pgtest.Values[int64](t, db, resolveListSQL, 10)),
+			"listed": len(pgtest.Values[int64](t, db, list, 10)),
 			"next": len(pgtest.Values[float64](t, db,
-				"select seconds from ("+resolveNextSQL+") as next (seconds) where seconds is not null")),
+				"select seconds from ("+resolveNextSQL+") as next (seconds) where seconds is not null", c.failing)),
 		}
 		rows, err := conn.Query(t.Context(), resolveDueSQL, []int64{id}, "1 hour")
 		if err != nil {

@@ -50,7 +50,8 @@ const patience = 3 * time.Minute
 // than that of any other start.
 func awaitLeader(t *testing.T, db *pgtest.DB, relay *relaytest.Relay) {
 	t.Helper()
-	const blocked = `select exists (select from pg_stat_activity where datname = current_database() and backend_type = 'walsender'
+	const blocked = `select exists (select from pg_stat_activity where datname = current_database()
+		and backend_type = 'walsender'
 		and wait_event_type = 'Lock')`
 	var own time.Duration
 	last := time.Now()

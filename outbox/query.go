@@ -103,9 +103,8 @@ func (q *query) describe(ctx context.Context, conn *pgx.Conn) error {
 			return fmt.Errorf("preparing the payload query: %w", err)
 		}
 		if postgres.Unconvertible(err) {
-			return invalid("it has characters that the database's encoding lacks, or gives a column whose name is not UTF-8 "+
-				"(name "+
-				"the columns that it needs, in place of *): %s", safeMessage(err))
+			return invalid("it has characters that the database's encoding lacks, or gives a column whose name is not "+
+				"UTF-8 (name the columns that it needs, in place of *): %s", safeMessage(err))
 		}
 		return invalid("Postgres refuses it: %s", safeMessage(err))
 	}

@@ -22,7 +22,8 @@ func refuseIf(t *testing.T, rig *capturetest.Rig, condition, code string) {
 			return new;
 		end $$;
 		drop trigger if exists refused on attendee_relay.exchange;
-		create trigger refused before insert on attendee_relay.exchange for each row execute function refused()`, condition, code))
+		create trigger refused before insert on attendee_relay.exchange for each row
+			execute function refused()`, condition, code))
 }
 
 // outcomes claims all messages: every second one is delivered, the others are to be tried again.

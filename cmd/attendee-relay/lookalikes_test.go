@@ -189,7 +189,8 @@ func eachCommandBesideLookAlikes(t *testing.T, w *way) {
 		"application.shown(pg_catalog.text) returns pg_catalog.text language sql as $$ select 'Shown ' "+
 		"operator(pg_catalog.||) $1 $$")
 	pathOfTheRole(t, w.db, "application, pg_catalog, public")
-	if body := accept("SOURCE_QUERY=" + operatorsQuery); !strings.Contains(body, `"name":"Shown Ada","surname":"Lovelace"`) {
+	body := accept("SOURCE_QUERY=" + operatorsQuery)
+	if !strings.Contains(body, `"name":"Shown Ada","surname":"Lovelace"`) {
 		t.Errorf("an operator's query gives %s", body)
 	}
 	stop()

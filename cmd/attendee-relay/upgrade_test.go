@@ -115,7 +115,8 @@ func TestUpgradeFromVersion8(t *testing.T) {
 	relay := relaytest.Run(t, db)
 	relay.AwaitRole(t, 4*ready, "leader")
 	awaitState(t, db, "delivered", 2+3+2) // 4, 5, 6; 11, which waited, and 13, of the spool
-	if status, _, stderr := command(t, relaytest.Environ(db), "endpoints", "enable", receiver.URL+"/disabled", "--yes"); status != 0 {
+	status, _, stderr := command(t, relaytest.Environ(db), "endpoints", "enable", receiver.URL+"/disabled", "--yes")
+	if status != 0 {
 		t.Fatalf("enabling: %s", stderr)
 	}
 	awaitState(t, db, "delivered", 2+3+2+1)

@@ -39,8 +39,8 @@ type kind struct {
 var away = []string{"database_unreachable", "capture_failing", "rendering_failing", "delivery_failing", "slot_busy"}
 
 var kinds = []kind{
-	{"relay restarted", 12, false, nil, func(c *causes, t *testing.T) error { return c.restart(t, syscall.SIGTERM) }},
-	{"relay killed", 10, true, nil, func(c *causes, t *testing.T) error { return c.restart(t, syscall.SIGKILL) }},
+	{"relay restarted", 12, false, nil, (*causes).restartRelay},
+	{"relay killed", 10, true, nil, (*causes).killRelay},
 	{"catalogs analysed", 14, false, nil, (*causes).analyse},
 	{"application alters tables", 30, false, nil, (*causes).alter},
 	{"application locks the table", 5, false, []string{"capture_failing", "rendering_failing", "query_failing"},
@@ -97,15 +97,24 @@ func (c *causes) restart(t *testing.T, signal syscall.Signal) error {
 	return nil
 }
 
+func (c *causes) restartRelay(t *testing.T) error {
+	t.Helper()
+	return c.restart(t, syscall.SIGTERM)
+}
+
+func (c *causes) killRelay(t *testing.T) error {
+	t.Helper()
+	return c.restart(t, syscall.SIGKILL)
+}
+
 // analyse has statistics of all catalogs made again and again, among tables that come and go.
 func (c *causes) analyse(t *testing.T) error {
 	t.Helper()
-	return exec(c.site.admin, `do $$ begin for i in 1..200
-		loop execute format('create table if not exists soak.t%s (i int)', i);
-		end loop; end $$`, "analyze", "vacuum analyze pg_class", "vacuum analyze pg_attribute", "analyze", "analyze",
-		"analyze",
-		`do $$ begin for i in 1..200 loop execute format('drop table soak.t%s', i); end loop; end $$`, "vacuum pg_class",
-		"analyze")
+	return exec(c.site.admin,
+		"do $$ begin for i in 1..200 loop execute format('create table soak.t%s (i int)', i); end loop; end $$",
+		"analyze", "vacuum analyze pg_class", "vacuum analyze pg_attribute", "analyze", "analyze", "analyze", "analyze",
+		"do $$ begin for i in 1..200 loop execute format('drop table soak.t%s', i); end loop; end $$",
+		"vacuum pg_class", "analyze")
 }
 
 // alterations are the application's migrations, in turn. N is a number of their own.
@@ -115,8 +124,7 @@ var alterations = [][]string{
 	{"create table waiting_list_N (attendee_id bigint references attendees, primary key (attendee_id))",
 		"insert into waiting_list_N select id from attendees order by id limit 10", "drop table waiting_list_N"},
 	{"alter table attendees add column phone_N varchar(200)",
-		"alter table attendees alter column phone_N type varchar(100)",
-		"alter table attendees drop column phone_N"},
+		"alter table attendees alter column phone_N type varchar(100)", "alter table attendees drop column phone_N"},
 	{"alter table attendees alter column status set default 'Applied'",
 		"alter table attendees alter column status set default 'Pending'"},
 	{"create or replace function touched() returns trigger language plpgsql as 'begin return new; end'",

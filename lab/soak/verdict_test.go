@@ -14,7 +14,8 @@ const unsettled = `select (select count(*) from attendee_relay.acceptance)
 	+ (select count(*) from attendee_relay.outbox where state = 'pending')`
 
 // miscounted lists attendees whose acceptances and messages are not as many.
-const miscounted = `select concat('attendee ', id, ': ', coalesce(a.n, 0), ' acceptances, ', coalesce(m.n, 0), ' messages')
+const miscounted = `select concat('attendee ', id, ': ', coalesce(a.n, 0), ' acceptances, ', coalesce(m.n, 0),
+		' messages')
 	from (select attendee::text as id, count(*) as n from soak.accepted group by 1) a
 	full join (select attendee_id as id, count(*) as n from attendee_relay.outbox group by 1) m using (id)
 	where coalesce(a.n, 0) `

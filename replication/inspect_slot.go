@@ -73,7 +73,7 @@ func (i Inspector) inspectMayPublish(ctx context.Context, conn *pgx.Conn, source
 		found.add(fault.Failed(no.WithFix(createPublicationSQL(i.Config, source))))
 		return nil
 	case err == nil && !found.fails(fault.NoReplicaIdentity):
-		found.add(fault.Passed(fault.PublicationMissing, "publication %q is made by run or setup", i.Config.Publication))
+		found.add(fault.Passed(fault.PublicationMissing, "publication %q will be made by run or setup", i.Config.Publication))
 	}
 	return err
 }
@@ -121,7 +121,7 @@ func (i Inspector) noSlot() fault.Finding {
 	case i.streaming() || i.Config.Setup != "auto":
 		return fault.Failed(missing)
 	}
-	return fault.Passed(fault.SlotMissing, "replication slot %q is made by run or setup", i.Config.Slot)
+	return fault.Passed(fault.SlotMissing, "replication slot %q will be made by run or setup", i.Config.Slot)
 }
 
 func (i Inspector) streaming() bool { return i.At.Phase == PhaseStreaming }

@@ -60,7 +60,8 @@ func checkMayPublish(ctx context.Context, conn *pgx.Conn, c Config, s *Source) e
 
 func mayNotPublish(c Config, s *Source) error {
 	return fault.New(fault.Privilege,
-		"the role may not create publication %q: it must own %s and have CREATE on the database", c.Publication, s.Name()).
+		"publication %q is missing, and the role may not create it: the owner of %s may, with CREATE on the database",
+		c.Publication, s.Name()).
 		WithFix("as the table's owner: " + createPublicationSQL(c, s))
 }
 

@@ -120,7 +120,7 @@ func (p published) judge(c Config, s *Source) *fault.Fault {
 			": without a replica identity of its own, the application's UPDATE and DELETE on it fail", setTable)
 	case p.unidentified != "":
 		return unsafe("holds "+p.unidentified+", which has no replica identity: the application's UPDATE and DELETE on it "+
-			"fail", setTable)
+			"fail until it has a primary key or, if it is not the watched table, is taken out", setTable)
 	case p.filtered:
 		return unsafe("has a row filter: the application's UPDATE fails when the filter reaches outside the replica identity",
 			setTable)

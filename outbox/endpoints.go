@@ -29,8 +29,8 @@ const endpointsTimeout = time.Minute
 
 var (
 	errUnknownEndpoint = errors.New(
-		"no endpoint with this id or exact URL is known: endpoints list shows those that messages wait " +
-			"for or that get none; it leaves out a URL's password and query, so name one that has them by its id")
+		"no endpoint with this id or exact URL is known: take the id from endpoints list, " +
+			"which shows URLs without password and query")
 	errNoEndpoints = errors.New("there is no bookkeeping of endpoints in this database: run makes it")
 )
 

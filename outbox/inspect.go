@@ -49,7 +49,7 @@ func (i Inspector) Books(ctx context.Context, conn *pgx.Conn,
 		return lacks("the role may not create the schema attendee_relay", "CREATE SCHEMA attendee_relay AUTHORIZATION "+role),
 			replication.Position{}, nil
 	case !exists:
-		return []fault.Finding{fault.Passed(fault.Privilege, "the schema attendee_relay is made by run or setup")},
+		return []fault.Finding{fault.Passed(fault.Privilege, "the schema attendee_relay will be made by run or setup")},
 			replication.Position{}, nil
 	case !mayUse:
 		return lacks("the role may not use the schema attendee_relay",

@@ -75,7 +75,7 @@ func (i Inspector) judge(ctx context.Context, conn *pgx.Conn, q *query, source *
 		return nil, err
 	}
 	defer func() { _ = conn.PgConn().Deallocate(context.WithoutCancel(ctx), statementName) }()
-	findings := []fault.Finding{fault.Passed(fault.QueryInvalid, "the payload query has its columns")}
+	findings := []fault.Finding{fault.Passed(fault.QueryInvalid, "the payload query returns the columns that are needed")}
 	plan, err := q.plan(ctx, conn)
 	switch {
 	case postgres.Code(err) == insufficientPrivilege:

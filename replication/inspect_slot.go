@@ -73,7 +73,7 @@ func (i Inspector) inspectMayPublish(ctx context.Context, conn *pgx.Conn, source
 		found.add(fault.Failed(no.WithFix(createPublicationSQL(i.Config, source))))
 		return nil
 	case err == nil && !found.fails(fault.NoReplicaIdentity):
-		found.add(fault.Passed(fault.PublicationMissing, "publication %q is made by run or setup", i.Config.Publication))
+		found.add(fault.Passed(fault.PublicationMissing, "publication %q will be made by run or setup", i.Config.Publication))
 	}
 	return err
 }
@@ -105,23 +105,29 @@ func (i Inspector) inspectSlot(ctx context.Context, conn *pgx.Conn, found *Inspe
 	switch {
 	case !s.lost():
 		found.add(fault.Passed(fault.SlotMissing, "replication slot %q exists and is free; its WAL is %s", name, s.walStatus))
-	case i.streaming() && i.resyncs():
-		found.add(i.willResync(c.slotLost()))
 	default:
-		found.add(fault.Failed(c.slotLost()))
+		found.add(i.lost(c.slotLost()))
 	}
 	return nil
 }
 
 func (i Inspector) noSlot() fault.Finding {
 	missing := (&Capture{config: i.Config, deployment: i.Deployment}).slotMissing()
-	switch {
-	case i.streaming() && i.resyncs():
-		return i.willResync(missing)
-	case i.streaming() || i.Config.Setup != "auto":
-		return fault.Failed(missing)
+	if i.streaming() || i.Config.Setup != "auto" {
+		return i.lost(missing)
 	}
-	return fault.Passed(fault.SlotMissing, "replication slot %q is made by run or setup", i.Config.Slot)
+	return fault.Passed(fault.SlotMissing, "replication slot %q will be made by run or setup", i.Config.Slot)
+}
+
+// lost is the finding of a slot that is gone or lost, with the fix that the fault of a relay would have.
+func (i Inspector) lost(f *fault.Fault) fault.Finding {
+	switch {
+	case i.streaming() && i.Config.OnLoss != "resync":
+		return fault.Failed(stopped(f))
+	case i.streaming() && i.resyncs():
+		return i.willResync(f)
+	}
+	return fault.Failed(f)
 }
 
 func (i Inspector) streaming() bool { return i.At.Phase == PhaseStreaming }

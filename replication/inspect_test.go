@@ -346,7 +346,8 @@ func TestInspectSlots(t *testing.T) {
 		{"a slot that was read and is gone, resync", "select", "warn slot_missing",
 			"select pg_create_logical_replication_slot('PUB', 'pgoutput')",
 			func(i *replication.Inspector) { i.At.Phase = replication.PhaseStreaming }},
-		{"a slot that was read and is gone, stop", "select", "fail slot_missing", "",
+		{"a slot that was read and is gone, stop", "select", "fail slot_missing",
+			"select pg_create_logical_replication_slot('PUB', 'pgoutput')",
 			func(i *replication.Inspector) { i.At.Phase, i.Config.OnLoss = replication.PhaseStreaming, "stop" }},
 	}
 	for _, c := range cases {
@@ -373,6 +374,9 @@ func TestInspectSlots(t *testing.T) {
 			for _, f := range found.Findings {
 				if f.Level != fault.OK && f.Code != fault.WALKeepUnlimited && mend == "" {
 					mend = f.Fix
+				}
+				if f.Level == fault.Fail && i.Config.OnLoss == "stop" && !strings.Contains(f.Fix, "adopt --keep-pending") {
+					t.Errorf("a relay that stops goes on after adopt alone, and check says %q", f.Fix)
 				}
 			}
 			made := slotMade(t, db)

@@ -129,7 +129,7 @@ func (c *Capture) planAfterLoss(at Position, s *slot, lost *fault.Fault) (Phase,
 }
 
 // stopped is a loss under REPLICATION_ON_LOSS=stop.
-func stopped(lost *fault.Fault) error {
+func stopped(lost *fault.Fault) *fault.Fault {
 	f := *lost
 	return f.WithFix("attendee-relay adopt --keep-pending --yes: makes a new slot, compares ledger and table and " +
 		"announces what is missing (REPLICATION_ON_LOSS is stop)")

@@ -60,7 +60,8 @@ func checkMayPublish(ctx context.Context, conn *pgx.Conn, c Config, s *Source) e
 
 func mayNotPublish(c Config, s *Source) error {
 	return fault.New(fault.Privilege,
-		"the role may not create publication %q: it must own %s and have CREATE on the database", c.Publication, s.Name()).
+		"publication %q is missing, and the role may not create it: the owner of %s may, with CREATE on the database",
+		c.Publication, s.Name()).
 		WithFix("as the table's owner: " + createPublicationSQL(c, s))
 }
 
@@ -119,7 +120,7 @@ func (p published) judge(c Config, s *Source) *fault.Fault {
 			": without a replica identity of its own, the application's UPDATE and DELETE on it fail", setTable)
 	case p.unidentified != "":
 		return unsafe("holds "+p.unidentified+", which has no replica identity: the application's UPDATE and DELETE on it "+
-			"fail", setTable)
+			"fail until it has a primary key or, if it is not the watched table, is taken out", setTable)
 	case p.filtered:
 		return unsafe("has a row filter: the application's UPDATE fails when the filter reaches outside the replica identity",
 			setTable)

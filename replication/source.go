@@ -109,7 +109,7 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 		&s.OID, &kind, &persistence, &identity, &s.ServerVersion, &identityColumns, &oddLeaves, &policies, &mayUse)
 	if absent(err) {
 		return nil, fault.New(fault.SourceMissing, "the watched table %s does not exist (SOURCE_TABLE)", s.Name()).
-			WithFix("set SOURCE_TABLE to the attendees table, schema-qualified and in verbatim case")
+			WithFix("set SOURCE_TABLE to the table of the attendees, as schema.table in its own case, without quotes")
 	}
 	if err != nil {
 		return nil, err
@@ -193,7 +193,7 @@ func findColumn(columns []Column, variable, name, table string) (Column, error) 
 	at := slices.IndexFunc(columns, func(c Column) bool { return c.Name == name })
 	if at < 0 {
 		return Column{}, fault.New(fault.SourceMissing, "%s has no column %q (%s)", table, name, variable).
-			WithFix("set " + variable + " to a column of the table, in verbatim case")
+			WithFix("set " + variable + " to a column of the table, in its own case, without quotes")
 	}
 	if columns[at].Generated {
 		return Column{}, fault.New(fault.SourceMissing, "column %q of %s is generated: the stream does not carry it (%s)",

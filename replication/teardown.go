@@ -116,7 +116,7 @@ func (t *Teardown) planPublication(ctx context.Context, conn *pgx.Conn) error {
 	case others != "":
 		t.Notes = append(t.Notes, fmt.Sprintf("publication %q also holds %s: it stays", t.config.Publication, others))
 	case !mine:
-		t.Notes = append(t.Notes, fmt.Sprintf("publication %q belongs to another role and stays; as that role: %s",
+		t.Notes = append(t.Notes, fmt.Sprintf("publication %q belongs to another role and stays; that role drops it with: %s",
 			t.config.Publication, t.dropPublicationSQL()))
 	default:
 		t.Publication = true

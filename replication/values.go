@@ -84,7 +84,7 @@ func inspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source
 	})
 	switch {
 	case len(unseen) == 0:
-		return fault.Passed(fault.AcceptedUnseen, "rows of %s have each value of SOURCE_ACCEPTED", source.Name()), nil
+		return fault.Passed(fault.AcceptedUnseen, "each value of SOURCE_ACCEPTED is found in %s", source.Name()), nil
 	case !found.estimated && len(found.counts) == 0:
 		return fault.Passed(fault.AcceptedUnseen, "%s has no rows yet", source.Name()), nil
 	}
@@ -93,7 +93,7 @@ func inspectValues(ctx context.Context, conn *pgx.Conn, c Config, source *Source
 		names[i] = shownValue(&c.Accepted[at])
 	}
 	return fault.Warning(fault.AcceptedUnseen,
-		"set SOURCE_ACCEPTED to the value that means accepted; nothing, if it is right and only not used yet",
+		"set SOURCE_ACCEPTED to the value that means accepted; if it is right and not used yet, do nothing",
 		"%s; none is %s (SOURCE_ACCEPTED)", found.text(source.Status.Name), strings.Join(names, " or ")), nil
 }
 

@@ -130,7 +130,7 @@ func printAdoption(out io.Writer, plan *outbox.Adoption, flags adoptFlags) {
 	}
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
 	if plan.Was == plan.Is {
-		say("The bookkeeping belongs to this %s already.", owner(plan.Is))
+		say("The bookkeeping already belongs to this %s.", owner(plan.Is))
 	} else {
 		say("The bookkeeping belongs to %s; it would belong to %s.", owner(plan.Was), owner(plan.Is))
 	}

@@ -97,7 +97,7 @@ func enableEndpoint(ctx context.Context, conn *pgx.Conn, name string, yes bool, 
 		return err
 	}
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
-	say("Endpoint %s (%s) is %s%s.", e.ID, e.URL, e.State, endpointHistory(e))
+	say("Endpoint %s (%s): %s%s.", e.ID, e.URL, e.State, endpointHistory(e))
 	if !e.Stopped() {
 		say("It gets its messages already (waiting now: %d): there is nothing to enable.", e.Pending)
 		return nil

@@ -59,7 +59,7 @@ func direct(ctx context.Context, cfg *config.Config, command string) (*pgx.Conn,
 
 func unreachable(variable string, err error) fault.Finding {
 	return fault.Failed(fault.New(fault.DatabaseUnreachable, "the database cannot be reached: %v", postgres.Safe(err)).
-		WithFix("start it, or correct " + variable))
+		WithFix("start the server, or correct what the message names (" + variable + ")"))
 }
 
 func (s *inspection) close(ctx context.Context) {

@@ -78,7 +78,7 @@ func (p *program) listen(ctx context.Context, o listenOptions) error {
 	if err != nil {
 		return fmt.Errorf("listening for webhooks: %w", err)
 	}
-	_, _ = fmt.Fprintf(p.stderr, "listening on http://%s, verifying with %d secrets\n", listener.Addr(), len(secrets))
+	_, _ = fmt.Fprintf(p.stderr, "listening on http://%s, secrets to verify with: %d\n", listener.Addr(), len(secrets))
 
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)

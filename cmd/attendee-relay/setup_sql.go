@@ -16,8 +16,9 @@ import (
 
 // setupSQL is what a database administrator runs for a relay whose role owns nothing. Each statement may be run again.
 var setupSQL = template.Must(template.New("setup").Parse(`-- What attendee-relay needs in database {{.Database}}.
--- Run it there as a superuser, with psql; it may be run again. The server needs wal_level = logical, which takes a
--- restart, and should not keep WAL without limit:
+-- Run it there as a superuser, with psql (without --single-transaction); it may be run again. The owner of the tables
+-- may run the grants and the publication instead. The server needs wal_level = logical, which takes a restart, and
+-- should not keep WAL without limit:
 --   ALTER SYSTEM SET wal_level = 'logical';
 --   ALTER SYSTEM SET max_slot_wal_keep_size = '4GB';
 
@@ -37,7 +38,8 @@ CREATE SCHEMA IF NOT EXISTS attendee_relay AUTHORIZATION {{.Role}};
 {{.Publication}}
 
 -- Run this last, once the publication exists, and on its own. From then on Postgres keeps WAL until a relay has
--- read it.
+-- read it. The first start logs once that the slot is older than the bookkeeping (slot_older): with this slot, that
+-- is as it should be.
 {{.Slot}}
 {{if .Failover}}-- On Postgres 17 and later, if standbys should keep the slot, add failover => true:
 -- pg_create_logical_replication_slot(..., failover => true).

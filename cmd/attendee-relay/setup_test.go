@@ -69,7 +69,7 @@ func TestSetupAndTeardown(t *testing.T) {
 	awaitGone(t, db)
 
 	says("bytes of WAL", statusDone, "teardown")
-	says("the schema attendee_relay stays (0 pending", statusDone, "teardown")
+	says("the schema attendee_relay stays (pending messages 0", statusDone, "teardown")
 	says("Nothing was done", statusDone, "teardown", "--purge")
 	if got := things(t, db); !slices.Equal(got, everything) {
 		t.Fatalf("there is %q", got)

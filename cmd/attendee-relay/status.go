@@ -170,7 +170,7 @@ func (s *relayStatus) print(out io.Writer) error {
 		if e.By != nil {
 			by = " by the " + *e.By
 		}
-		say("endpoint", "%s %s%s: %d pending, %d failures since the last success", e.URL, e.State, by, e.Pending, e.Failures)
+		say("endpoint", "%s %s%s: %d pending; failures since the last success: %d", e.URL, e.State, by, e.Pending, e.Failures)
 	}
 	for _, f := range s.Faults {
 		say("fault", "%s", f)

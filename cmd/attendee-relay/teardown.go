@@ -118,10 +118,10 @@ func printTeardown(out io.Writer, cfg *config.Config, capture *replication.Teard
 	}
 	switch {
 	case books.Exists && purge:
-		say("the schema attendee_relay is dropped with everything in it; %d pending messages and %d waiting acceptances "+
-			"are never sent", books.Pending, books.Waiting)
+		say("the schema attendee_relay is dropped with everything in it; never sent: pending messages %d, "+
+			"waiting acceptances %d", books.Pending, books.Waiting)
 	case books.Exists:
-		say("the schema attendee_relay stays (%d pending messages, %d waiting acceptances); --purge drops it",
+		say("the schema attendee_relay stays (pending messages %d, waiting acceptances %d); --purge drops it",
 			books.Pending, books.Waiting)
 	}
 }

@@ -159,10 +159,10 @@ func known(name string) bool {
 
 // meanings are those of the SQLSTATEs of a refused connection.
 var meanings = map[string]string{
-	"28P01": "the password is wrong",
+	"28P01": "the password is wrong, or the role does not exist",
 	"28000": "the role does not exist or may not log in, or pg_hba.conf does not let it in",
 	"3D000": "the database does not exist",
-	"42501": "the role lacks a right",
+	"42501": "the role lacks a right, such as CONNECT on the database",
 	"53300": "too many connections: max_connections, or the CONNECTION LIMIT of the role or the database",
 	"57P03": "it is starting or stopping",
 	"57014": "a time-out of the role or the database ended it",

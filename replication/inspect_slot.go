@@ -103,6 +103,8 @@ func (i Inspector) inspectSlot(ctx context.Context, conn *pgx.Conn, found *Inspe
 	}
 	found.Slot = !s.lost()
 	switch {
+	case i.streaming() && !s.lost() && s.confirmed > i.At.LSN:
+		found.add(i.lost(c.slotMoved(i.At, s)))
 	case !s.lost():
 		found.add(fault.Passed(fault.SlotMissing, "replication slot %q exists and is free; its WAL is %s", name, s.walStatus))
 	default:

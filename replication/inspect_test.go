@@ -3,6 +3,7 @@ package replication_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -328,6 +329,22 @@ func TestColumnGrantsAreEnough(t *testing.T) {
 	}
 }
 
+// A slot that somebody made again, or moved, lies past what was read: check says of it what run does.
+func TestASlotPastTheCheckpointIsLost(t *testing.T) {
+	t.Parallel()
+	for onLoss, want := range map[string]string{"resync": "warn slot_lost", "stop": "fail slot_lost"} {
+		db := pgtest.New(t, pgtest.Empty())
+		db.Exec(t, table+strings.ReplaceAll(`; create publication "PUB" for table people`, "PUB", db.Name()))
+		db.Exec(t, "select pg_create_logical_replication_slot($1, 'pgoutput')", db.Name())
+		i := inspector(t, db)
+		i.Config.OnLoss, i.At.Phase, i.At.LSN = onLoss, replication.PhaseStreaming, 1
+		if found := inspect(t, i); !slices.Equal(withoutWALKeep(unmet(found)), []string{want}) {
+			t.Errorf("%s: not ok: %q, want %q", onLoss, unmet(found), want)
+		}
+		db.Exec(t, "select pg_drop_replication_slot($1)", db.Name())
+	}
+}
+
 func TestInspectSlots(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
@@ -345,10 +362,12 @@ func TestInspectSlots(t *testing.T) {
 			"fail slot_lost", "select pg_drop_replication_slot('PUB')", nil},
 		{"a slot that was read and is gone, resync", "select", "warn slot_missing",
 			"select pg_create_logical_replication_slot('PUB', 'pgoutput')",
-			func(i *replication.Inspector) { i.At.Phase = replication.PhaseStreaming }},
+			func(i *replication.Inspector) { i.At.Phase, i.At.LSN = replication.PhaseStreaming, math.MaxUint64 }},
 		{"a slot that was read and is gone, stop", "select", "fail slot_missing",
 			"select pg_create_logical_replication_slot('PUB', 'pgoutput')",
-			func(i *replication.Inspector) { i.At.Phase, i.Config.OnLoss = replication.PhaseStreaming, "stop" }},
+			func(i *replication.Inspector) {
+				i.At.Phase, i.At.LSN, i.Config.OnLoss = replication.PhaseStreaming, math.MaxUint64, "stop"
+			}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -63,9 +63,7 @@ func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
 	case s.lost():
 		return c.slotLost()
 	case s.confirmed > at.LSN:
-		return fault.New(fault.SlotLost, "slot %q was moved to %s or recreated by somebody else, past the checkpoint %s: "+
-			"the transactions between were never read",
-			c.config.Slot, s.confirmed, at.LSN)
+		return c.slotMoved(at, s)
 	}
 	if at.Pins != nil {
 		if f := at.Pins.remade(source.Pins, source.Name()); f != nil {
@@ -80,6 +78,11 @@ func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
 		return nil // the label was added after the catalog had been read
 	}
 	return u.fault
+}
+
+func (c *Capture) slotMoved(at Position, s *slot) *fault.Fault {
+	return fault.New(fault.SlotLost, "slot %q was moved to %s or recreated by somebody else, past the checkpoint %s: "+
+		"the transactions between were never read", c.config.Slot, s.confirmed, at.LSN)
 }
 
 // resyncRest is the least time between two resyncs that the stream makes necessary, so that nothing loops.

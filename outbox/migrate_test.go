@@ -2,10 +2,13 @@ package outbox_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"attendee-relay/internal/capturetest"
+	"attendee-relay/internal/fault"
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/internal/postgres"
 	"attendee-relay/internal/secret"
@@ -164,5 +167,38 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 		order by identity)
 		from attendee_relay.ledger`); got != "12, 13, 2 was 1, 3, 4, 5, 7 was 6, 8" {
 		t.Errorf("the ledger: %s", got)
+	}
+}
+
+// A newer relay that migrates in the same moment is noticed.
+func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
+	t.Parallel()
+	rig, _ := newQueue(t, 1, 1)
+	rig.DB.Exec(t, "drop table attendee_relay.untold; update attendee_relay.schema_version set version = version - 1")
+	newer, err := rig.DB.OwnerPool(t).Begin(t.Context())
+	if err == nil {
+		_, err = newer.Exec(t.Context(), "update attendee_relay.schema_version set version = 99")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), rig.DB.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	migrated := make(chan error, 1)
+	go func() { migrated <- outbox.Migrate(t.Context(), conn) }()
+	pgtest.WaitUntil(t, capturetest.Patience, "it waits for the other", func() (bool, string) {
+		//nolint:gosec // a process id
+		return pgtest.Value[bool](t, rig.DB, "select exists (select from pg_locks where not granted and pid = $1)",
+			int32(conn.PgConn().PID())), ""
+	})
+	if err := newer.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var f *fault.Fault
+	if err := <-migrated; !errors.As(err, &f) || f.Code != fault.SchemaNewer {
+		t.Errorf("migrating beside a newer relay: %v", err)
 	}
 }

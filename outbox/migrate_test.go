@@ -132,9 +132,9 @@ func TestASessionThatMigratesWritesDurably(t *testing.T) {
 	}
 }
 
-// Rows that had moved before the upgrade are found by their waiting messages as they were before it, and by the messages
-// that their waiting acceptances become; one that shares key and commit with them and has not moved is left alone, and so
-// is one that has a message waiting, where the ledger does not know its commit.
+// Rows that had moved before the upgrade are found by their waiting messages as they were before it, and by the
+// messages that their waiting acceptances become; one that shares key and commit with them and has not moved is left
+// alone, and so is one that has a message waiting, where the ledger does not know its commit.
 func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)
@@ -190,7 +190,6 @@ func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
 	migrated := make(chan error, 1)
 	go func() { migrated <- outbox.Migrate(t.Context(), conn) }()
 	pgtest.WaitUntil(t, capturetest.Patience, "it waits for the other", func() (bool, string) {
-		//nolint:gosec // a process id
 		return pgtest.Value[bool](t, rig.DB, "select exists (select from pg_locks where not granted and pid = $1)",
 			int32(conn.PgConn().PID())), ""
 	})

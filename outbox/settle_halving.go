@@ -11,8 +11,8 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-// aboutAll is after how many outcomes that are refused one by one, none that is stored, and as many more from all over the
-// batch, the error is taken to be about all of them.
+// aboutAll is after how many outcomes that are refused one by one, none that is stored, and as many more from all over
+// the batch, the error is taken to be about all of them.
 const aboutAll = 8
 
 // Unstorable is a settlement that the database refuses even without the texts of its attempt, and why.

@@ -86,8 +86,8 @@ func TestOneOutcomeThatTheDatabaseRefuses(t *testing.T) {
 	}
 }
 
-// Many that the database refuses, those of one endpoint whose row is broken, keep none of the others from being recorded,
-// though they come first.
+// Many that the database refuses, those of one endpoint whose row is broken, keep none of the others from being
+// recorded, though they come first.
 func TestManyOutcomesThatTheDatabaseRefusesComeFirst(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 100, 1)

@@ -18,6 +18,7 @@ func TestDueAcceptancesAreOneResolvers(t *testing.T) {
 			(3, 'fails', 'an error', '0'), (4, 'fails', null, '0'), (5, 'fails', 'an error', '0'),
 			(6, 'waits', 'an error', '1 hour'), (7, 'waits', null, '0'),
 			(8, 'fresh first', null, '0'), (9, 'fresh first', 'an error', '0'), (10, 'fresh first', null, '0'),
+			(14, 'between', 'an error', '0'), (15, 'between', null, '0'), (16, 'between', 'an error', '0'),
 			(11, null, null, '0'), (12, null, 'an error', '0'), (13, null, null, '0')) as a (id, key, error, wait)`)
 	for _, c := range []struct {
 		of   string
@@ -25,7 +26,7 @@ func TestDueAcceptancesAreOneResolvers(t *testing.T) {
 		want []int64
 	}{
 		{"the others", resolveListSQL, []int64{1, 2, 8, 11, 13}},
-		{"keys that fail", resolveListFailingSQL, []int64{3, 4, 5, 12}},
+		{"keys that fail", resolveListFailingSQL, []int64{3, 4, 5, 12, 14, 15, 16}},
 	} {
 		var got []int64
 		rows, err := conn.Query(t.Context(), c.sql, resolveList)

@@ -59,6 +59,12 @@ func (v *Resolver) judge(ctx context.Context) error {
 	return v.show(ctx, f)
 }
 
+// judgesNow reports whether the query is to be judged before more is evaluated.
+func (v *Resolver) judgesNow() bool {
+	since := time.Since(v.verdict.at)
+	return v.apart != nil && (since >= v.nextJudgement() || v.verdict.due && since >= judgeAgain)
+}
+
 // nextJudgement returns how long it is at most until the query is judged again.
 func (v *Resolver) nextJudgement() time.Duration {
 	if v.verdict.shown != nil {

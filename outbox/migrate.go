@@ -67,15 +67,15 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
-	if version > len(files) {
-		return fault.New(fault.SchemaNewer, "the schema attendee_relay has version %d, and this relay knows up to %d: a "+
-			"newer relay has been here", version, len(files)).
-			WithFix("run the newer version of attendee-relay")
-	}
 	for version < len(files) {
 		if version, err = migrateOnce(ctx, conn, files); err != nil {
 			return lacking(err, "migrating the schema attendee_relay")
 		}
+	}
+	if version > len(files) {
+		return fault.New(fault.SchemaNewer, "the schema attendee_relay has version %d, and this relay knows up to %d: a "+
+			"newer relay has been here", version, len(files)).
+			WithFix("run the newer version of attendee-relay")
 	}
 	return setWriting(ctx, conn)
 }

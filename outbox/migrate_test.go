@@ -2,10 +2,13 @@ package outbox_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"attendee-relay/internal/capturetest"
+	"attendee-relay/internal/fault"
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/internal/postgres"
 	"attendee-relay/internal/secret"
@@ -129,8 +132,9 @@ func TestASessionThatMigratesWritesDurably(t *testing.T) {
 	}
 }
 
-// Rows that had moved before the upgrade are found by their waiting messages as they were before it; one that shares
-// key and commit with them and has not moved is left alone.
+// Rows that had moved before the upgrade are found by their waiting messages as they were before it, and by the
+// messages that their waiting acceptances become; one that shares key and commit with them and has not moved is left
+// alone, and so is one that has a message waiting, where the ledger does not know its commit.
 func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)
@@ -141,10 +145,15 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 		with recorded as (
 			insert into attendee_relay.message (message_id, identity, source_key, delivery_key, commit_lsn, attendee_id,
 				event_id, endpoint)
-			select 'old' || i, i, 'k', i, '0/5', i, '1', md5(i)::uuid from unnest('{1,3}'::text[]) as i returning id, endpoint)
+			select 'old' || i, i, k, i, lsn::pg_lsn, i, '1', md5(i)::uuid
+			from (values ('1', 'k', '0/5'), ('3', 'k', '0/5'), ('11', 'n', '0/5'), ('12', 'n', '0/4')) as m (i, k, lsn)
+			returning id, endpoint)
 		insert into attendee_relay.pending (id, endpoint, lane, due_at) select id, endpoint, 1, now() from recorded;
 		insert into attendee_relay.ledger (identity, source_key, commit_lsn)
-			values ('2', 'k', '0/5'), ('3', 'k', '0/5'), ('4', 'k', '0/6'), ('5', 'l', '0/5');
+			values ('2', 'k', '0/5'), ('3', 'k', '0/5'), ('4', 'k', '0/6'), ('5', 'l', '0/5'), ('7', 'm', '0/7'),
+				('8', 'm', '0/7'), ('12', 'n', null), ('13', 'o', null);
+		insert into attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, next_evaluation_at)
+			values ('6', '7', 'm', '0/7', now()), ('8', '8', 'm', '0/7', now()), ('9', '7', 'm', '0/6', now());
 		update attendee_relay.schema_version set version = 14`)
 	conn, err := rig.DB.Pool(t).Acquire(t.Context())
 	if err != nil {
@@ -156,7 +165,39 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 	}
 	if got := pgtest.Value[string](t, rig.DB, `select string_agg(identity || coalesce(' was ' || accepted_as, ''), ', '
 		order by identity)
-		from attendee_relay.ledger`); got != "2 was 1, 3, 4, 5" {
+		from attendee_relay.ledger`); got != "12, 13, 2 was 1, 3, 4, 5, 7 was 6, 8" {
 		t.Errorf("the ledger: %s", got)
+	}
+}
+
+// A newer relay that migrates in the same moment is noticed.
+func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
+	t.Parallel()
+	rig, _ := newQueue(t, 1, 1)
+	rig.DB.Exec(t, "drop table attendee_relay.untold; update attendee_relay.schema_version set version = version - 1")
+	newer, err := rig.DB.OwnerPool(t).Begin(t.Context())
+	if err == nil {
+		_, err = newer.Exec(t.Context(), "update attendee_relay.schema_version set version = 99")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), rig.DB.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	migrated := make(chan error, 1)
+	go func() { migrated <- outbox.Migrate(t.Context(), conn) }()
+	pgtest.WaitUntil(t, capturetest.Patience, "it waits for the other", func() (bool, string) {
+		return pgtest.Value[bool](t, rig.DB, "select exists (select from pg_locks where not granted and pid = $1)",
+			int32(conn.PgConn().PID())), ""
+	})
+	if err := newer.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var f *fault.Fault
+	if err := <-migrated; !errors.As(err, &f) || f.Code != fault.SchemaNewer {
+		t.Errorf("migrating beside a newer relay: %v", err)
 	}
 }

@@ -136,7 +136,8 @@ func (v *Resolver) Close(ctx context.Context) {
 	v.apart.reader.close(ctx)
 }
 
-// resolveDue evaluates everything that is due and returns how long it is until the next.
+// resolveDue evaluates everything that is due and returns how long it is until the next. It breaks off when it is time
+// to judge the query: under a load there is always something due.
 func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 	if err := v.connect(ctx); err != nil {
 		return 0, err
@@ -159,6 +160,9 @@ func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 			}
 			if err := v.resolve(ctx, list); err != nil {
 				return 0, err
+			}
+			if v.judgesNow() {
+				return 0, nil
 			}
 		}
 	}

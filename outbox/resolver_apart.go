@@ -34,6 +34,7 @@ func (v *Resolver) runApart(ctx context.Context, answered func()) {
 			return
 		case errors.Is(err, errFenced):
 			v.task.Rest()
+			next = resolveAtLeast // not at once: this process may not know yet that it no longer leads
 		case err != nil:
 			v.task.End(err)
 			v.log.Warn("evaluating the acceptances that failed before failed and is tried again",

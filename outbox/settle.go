@@ -42,7 +42,7 @@ func (q *Queue) Settle(ctx context.Context, settlements []Settlement) (Settled, 
 	if !mayBeAboutOne(err) {
 		return settled, err
 	}
-	h := &halving{queue: q}
+	h := &halving{queue: q, all: settlements}
 	if len(settlements) > 1 {
 		err = h.halves(ctx, settlements)
 	} else {

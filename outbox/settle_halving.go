@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -10,8 +11,8 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-// aboutAll is after how many outcomes that are refused one by one, and none that is stored, the error is taken to be
-// about all of them.
+// aboutAll is after how many outcomes that are refused one by one, none that is stored, and as many more from all over
+// the batch, the error is taken to be about all of them.
 const aboutAll = 8
 
 // Unstorable is a settlement that the database refuses even without the texts of its attempt, and why.
@@ -24,10 +25,16 @@ type Unstorable struct {
 // alone, so that one keeps no other from being recorded.
 type halving struct {
 	queue   *Queue
+	all     []Settlement
 	settled Settled
+	// early are those that were recorded before it was their turn.
+	early []Settlement
 }
 
 func (h *halving) record(ctx context.Context, settlements []Settlement) error {
+	if settlements = h.open(settlements); len(settlements) == 0 {
+		return nil
+	}
 	settled, err := h.queue.settle(ctx, settlements)
 	switch {
 	case err == nil:
@@ -69,9 +76,46 @@ func (h *halving) reduced(ctx context.Context, s Settlement, err error) error {
 	}
 	h.settled.Unstorable = append(h.settled.Unstorable, Unstorable{s, err})
 	if len(h.settled.Unstorable) >= aboutAll && h.settled.Applied+h.settled.Refused == 0 {
-		return err
+		return h.tryOthers(ctx, err)
 	}
 	return nil
+}
+
+// tryOthers records one of the others, wherever it is: those that are refused may only come first. When the database
+// refuses each that is tried it returns err.
+func (h *halving) tryOthers(ctx context.Context, err error) error {
+	for _, at := range rand.Perm(len(h.all))[:min(aboutAll, len(h.all))] { //nolint:gosec // only an order
+		one := h.all[at : at+1]
+		if slices.ContainsFunc(h.settled.Unstorable, func(u Unstorable) bool { return u.Settlement.same(&one[0]) }) {
+			continue
+		}
+		settled, failed := h.queue.settle(ctx, one)
+		switch {
+		case failed == nil:
+			h.settled.Applied += settled.Applied
+			h.settled.Refused += settled.Refused
+			h.early = append(h.early, one[0])
+			return nil
+		case !mayBeAboutOne(failed):
+			return failed
+		}
+	}
+	return err
+}
+
+// open returns the settlements without those that were recorded early.
+func (h *halving) open(settlements []Settlement) []Settlement {
+	if len(h.early) == 0 {
+		return settlements
+	}
+	return slices.DeleteFunc(slices.Clone(settlements), func(s Settlement) bool {
+		return slices.ContainsFunc(h.early, func(e Settlement) bool { return e.same(&s) })
+	})
+}
+
+// same reports whether two settlements are of one attempt.
+func (s *Settlement) same(o *Settlement) bool {
+	return s.Message.Row == o.Message.Row && s.Message.Token == o.Message.Token
 }
 
 // textless is the same outcome without the texts of its attempt.

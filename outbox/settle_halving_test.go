@@ -1,7 +1,9 @@
 package outbox_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,6 +84,20 @@ func TestOneOutcomeThatTheDatabaseRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Many that the database refuses, those of one endpoint whose row is broken, keep none of the others from being
+// recorded, though they come first.
+func TestManyOutcomesThatTheDatabaseRefusesComeFirst(t *testing.T) {
+	t.Parallel()
+	rig, q := newQueue(t, 100, 1)
+	list := outcomes(t, q)
+	slices.SortFunc(list, func(a, b outbox.Settlement) int { return cmp.Compare(a.Message.Row, b.Message.Row) })
+	refuseIf(t, rig, fmt.Sprintf("new.message <= %d", list[19].Message.Row), "XX001")
+	got, err := q.Settle(t.Context(), list)
+	if err != nil || got.Applied != 80 || got.Refused != 0 || len(got.Unstorable) != 20 {
+		t.Fatalf("%d applied, %d refused, %d unstorable: %v", got.Applied, got.Refused, len(got.Unstorable), err)
 	}
 }
 

@@ -11,7 +11,7 @@ ALTER TABLE attendee_relay.spool
 CREATE INDEX IF NOT EXISTS ledger_moved ON attendee_relay.ledger (accepted_as, commit_lsn) WHERE accepted_as IS NOT NULL;
 
 -- Rows that moved before: those of waiting messages are recognised once more by key and commit. A row that has a message
--- of its own under the identity that it has did not move.
+-- of its own under the identity that it has did not move; where its commit is not known, one that waits.
 WITH waiting AS MATERIALIZED (
     SELECT m.identity, m.source_key, m.commit_lsn
       FROM attendee_relay.pending p
@@ -25,4 +25,12 @@ UPDATE attendee_relay.ledger l
    SET accepted_as = m.identity
   FROM moved m
  WHERE l.source_key = m.source_key AND coalesce(l.commit_lsn = m.commit_lsn, true)
-   AND NOT EXISTS (SELECT FROM attendee_relay.message own WHERE own.identity = l.identity AND own.commit_lsn = m.commit_lsn);
+   AND NOT EXISTS (SELECT FROM attendee_relay.message own WHERE own.identity = l.identity AND own.commit_lsn = m.commit_lsn)
+   AND (l.commit_lsn IS NOT NULL OR NOT EXISTS (SELECT FROM waiting own WHERE own.identity = l.identity));
+
+-- An acceptance that waits has followed its row, and becomes a message under the identity that it was accepted with.
+UPDATE attendee_relay.ledger l
+   SET accepted_as = a.identity
+  FROM attendee_relay.acceptance a
+ WHERE a.state = 'waiting' AND a.identity <> a.row_identity
+   AND l.identity = a.row_identity AND l.commit_lsn = a.commit_lsn;

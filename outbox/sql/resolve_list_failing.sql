@@ -1,10 +1,14 @@
 -- As resolve_list.sql, for the keys of which an acceptance waits for an error: those acceptances and what waits behind
--- them, found by the few that there are.
+-- them, found by the few that there are. None behind an older one of its key that is resolve_list.sql's: it could not be
+-- taken, and would be evaluated again at once.
 WITH failing AS MATERIALIZED (
-    SELECT id, source_key
-      FROM attendee_relay.acceptance
-     WHERE state = 'waiting' AND last_error IS NOT NULL AND next_evaluation_at <= now()
-     ORDER BY id
+    SELECT a.id, a.source_key
+      FROM attendee_relay.acceptance a
+     WHERE a.state = 'waiting' AND a.last_error IS NOT NULL AND a.next_evaluation_at <= now()
+       AND NOT EXISTS (SELECT FROM attendee_relay.acceptance older
+                        WHERE older.state = 'waiting' AND older.source_key = a.source_key AND older.id < a.id
+                          AND older.last_error IS NULL)
+     ORDER BY a.id
      LIMIT $1
 ), theirs AS MATERIALIZED (
     SELECT id, source_key FROM failing

@@ -1,0 +1,71 @@
+package outbox_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"attendee-relay/internal/capturetest"
+	"attendee-relay/internal/pgtest"
+)
+
+// A Resolver that always has something due, as under a load with OUTBOX_SETTLE, shows a key that fails, and the key is
+// evaluated again all the same.
+func TestAKeyThatFailedBesideOthersThatAreAlwaysDue(t *testing.T) {
+	t.Parallel()
+	rig := peopleRig(t, peopleTable)
+	rig.Outbox.Settle = 10 * time.Millisecond
+	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50",
+		"(length(note) || note)::int + (select length(pg_sleep(0.3)::text))", 1)
+	rig.Start(t)
+	rig.AwaitLeading(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	defer load.Wait()
+	defer stop()
+	pool := rig.DB.OwnerPool(t)
+	load.Go(func() {
+		for i := 100; ctx.Err() == nil; i++ {
+			_, _ = pool.Exec(ctx, "insert into people values ($1, 'Accepted', '1')", i)
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+	})
+	pgtest.WaitUntil(t, capturetest.Patience, "the first has its message", func() (bool, string) {
+		return pgtest.Value[bool](t, rig.DB, "select exists (select from attendee_relay.message)"), ""
+	})
+	rig.DB.Exec(t, "insert into people values (1, 'Accepted', 'hidden')")
+	pgtest.WaitUntil(t, 10*time.Second, "it has failed", func() (bool, string) {
+		return pgtest.Value[bool](t, rig.DB,
+			"select exists (select from attendee_relay.acceptance where last_error is not null)"), ""
+	})
+	awaitQueryFault(t, rig, true, "error of the payload query: 1;")
+	rig.DB.Exec(t, "update people set note = '4' where id = 1")
+	pgtest.WaitUntil(t, 10*time.Second, "it has its message", func() (bool, string) {
+		return pgtest.Value[bool](t, rig.DB,
+			"select exists (select from attendee_relay.message where source_key = '1')"), ""
+	})
+}
+
+// A process that no longer leads and does not know it yet does not evaluate a key that failed again and again.
+func TestAKeyThatFailedIsLeftToTheNewLeader(t *testing.T) {
+	t.Parallel()
+	rig := queryRig(t, peopleTable, "(length(note) || note)::int")
+	rig.DB.Exec(t, "insert into people values (1, 'Accepted', 'hidden')")
+	awaitQueryFault(t, rig, true, "error of the payload query: 1;")
+	rig.DB.Exec(t, `update attendee_relay.checkpoint set epoch = epoch + 1;
+		update attendee_relay.acceptance set next_evaluation_at = now() + interval '1 second'`)
+	evaluated := func() int {
+		return pgtest.Value[int](t, rig.DB, "select idx_scan::int from pg_stat_user_tables where relname = 'people'")
+	}
+	time.Sleep(2 * time.Second) // it is due
+	before := evaluated()
+	time.Sleep(4 * time.Second)
+	if n := evaluated() - before; n > 20 {
+		t.Errorf("in 4 s it was looked up %d times", n)
+	}
+}

@@ -2,10 +2,13 @@ package outbox_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
+	"attendee-relay/internal/fault"
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/internal/postgres"
 	"attendee-relay/internal/secret"
@@ -136,7 +139,7 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 	rig, _ := newQueue(t, 1, 1)
 	rig.DB.Exec(t, `drop index attendee_relay.ledger_moved;
 		alter table attendee_relay.ledger drop column accepted_as;
-		alter table attendee_relay.spool drop column ledger_as;
+		alter table attendee_relay.spool drop column ledger_as; drop table attendee_relay.untold;
 		delete from attendee_relay.pending; delete from attendee_relay.ledger;
 		with recorded as (
 			insert into attendee_relay.message (message_id, identity, source_key, delivery_key, commit_lsn, attendee_id,
@@ -158,5 +161,27 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 		order by identity)
 		from attendee_relay.ledger`); got != "2 was 1, 3, 4, 5" {
 		t.Errorf("the ledger: %s", got)
+	}
+}
+
+// A dump that another role restored: it has the tables, and it is not the database in which a right is missing.
+func TestATableOfAnotherRolesIsNamedWhileMigrating(t *testing.T) {
+	t.Parallel()
+	rig, _ := newQueue(t, 1, 1)
+	rig.DB.Exec(t, `
+		alter table attendee_relay.ledger owner to postgres;
+		grant all on attendee_relay.ledger to attendee_relay;
+		update attendee_relay.schema_version set version = 14`)
+	conn, err := rig.DB.Pool(t).Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	var f *fault.Fault
+	if err := outbox.Migrate(t.Context(), conn.Conn()); !errors.As(err, &f) || f.Code != fault.Privilege {
+		t.Fatalf("not a missing right: %v", err)
+	}
+	if !strings.Contains(f.Message, "table ledger") || strings.Contains(f.Fix, "DATABASE") {
+		t.Errorf("%s; fix: %s", f.Message, f.Fix)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"io/fs"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"attendee-relay/internal/fault"
-	"attendee-relay/internal/postgres"
 )
 
 //go:embed migrations/*.sql
@@ -51,17 +51,17 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	}
 	if !exists {
 		if _, err := conn.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS attendee_relay"); err != nil {
-			return lacking(err, "creating the schema attendee_relay")
+			return lacking(err, "creating the schema attendee_relay", mayCreateFix)
 		}
 	}
 	for _, sql := range []string{schemaVersionSQL, schemaVersionBeginSQL} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
-			return lacking(err, "making the table of the schema's version")
+			return lacking(err, "making the table of the schema's version", ownFix)
 		}
 	}
 	var version int
 	if err := conn.QueryRow(ctx, "SELECT version FROM "+versionTable).Scan(&version); err != nil {
-		return lacking(err, "reading the version of the schema attendee_relay")
+		return lacking(err, "reading the version of the schema attendee_relay", ownFix)
 	}
 	files, err := fs.Glob(migrations, "migrations/*.sql") // in their order, one for each version
 	if err != nil {
@@ -69,7 +69,7 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for version < len(files) {
 		if version, err = migrateOnce(ctx, conn, files); err != nil {
-			return lacking(err, "migrating the schema attendee_relay")
+			return lacking(err, "migrating the schema attendee_relay", ownFix)
 		}
 	}
 	if version > len(files) {
@@ -103,15 +103,18 @@ func migrateOnce(ctx context.Context, conn *pgx.Conn, files []string) (version i
 	return version, err
 }
 
+const (
+	mayCreateFix = "GRANT CREATE ON DATABASE <the database> TO <the relay's role>, or CREATE SCHEMA attendee_relay " +
+		"AUTHORIZATION <the relay's role>"
+	ownFix = "make the schema attendee_relay and all that is in it the relay's role's own: attendee-relay check prints " +
+		"the statements for what is another's"
+)
+
 // lacking names a missing right as the fault it is.
-func lacking(err error, doing string) error {
-	if code := postgres.Code(err); code == "42501" {
-		var f *fault.Fault
-		if !errors.As(err, &f) {
-			return fault.New(fault.Privilege, "the role lacks a right for %s", doing).
-				WithFix("GRANT CREATE ON DATABASE <the database> TO <the relay's role>, or CREATE SCHEMA attendee_relay " +
-					"AUTHORIZATION <the relay's role>")
-		}
+func lacking(err error, doing, fix string) error {
+	said, ok := errors.AsType[*pgconn.PgError](err)
+	if f := (*fault.Fault)(nil); !ok || said.Code != "42501" || errors.As(err, &f) {
+		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return fault.New(fault.Privilege, "the role lacks a right for %s: %s", doing, fault.Sentence(said)).WithFix(fix)
 }

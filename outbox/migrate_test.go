@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -169,6 +170,7 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 		t.Errorf("the ledger: %s", got)
 	}
 }
+<<<<<<< HEAD
 
 // A newer relay that migrates in the same moment is noticed.
 func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
@@ -201,3 +203,28 @@ func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
 		t.Errorf("migrating beside a newer relay: %v", err)
 	}
 }
+||||||| 1d07954
+=======
+
+// A dump that another role restored: it has the tables, and it is not the database in which a right is missing.
+func TestATableOfAnotherRolesIsNamedWhileMigrating(t *testing.T) {
+	t.Parallel()
+	rig, _ := newQueue(t, 1, 1)
+	rig.DB.Exec(t, `
+		alter table attendee_relay.ledger owner to postgres;
+		grant all on attendee_relay.ledger to attendee_relay;
+		update attendee_relay.schema_version set version = 14`)
+	conn, err := rig.DB.Pool(t).Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	var f *fault.Fault
+	if err := outbox.Migrate(t.Context(), conn.Conn()); !errors.As(err, &f) || f.Code != fault.Privilege {
+		t.Fatalf("not a missing right: %v", err)
+	}
+	if !strings.Contains(f.Message, "table ledger") || strings.Contains(f.Fix, "DATABASE") {
+		t.Errorf("%s; fix: %s", f.Message, f.Fix)
+	}
+}
+>>>>>>> attack/main

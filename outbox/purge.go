@@ -78,7 +78,7 @@ func (p *Purge) Remove(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("dropping the schema attendee_relay: somebody uses it, see pg_stat_activity: %w", err)
 	}
 	if err != nil {
-		return lacking(err, "dropping the schema attendee_relay")
+		return lacking(err, "dropping the schema attendee_relay", "ALTER SCHEMA attendee_relay OWNER TO <the relay's role>")
 	}
 	return nil
 }

@@ -32,8 +32,12 @@ var obstacles = []fault.Code{
 	fault.SendersExhausted, fault.ReplicationRefused, fault.SameDatabase,
 }
 
-// errStandby: another process holds the slot or is making it.
-var errStandby = errors.New("another process leads")
+var (
+	// errStandby: another process holds the slot.
+	errStandby = errors.New("another process leads")
+	// errSettingUp: another process has the setup lock. It may be about to lead, or fail as this one did.
+	errSettingUp = fmt.Errorf("another process tries to lead: %w", errStandby)
+)
 
 // standbyRetry is how often a standby tries to get the slot.
 const standbyRetry = time.Second
@@ -58,6 +62,8 @@ type Capture struct {
 	resyncs   atomic.Int64
 	// tasks are watched by the board.
 	tasks tasks
+	// locked: this try had the setup lock. stumbled: the last one that had it failed, and nobody was seen to lead since.
+	locked, stumbled bool
 	// session is the server's process of the walsender that this process had last.
 	session uint32
 	// progressed: something was recorded the last time this process led.
@@ -122,6 +128,12 @@ func (c *Capture) Run(ctx context.Context) error {
 
 // explain puts the reason why capture does not run on the board and returns how long to wait before the next try.
 func (c *Capture) explain(err error, wait *backoff) time.Duration {
+	if errors.Is(err, errSettingUp) && c.stumbled {
+		// Of several processes that fail in turn, each would take the others for one that leads.
+		c.tasks.still()
+		return standbyRetry
+	}
+	c.stumbled = c.locked && !errors.Is(err, errStandby)
 	if errors.Is(err, errStandby) {
 		c.standby.Store(true)
 		c.tasks.rest()
@@ -211,6 +223,7 @@ func (c *Capture) lead(ctx context.Context) error {
 	}
 	c.leading.Store(true)
 	c.led.Store(true)
+	c.locked = false
 	c.standby.Store(false)
 	c.tasks.started()
 	c.board.Clear(captureFaults...)

@@ -19,6 +19,7 @@ const checkTimeout = 30 * time.Second
 // prepare checks everything before it touches anything, makes what is missing, and returns a connection on which the
 // stream can start.
 func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Source, error) {
+	c.locked = false
 	// The checks of a first start look at the operator's query under the search_path that it is run under.
 	sql, err := postgres.DirectForQuery(ctx, c.url, c.name("setup"))
 	if err != nil {
@@ -161,8 +162,9 @@ func (c *Capture) setUp(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 		return Position{}, fmt.Errorf("taking the setup lock: %w", err)
 	}
 	if !locked {
-		return Position{}, errStandby
+		return Position{}, errSettingUp
 	}
+	c.locked = true
 	at, err := c.books.Open(ctx, cluster, source)
 	if err != nil {
 		return Position{}, err

@@ -133,6 +133,9 @@ func ReadSource(ctx context.Context, conn *pgx.Conn, c Config) (*Source, error) 
 	if s.Identity, err = numbered(columns, identityColumns, s.Name()); err != nil {
 		return nil, err
 	}
+	if err := s.identityStreams(); err != nil {
+		return nil, err
+	}
 	if s.Key, err = findColumn(columns, "SOURCE_KEY", c.Key, s.Name()); err != nil {
 		return nil, err
 	}
@@ -167,6 +170,19 @@ func (s *Source) streamable(kind, persistence string, identified bool) error {
 			"%s has no immediate primary key, or it or one of its partitions has another REPLICA IDENTITY: in a publication "+
 				"the application's own UPDATE and DELETE would fail", s.Name()).
 			WithFix("ALTER TABLE " + s.Name() + " ADD PRIMARY KEY (id); ALTER TABLE " + s.Name() + " REPLICA IDENTITY DEFAULT")
+	}
+	return nil
+}
+
+// identityStreams refuses an identity that the stream does not carry as a whole: no row could be told from another.
+func (s *Source) identityStreams() error {
+	for _, column := range s.Identity {
+		if column.Generated {
+			return fault.New(fault.NoReplicaIdentity,
+				"column %q of the primary key or REPLICA IDENTITY of %s is generated: the stream does not carry it",
+				column.Name, s.Name()).
+				WithFix("ALTER TABLE " + s.Name() + " REPLICA IDENTITY USING INDEX <a unique index on ordinary NOT NULL columns>")
+		}
 	}
 	return nil
 }

@@ -303,6 +303,9 @@ func TestRefusedUntilMended(t *testing.T) {
 			}},
 		{"no primary key", "create table people (id int, status text, note text)", "alter table people add primary key (id)",
 			fault.NoReplicaIdentity, nil},
+		{"a generated column in the primary key", "create table people (number int, id int " +
+			"generated always as (number) stored primary key, status text)",
+			"drop table people;" + table + "alter publication PUB add table only people", fault.NoReplicaIdentity, nil},
 		{"a deferrable primary key", "create table people (id int primary key deferrable, status text, note text)",
 			"alter table people drop constraint people_pkey, add primary key (id)", fault.NoReplicaIdentity, nil},
 		{"replica identity nothing", table + "alter table people replica identity nothing",

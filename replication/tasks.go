@@ -89,6 +89,18 @@ func (t *tasks) failed(err error, atOnce bool) {
 	t.end(err, atOnce)
 }
 
+// still: this try learnt nothing, and what failed before is not disproved.
+func (t *tasks) still() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.starting = false
+	if t.failure != nil {
+		t.capturing.End(t.failure)
+	} else {
+		t.capturing.Rest() // a fault with a code of its own is on the board
+	}
+}
+
 // blocked notes that the slot cannot be had yet, which is over as soon as the stream starts.
 func (t *tasks) blocked(err error, atOnce bool) {
 	t.mu.Lock()

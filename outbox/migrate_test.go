@@ -170,7 +170,6 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 		t.Errorf("the ledger: %s", got)
 	}
 }
-<<<<<<< HEAD
 
 // A newer relay that migrates in the same moment is noticed.
 func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
@@ -203,8 +202,6 @@ func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
 		t.Errorf("migrating beside a newer relay: %v", err)
 	}
 }
-||||||| 1d07954
-=======
 
 // A dump that another role restored: it has the tables, and it is not the database in which a right is missing.
 func TestATableOfAnotherRolesIsNamedWhileMigrating(t *testing.T) {
@@ -227,4 +224,3 @@ func TestATableOfAnotherRolesIsNamedWhileMigrating(t *testing.T) {
 		t.Errorf("%s; fix: %s", f.Message, f.Fix)
 	}
 }
->>>>>>> attack/main

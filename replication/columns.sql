@@ -9,7 +9,8 @@ SELECT a.attnum,
           JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
          WHERE t.oid = a.atttypid),
        a.attgenerated <> '',
-       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT')
+       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'),
+       a.attlen > 0
   FROM pg_catalog.pg_attribute a
  WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
    AND (a.attnum = ANY ($2::int2[]) OR a.attname::text = ANY ($3::text[]))

@@ -238,9 +238,9 @@ func (a *assembler) identity(row, old *tuple) (string, error) {
 		fields[i] = string(f.text)
 	}
 	if len(fields) == 1 {
-		return fields[0], nil
+		return bounded(fields[0]), nil
 	}
-	return rowText(fields), nil
+	return bounded(rowText(fields)), nil
 }
 
 // rowText writes fields as Postgres writes a row: record_out of PostgreSQL 14-18 quotes a field that is empty or holds

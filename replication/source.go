@@ -51,6 +51,8 @@ type Column struct {
 	Generated bool
 	// Readable: the role has SELECT on it.
 	Readable bool
+	// Fixed: all its values are of one length, 64 bytes at most.
+	Fixed bool
 }
 
 // Name returns the table's qualified and quoted name.
@@ -66,17 +68,23 @@ func (s *Source) From() string {
 }
 
 // IdentitySQL is an expression that gives a row's identity exactly as Change carries it: the output form of the one
-// column, or the row's text form. format and ROW()::text call the types' output functions, as the walsender does; a
-// cast would not (a bool's differs).
+// column, or the row's text form; of a long one its hash (see bounded). format and ROW()::text call the types' output
+// functions, as the walsender does; a cast would not (a bool's differs).
 func (s *Source) IdentitySQL() string {
-	if len(s.Identity) == 1 {
-		return textSQL(s.Identity[0])
-	}
 	names := make([]string, len(s.Identity))
+	fixed := len(s.Identity) <= fixedMost
 	for i, column := range s.Identity {
 		names[i] = pgx.Identifier{column.Name}.Sanitize()
+		fixed = fixed && column.Fixed
 	}
-	return "ROW(" + strings.Join(names, ", ") + ")::text"
+	text := "ROW(" + strings.Join(names, ", ") + ")::text"
+	if len(s.Identity) == 1 {
+		text = textSQL(s.Identity[0])
+	}
+	if fixed {
+		return text
+	}
+	return boundedSQL(text)
 }
 
 // KeySQL is an expression that gives SOURCE_KEY's text form, or NULL.

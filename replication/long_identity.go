@@ -7,7 +7,7 @@ import (
 )
 
 // longest is how many bytes an identity has at most as it stands. The application's index holds what a btree's entry
-// holds compressed, 2,704 bytes (PostgreSQL 14-18), and so does ours, but the text form of a value may be twice as long.
+// holds compressed, 2,704 bytes (PostgreSQL 14-18), and so does ours; but a value's text form may be twice as long.
 const longest = 1000
 
 // fixedMost is how many columns of fixed length (of which name is the longest, 64 bytes) stay within that for sure.

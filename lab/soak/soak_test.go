@@ -16,7 +16,7 @@ var (
 	seedFlag = flag.Uint64("seed", 0, "what the random choices follow from; 0: another one each time")
 	rate     = flag.Float64("rate", 35, "transactions of the application a second")
 	logFile  = flag.String("log", "", "a file for the log; none: the test's own output, when it fails")
-	settling = flag.Duration("settle", 12*time.Minute, "how long what failed may wait for its retries at the end")
+	settling = flag.Duration("settle", 5*time.Second, "how long what failed may wait for its retries at the end")
 )
 
 func TestMain(m *testing.M) { relaytest.Main(m) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,7 @@ func TestAnOutcomeThatTheDatabaseRefusesIsSetAside(t *testing.T) {
 			t.Errorf("faults %+v", f)
 		}
 		time.Sleep(10 * time.Minute) // of the bubble's clock: many leases
+		synctest.Wait()
 		if row := store.row(culprit); sent[culprit] != 1 || row.state != outbox.StatePending {
 			t.Errorf("it was sent %d times, %+v", sent[culprit], row)
 		}
@@ -79,18 +81,20 @@ func TestOutcomesThatTheDatabaseAllRefusesStopSending(t *testing.T) {
 			ids = append(ids, m.ID)
 		}
 		store.refusing(ids...)
-		sent := 0
-		r := run(t, store, exchangeFunc(func(context.Context, outbox.Message) Exchange { sent++; return answer(200) }),
-			func(c *Config) { c.Concurrency = 1 })
+		var sent atomic.Int64
+		r := run(t, store, exchangeFunc(func(context.Context, outbox.Message) Exchange {
+			sent.Add(1)
+			return answer(200)
+		}), func(c *Config) { c.Concurrency = 1 })
 		time.Sleep(10 * time.Minute)
-		if sent < asideMost || sent > asideMost+2*settleBatch {
-			t.Errorf("%d were sent", sent)
+		if n := sent.Load(); n < asideMost || n > asideMost+2*settleBatch {
+			t.Errorf("%d were sent", n)
 		}
 		store.refusing()
 		store.await(t, len(list))
 		r.stop()
-		if sent != len(list) {
-			t.Errorf("%d messages were sent %d times", len(list), sent)
+		if n := sent.Load(); n != int64(len(list)) {
+			t.Errorf("%d messages were sent %d times", len(list), n)
 		}
 	})
 }

@@ -40,7 +40,7 @@ var away = []string{"database_unreachable", "capture_failing", "rendering_failin
 
 var kinds = []kind{
 	{"relay restarted", 12, false, nil, (*causes).restartRelay},
-	{"relay killed", 10, true, nil, (*causes).killRelay},
+	{"relay killed", 10, true, []string{"capture_failing"}, (*causes).killRelay},
 	{"catalogs analysed", 14, false, nil, (*causes).analyse},
 	{"application alters tables", 30, false, nil, (*causes).alter},
 	{"application locks the table", 5, false, []string{"capture_failing", "rendering_failing", "query_failing"},

@@ -1,5 +1,4 @@
-// Command bench measures what the relay costs and how fast it is, beside what is possible on the same machine in the
-// same run.
+// Command bench measures the relay's speed and cost beside the best that the same machine gives in the same run.
 //
 // It turns a private Postgres, the reference schema with 100 events, and the built binary into figures: each scenario
 // runs once a round, round after round, so that a machine that slows down slows all of them down; medians are printed

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"attendee-relay/internal/fault"
+	"attendee-relay/internal/postgres"
 )
 
 //go:embed migrations/*.sql
@@ -68,7 +69,10 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
 	for version < len(files) {
-		if version, err = migrateOnce(ctx, conn, files); err != nil {
+		version, err = migrateOnce(ctx, conn, files)
+		// A migration locks its tables one after the other, and whoever reads them at that moment, in another order. Of
+		// the two Postgres ends one; it has done nothing, and may try again at once.
+		if err != nil && postgres.Code(err) != "40P01" {
 			return lacking(err, "migrating the schema attendee_relay", ownFix)
 		}
 	}

@@ -171,6 +171,51 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 	}
 }
 
+// Somebody who reads our tables in another order than a migration locks them ends it, and it goes on.
+func TestAMigrationSurvivesADeadlock(t *testing.T) {
+	t.Parallel()
+	rig, _ := newQueue(t, 1, 1)
+	rig.DB.Exec(t, `drop table attendee_relay.untold; drop index attendee_relay.ledger_moved;
+		alter table attendee_relay.ledger drop column accepted_as;
+		alter table attendee_relay.spool drop column ledger_as;
+		update attendee_relay.schema_version set version = 14`)
+	reader, err := rig.DB.OwnerPool(t).Begin(t.Context()) // a superuser may wait longer for a lock than the migration
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := reader.Exec(t.Context(), "set local deadlock_timeout = '5min'; select from attendee_relay.spool"); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), rig.DB.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	ended := pgtest.Value[int64](t, rig.DB, deadlocks)
+	migrated := make(chan error, 1)
+	go func() { migrated <- outbox.Migrate(t.Context(), conn) }()
+	pgtest.WaitUntil(t, capturetest.Patience, "it has the ledger and waits for the spool", func() (bool, string) {
+		return pgtest.Value[bool](t, rig.DB, "select exists (select from pg_locks where not granted and pid = $1)",
+			int32(conn.PgConn().PID())), ""
+	})
+	if _, err := reader.Exec(t.Context(), "select from attendee_relay.ledger"); err != nil {
+		t.Fatalf("the reader was ended in place of the migration: %v", err)
+	}
+	if err := reader.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-migrated; err != nil {
+		t.Errorf("migrating beside a reader: %v", err)
+	}
+	pgtest.WaitUntil(t, capturetest.Patience, "the server counts a deadlock", func() (bool, string) {
+		return pgtest.Value[int64](t, rig.DB, deadlocks) > ended, ""
+	})
+}
+
+// deadlocks counts those in this database; a session reports its own with a delay.
+const deadlocks = "select deadlocks from pg_stat_database where datname = current_database()"
+
 // A newer relay that migrates in the same moment is noticed.
 func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
 	t.Parallel()

@@ -32,7 +32,10 @@ func (c *Capture) begin(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 	if err := c.books.Begin(ctx, phase, lost); err != nil {
 		return Position{}, err
 	}
-	missing, from := c.missing(at, s, phase)
+	missing, from, err := c.missing(ctx, sql, at, s, phase)
+	if err != nil {
+		return Position{}, err
+	}
 	if missing != "" {
 		c.log.Error("the bookkeeping is new: rows accepted before its baseline count as accepted before the first start",
 			zap.String("reason", string(missing)), zap.Stringer("from_lsn", from))

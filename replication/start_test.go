@@ -157,6 +157,9 @@ func TestBaselineUnderLoad(t *testing.T) {
 				t.Errorf("%d rows of the baseline are announced", got)
 			}
 			t.Logf("%d in the baseline, %d announced", baseline, announced)
+			if got := stretches(t, rig); len(got) > 0 { // nobody has read the slot before this start
+				t.Errorf("the gaps are %q", got)
+			}
 			// An e-mail edit of rows accepted before the first start.
 			rig.DB.Exec(t, "update people set note = 'edited' where id <= 1000")
 			rig.CaughtUp(t)
@@ -273,6 +276,9 @@ func TestSlotFaults(t *testing.T) {
 		rig.CaughtUp(t)
 		if got := rig.Keys(t); !slices.Equal(got, []string{"1"}) || len(rig.Board.List()) > 0 {
 			t.Errorf("announced %q, faults %v", got, rig.Board.List())
+		}
+		if got := stretches(t, rig); len(got) > 0 {
+			t.Errorf("the gaps are %q", got)
 		}
 	})
 }

@@ -38,8 +38,7 @@ CREATE SCHEMA IF NOT EXISTS attendee_relay AUTHORIZATION {{.Role}};
 {{.Publication}}
 
 -- Run this last, once the publication exists, and on its own. From then on Postgres keeps WAL until a relay has
--- read it. The first start logs once that the slot is older than the bookkeeping (slot_older): with this slot, that
--- is as it should be.
+-- read it.
 {{.Slot}}
 {{if .Failover}}-- On Postgres 17 and later, if standbys should keep the slot, add failover => true:
 -- pg_create_logical_replication_slot(..., failover => true).

@@ -103,7 +103,7 @@ func TestStopEndsInTime(t *testing.T) {
 			status := relay.Exit(t, 10*shutdown)
 			took := time.Since(told)
 			t.Logf("ended %v after SIGTERM", took.Round(10*time.Millisecond))
-			if status != statusDone || took > shutdown+shutdown/10 {
+			if status != statusDone || took > shutdown+time.Second { // for a process to begin and end on a busy machine
 				t.Errorf("exit status %d after %v", status, took)
 			}
 		})

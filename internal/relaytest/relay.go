@@ -126,12 +126,19 @@ func (r *Relay) Await(t *testing.T, within time.Duration, what string, done func
 	return state
 }
 
-// AwaitRole waits until the relay is ready in a role.
+// slotPatience is how long making a slot may take: it waits for every transaction of the tests on the same server.
+const slotPatience = 3 * time.Minute
+
+// AwaitRole waits until the relay is ready in a role. The time in which it shows that its slot is pending does not count.
 func (r *Relay) AwaitRole(t *testing.T, within time.Duration, role string) {
 	t.Helper()
-	r.Await(t, within, "is a ready "+role, func(s State) bool {
-		return s.Status == http.StatusOK && s.Ready && s.Role == role
-	})
+	is := func(s State) bool { return s.Status == http.StatusOK && s.Ready && s.Role == role }
+	pending := func(s State) bool { return s.Codes() == "slot_pending" }
+	state := r.Await(t, within, "is a ready "+role, func(s State) bool { return is(s) || pending(s) })
+	if pending(state) {
+		r.Await(t, slotPatience, "has its slot", func(s State) bool { return !pending(s) })
+		r.Await(t, within, "is a ready "+role, is)
+	}
 }
 
 // AwaitFault waits until exactly this fault is shown.

@@ -187,7 +187,8 @@ func TestLoadRefuses(t *testing.T) {
 		"a private address, embedded": {"DELIVERY_DEFAULT_URL=https://[64:ff9b::7f00:1]/hunter2", refusedURL +
 			"its address is not public"},
 		"this machine by name": {"DELIVERY_DEFAULT_URL=https://LocalHost.:8443/hunter2",
-			refusedURL + "its address is not public"}, "a range with host bits": {"DELIVERY_DENY_NETWORKS=10.1.2.3/8",
+			refusedURL + "its address is not public"},
+		"a range with host bits": {"DELIVERY_DENY_NETWORKS=10.1.2.3/8",
 			"DELIVERY_DENY_NETWORKS: 10.1.2.3/8 is not the start"},
 		"a denied network that is one": {"DELIVERY_DENY_NETWORKS=10.0.0.1",
 			"DELIVERY_DENY_NETWORKS: element 1 of the list is not a network"},

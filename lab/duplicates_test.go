@@ -29,8 +29,7 @@ func (d *duplicates) judge(m *message, first, second *request) {
 	d.figures.Unexplained++
 	d.unexplained.add("%v: answered at %s to relay %d, again at %s from relay %d, recorded at %s%s%s", m,
 		d.lab.journal.at(first.answered), first.relay(), d.lab.journal.at(second.at), second.relay(),
-		d.lab.journal.at(m.delivered),
-		d.lab.around(first.answered), d.lab.around(second.at))
+		d.lab.journal.at(m.delivered), d.lab.around(first.answered), d.lab.around(second.at))
 }
 
 func (d *duplicates) explain(m *message, first, second *request) string {

@@ -92,8 +92,7 @@ func (l *laboratory) compareOrder(order []*message, requests []request) {
 		lane := [2]string{m.attendee, m.url}
 		if before := last[lane]; before != nil && m.first.at.Before(succeeded[before.id]) {
 			early.add("%s of attendee %s at %s, %s was delivered at %s\n%s\n%s%s", m.id, m.attendee, l.journal.at(m.first.at),
-				before.id,
-				l.journal.at(succeeded[before.id]), l.story(before), l.story(m), l.around(m.first.at))
+				before.id, l.journal.at(succeeded[before.id]), l.story(before), l.story(m), l.around(m.first.at))
 		}
 		last[lane] = m
 	}

@@ -103,7 +103,8 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 			&found.publicationDenied},
 		{"the tables that inherit from the watched one", i.inspectHeirs, []fault.Code{fault.Inheritance}, nil},
 		{"the replication slot", i.inspectSlot, []fault.Code{fault.SlotMissing}, nil},
-		{"what the stream depends on", i.inspectPins, nil, nil}, {"the server", i.inspectServer, nil, nil},
+		{"what the stream depends on", i.inspectPins, nil, nil},
+		{"the server", i.inspectServer, nil, nil},
 		{"the replication connection", i.inspectWalsender, []fault.Code{fault.SenderTimeout}, nil},
 	} {
 		err := look.take(ctx, conn, found)

@@ -17,8 +17,7 @@ import (
 func newIdle() (*Capture, *fault.Board) {
 	board := fault.NewBoard()
 	return NewCapture(Config{Slot: "s", Publication: "p", Setup: "auto"}, secret.New("postgres://nowhere"), "test", nil,
-		nil,
-		board, zap.NewNop()), board
+		nil, board, zap.NewNop()), board
 }
 
 // tries are all the ways in which a try to lead ends, but for another process that leads.

@@ -107,9 +107,11 @@ func TestAMalformedRowIsRefused(t *testing.T) {
 	for name, message := range map[string][]byte{
 		"an insert with the mark of an old row": appendTuple(rowStart('I', 'O'), "1", "Accepted"),
 		"an insert with an old row": appendTuple(append(appendTuple(rowStart('I', 'O'), "1", "x"), 'N'), "1",
-			"Accepted"), "an update with an unknown mark": appendTuple(rowStart('U', 'X'), "1", "Accepted"),
+			"Accepted"),
+		"an update with an unknown mark": appendTuple(rowStart('U', 'X'), "1", "Accepted"),
 		"an update with two old rows": appendTuple(append(appendTuple(rowStart('U', 'K'), "1", "x"), 'K'), "1",
-			"x"), "an update with an old row only": appendTuple(rowStart('U', 'O'), "1", "Accepted"),
+			"x"),
+		"an update with an old row only": appendTuple(rowStart('U', 'O'), "1", "Accepted"),
 		"a delete with a new row":        appendTuple(rowStart('D', 'N'), "1", "Accepted"),
 		"a text longer than the message": append(rowStart('I', 'N'), "\x00\x01t\x00\x00\x00\x021"...),
 		"a text of 4 GiB":                append(rowStart('I', 'N'), "\x00\x01t\xff\xff\xff\xff1"...),
@@ -163,7 +165,8 @@ func TestAnUnchangedValueStandsInTheOldRow(t *testing.T) {
 	}{
 		"no old row": {append(rowStart('U', 'N'), unchanged...), StatusUnchanged},
 		"an old row": {append(append(appendTuple(rowStart('U', 'O'), "1", "Accepted"), 'N'), unchanged...),
-			Accepted}, "an old row without it": {append(append(append(rowStart('U', 'O'), unchanged...), 'N'), unchanged...),
+			Accepted},
+		"an old row without it": {append(append(append(rowStart('U', 'O'), unchanged...), 'N'), unchanged...),
 			StatusUnchanged},
 		"an old row with a NULL": {append(append(append(rowStart('U', 'K'), "\x00\x02t\x00\x00\x00\x011n"...), 'N'),
 			unchanged...), StatusUnchanged},

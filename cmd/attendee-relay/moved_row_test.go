@@ -55,9 +55,8 @@ func TestALateMessageFollowsItsRow(t *testing.T) {
 		"another key":              {"update registrations set number = 'n2'", "n1 /b delivered"},
 		"another identity":         {"update registrations set id = 2", "n1 /b delivered"},
 		"another identity and key": {"update registrations set id = 2, number = 'n2'", "n1 /b delivered"},
-		"both in two steps": {"update registrations set id = 2, number = 'n2'; update registrations set id = 3, number = " +
-			"'n3'",
-			"n1 /b delivered"},
+		"both in two steps": {"update registrations set id = 2, number = 'n2'; " +
+			"update registrations set id = 3, number = 'n3'", "n1 /b delivered"},
 		"there and back": {"update registrations set id = 2, number = 'n2'; update registrations set id = 1, number = 'n3'",
 			"n1 /b delivered"},
 		"deleted and inserted with its identity and another key": {

@@ -204,10 +204,7 @@ func (e *encoded) checkBooks(t *testing.T) {
 		t.Errorf("the ledger has %q, the table %q", got, accepted)
 	}
 	e.Stop(t)
-	pgtest.WaitUntil(t, capturetest.Patience, "the slot is free", func() (bool, string) {
-		return !pgtest.Value[bool](t, e.DB, "select active from pg_replication_slots where slot_name = $1", e.Source.Slot),
-			"it is active"
-	})
+	e.DB.AwaitFreeSlot(t, e.Source.Slot)
 	e.DB.Exec(t, "select pg_drop_replication_slot($1)", e.Source.Slot)
 	e.Start(t)
 	e.CaughtUp(t)

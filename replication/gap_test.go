@@ -35,7 +35,7 @@ func orderRig(t *testing.T) *capturetest.Rig {
 func loseOffline(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
 	rig.Stop(t)
-	awaitFreeSlot(t, rig)
+	rig.DB.AwaitFreeSlot(t, rig.Source.Slot)
 	rig.DB.Exec(t, "select pg_drop_replication_slot($1)", rig.Source.Slot)
 }
 

@@ -181,7 +181,7 @@ func TestTablesThatInherit(t *testing.T) {
 		t.Errorf("announced %q", got)
 	}
 	rig.Stop(t)
-	awaitFreeSlot(t, rig)
+	rig.DB.AwaitFreeSlot(t, rig.Source.Slot)
 	db.Exec(t, "select pg_drop_replication_slot('"+rig.Source.Slot+"')")
 	rig.Start(t)
 	rig.Settled(t)

@@ -15,14 +15,19 @@ const dropBooks = `drop schema attendee_relay cascade; create schema attendee_re
 func stretches(t *testing.T, rig *capturetest.Rig) []string {
 	t.Helper()
 	return pgtest.Values[string](t, rig.DB, `select format('%s: added %s, announced %s, behind %s', reason, added,
-		announce,
-		from_lsn < to_lsn) from attendee_relay.gap where ended_at is not null order by number`)
+		announce, from_lsn < to_lsn) from attendee_relay.gap where ended_at is not null order by number`)
 }
 
 // Whoever finds the bookkeeping gone says so, and how many rows were accepted by then; they are not announced by guess,
 // and what is accepted afterwards is announced as ever.
 func TestBookkeepingThatIsGoneIsSaid(t *testing.T) {
 	t.Parallel()
+	whileStopped := func(t *testing.T, rig *capturetest.Rig) {
+		rig.Stop(t)
+		rig.DB.Exec(t, dropBooks)
+		rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
+		rig.Start(t)
+	}
 	for name, c := range map[string]struct {
 		lose     func(*testing.T, *capturetest.Rig)
 		baseline string
@@ -46,18 +51,9 @@ func TestBookkeepingThatIsGoneIsSaid(t *testing.T) {
 			})
 			rig.DB.Exec(t, "create schema attendee_relay authorization attendee_relay")
 		}, "mark", "books_lost: added 2, announced f, behind t", []string{"3"}},
-		"dropped while no relay ran": {func(t *testing.T, rig *capturetest.Rig) {
-			rig.Stop(t)
-			rig.DB.Exec(t, dropBooks)
-			rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
-			rig.Start(t)
-		}, "mark", "slot_older: added 2, announced f, behind t", []string{"3"}},
-		"dropped, and all is to be announced": {func(t *testing.T, rig *capturetest.Rig) {
-			rig.Stop(t)
-			rig.DB.Exec(t, dropBooks)
-			rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
-			rig.Start(t)
-		}, "send", "slot_older: added 2, announced t, behind t", []string{"1", "2", "3"}},
+		"dropped while no relay ran": {whileStopped, "mark", "slot_older: added 2, announced f, behind t", []string{"3"}},
+		"dropped, and all is to be announced": {whileStopped, "send", "slot_older: added 2, announced t, behind t",
+			[]string{"1", "2", "3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

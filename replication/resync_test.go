@@ -27,22 +27,13 @@ func offline(t *testing.T, rig *capturetest.Rig, loss func()) {
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted'), (2, 'Accepted'), (3, 'new')")
 	rig.Settled(t)
 	rig.Stop(t)
-	awaitFreeSlot(t, rig)
+	rig.DB.AwaitFreeSlot(t, rig.Source.Slot)
 	rig.DB.Exec(t, "insert into people values (4, 'Accepted')") // before the loss: the slot would have had it
 	loss()
 	rig.DB.Exec(t, "update people set status = 'Accepted' where id = 3")
 	rig.DB.Exec(t, "update people set note = 'edited' where id = 1")
 	rig.DB.Exec(t, "delete from people where id = 2")
 	rig.DB.Exec(t, "insert into people values (5, 'Accepted')")
-}
-
-func awaitFreeSlot(t *testing.T, rig *capturetest.Rig) {
-	t.Helper()
-	pgtest.WaitUntil(t, capturetest.Patience, "the slot is free", func() (bool, string) {
-		active := pgtest.Values[bool](t, rig.DB, "select active from pg_replication_slots where slot_name = $1",
-			rig.Source.Slot)
-		return !slices.Contains(active, true), fmt.Sprint(active)
-	})
 }
 
 // verifyMended expects what offline's changes come to, once, and a stream that goes on.
@@ -204,12 +195,12 @@ func TestResyncUnderLoadAndRestarts(t *testing.T) {
 	w := startWriters(t, rig.DB, 2)
 	for range 3 {
 		rig.Stop(t)
-		awaitFreeSlot(t, rig)
+		rig.DB.AwaitFreeSlot(t, rig.Source.Slot)
 		rig.DB.Exec(t, "select pg_drop_replication_slot($1)", rig.Source.Slot)
 		rig.Start(t)
 		time.Sleep(20 * time.Millisecond) // anywhere in the resync
 		rig.Stop(t)
-		awaitFreeSlot(t, rig)
+		rig.DB.AwaitFreeSlot(t, rig.Source.Slot)
 		rig.Start(t)
 		rig.AwaitLeading(t)
 	}

@@ -221,11 +221,7 @@ func TestSlotFaults(t *testing.T) {
 		rig.Start(t)
 		rig.CaughtUp(t)
 		rig.Stop(t)
-		pgtest.WaitUntil(t, capturetest.Patience, "the slot is free", func() (bool, string) {
-			active := pgtest.Value[bool](t, rig.DB, "select active from pg_replication_slots where slot_name = $1",
-				rig.Source.Slot)
-			return !active, fmt.Sprint(active)
-		})
+		rig.DB.AwaitFreeSlot(t, rig.Source.Slot)
 		return rig
 	}
 	t.Run("moved by somebody else", func(t *testing.T) {

@@ -145,7 +145,7 @@ func TestWhatIsDoneToTheBookkeepingIsShown(t *testing.T) {
 			if c.do != "" {
 				rig.DB.Exec(t, c.do)
 			} else {
-				undo = rig.DB.Lock(t, "attendee_relay.ledger")
+				_, undo = rig.DB.Lock(t, "attendee_relay.ledger")
 			}
 			rig.Board.Raise(fault.New(fault.DatabaseUnreachable, "the server was away before"))
 			rig.DB.Exec(t, "insert into people values (1, 'Accepted')")

@@ -40,7 +40,7 @@ func TestALockedTableOfThePayloadQueryIsNamed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			relaytest.Accept(t, db, event, 1)
-			holder, release := heldUp(t, db, c.table)
+			holder, release := db.Lock(t, c.table)
 			var message string
 			relay.Await(t, stopped, "names the holder", func(s relaytest.State) bool {
 				for _, f := range s.Faults {
@@ -65,7 +65,7 @@ func TestALockedTableOfThePayloadQueryIsNamed(t *testing.T) {
 func TestAFirstStartThatWaitsForALockNamesTheHolder(t *testing.T) {
 	t.Parallel()
 	db := pgtest.On(t, pgtest.Start(t, nil))
-	holder, release := heldUp(t, db, "attendees")
+	holder, release := db.Lock(t, "attendees")
 	relay := relaytest.Run(t, db)
 	var message string
 	relay.Await(t, stopped, "names the holder", func(s relaytest.State) bool {

@@ -138,7 +138,7 @@ func eachStatementBesideLookAlikes(t *testing.T, w *way) {
 	plain := w.answers(t, statements)
 	wanted := invoke(t, w.environ(), "check", "--json").stdout
 	plant(t, w.db)
-	live(t, w.unprotected(t))
+	live(t, pgtest.Connect(t, w.address))
 	now := w.answers(t, statements)
 	for _, s := range statements {
 		if is, was := now[s.SQL], plain[s.SQL]; is.code != was.code || is.rows != was.rows && !moves(s) {
@@ -198,7 +198,7 @@ func eachCommandBesideLookAlikes(t *testing.T, w *way) {
 		t.Errorf("look-alikes were called %d times", n)
 	}
 	pathOfTheRole(t, w.db, "public, pg_catalog")
-	live(t, w.unprotected(t))
+	live(t, pgtest.Connect(t, w.address))
 	if n := w.calls(t); n == 0 {
 		t.Error("calls of look-alikes are not counted")
 	}

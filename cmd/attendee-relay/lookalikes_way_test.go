@@ -59,24 +59,8 @@ func pooled(t *testing.T, db *pgtest.DB) *way {
 	w := &way{db: db, taps: []*pgtap.Tap{tap, shared}, address: pooler.URL(t), pooler: pooler,
 		settings: []string{"DATABASE_URL=" + db.By(t, shared.Addr()).URL(),
 			"DATABASE_REPLICATION_URL=" + db.By(t, tap.Addr()).URL()}}
-	w.session, w.neighbour = w.unprotected(t), w.unprotected(t)
+	w.session, w.neighbour = pgtest.Connect(t, w.address), pgtest.Connect(t, w.address)
 	return w
-}
-
-// unprotected is a session of somebody who sets no search_path.
-func (w *way) unprotected(t *testing.T) *pgx.Conn {
-	t.Helper()
-	config, err := pgx.ParseConfig(w.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	conn, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
 }
 
 func (w *way) environ() []string { return append(relaytest.Environ(w.db)[1:], w.settings...) }

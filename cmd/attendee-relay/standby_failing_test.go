@@ -17,7 +17,7 @@ func TestStandbysThatFailInTurnSaySo(t *testing.T) {
 	first := relaytest.Run(t, db)
 	first.AwaitRole(t, time.Minute, "leader")
 	first.Retire(t)
-	release := db.Lock(t, "attendee_relay.schema_version")
+	_, release := db.Lock(t, "attendee_relay.schema_version")
 
 	relays := []*relaytest.Relay{relaytest.Run(t, db), relaytest.Run(t, db), relaytest.Run(t, db)}
 	failing := func() bool {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -36,33 +35,11 @@ func failing(t *testing.T, relay *relaytest.Relay, code, words string) (message 
 	return message
 }
 
-// heldUp has the application hold a lock on a table until the returned function is called.
-func heldUp(t *testing.T, db *pgtest.DB, table string) (holder uint32, release func()) {
-	t.Helper()
-	tx, err := db.OwnerPool(t).Begin(t.Context())
-	if err == nil {
-		_, err = tx.Exec(t.Context(), "set application_name = 'the application'")
-	}
-	if err == nil {
-		_, err = tx.Exec(t.Context(), "lock table "+table+" in access exclusive mode")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) // or the pool waits for it
-	return tx.Conn().PgConn().PID(), func() {
-		if err := tx.Rollback(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// namesHolder expects a fault to say who holds which table.
+// namesHolder expects a fault to name a table and the session that pgtest's Lock has lock it.
 func namesHolder(t *testing.T, message, table string, holder uint32) {
 	t.Helper()
 	want := fmt.Sprintf("%s is locked by process %d of the server (application_name %q, role %q)", table, holder,
-		"the application",
-		"postgres")
+		"the application", "postgres")
 	if !strings.Contains(message, want) {
 		t.Errorf("%q does not say %q", message, want)
 	}
@@ -90,7 +67,7 @@ func TestALockedTableIsAFault(t *testing.T) {
 						"none"
 				})
 			}
-			holder, release := heldUp(t, db, "attendee_relay."+table)
+			holder, release := db.Lock(t, "attendee_relay."+table)
 			if table != "acceptance" {
 				relaytest.Accept(t, db, event, 1)
 			}

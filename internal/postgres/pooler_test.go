@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -30,17 +29,8 @@ const lookAlikes = `create schema hostile; grant all on schema hostile to public
 // changed.
 func spoil(t *testing.T, address string) (settings func() string) {
 	t.Helper()
-	config, err := pgx.ParseConfig(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	neighbour, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = neighbour.Close(context.Background()) })
-	_, err = neighbour.Exec(t.Context(), `SET ROLE pg_read_all_stats; SET search_path = hostile, pg_catalog;
+	neighbour := pgtest.Connect(t, address)
+	_, err := neighbour.Exec(t.Context(), `SET ROLE pg_read_all_stats; SET search_path = hostile, pg_catalog;
 		SET IntervalStyle = sql_standard; SET row_security = on;
 		SET default_transaction_read_only = on; SET default_transaction_isolation = serializable; SET enable_indexscan = off;
 		SET lc_numeric = 'C.UTF-8';

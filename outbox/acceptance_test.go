@@ -157,10 +157,13 @@ const peopleQuery = `select id as key, id as attendee_id, 'Ada' as name, 'Lovela
 	from people where id = any ($1::int[])`
 
 // queryRig watches people with a payload query that has another expression for the price, and leads.
-func queryRig(t *testing.T, ddl, price string) *capturetest.Rig {
+func queryRig(t *testing.T, ddl, price string, configure ...func(*outbox.Config)) *capturetest.Rig {
 	t.Helper()
 	rig := peopleRig(t, ddl)
 	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", price, 1)
+	for _, change := range configure {
+		change(&rig.Outbox)
+	}
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	return rig

@@ -16,6 +16,17 @@ import (
 	"attendee-relay/outbox"
 )
 
+// migrate migrates as the relay's role.
+func migrate(t *testing.T, rig *capturetest.Rig) error {
+	t.Helper()
+	conn, err := rig.DB.Pool(t).Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	return outbox.Migrate(t.Context(), conn.Conn())
+}
+
 // What waited before lanes were numbers stays in line with what comes after.
 func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 	t.Parallel()
@@ -30,12 +41,7 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 		alter table attendee_relay.pending drop column unanswered;
 		update attendee_relay.schema_version set version = 7`)
 
-	conn, err := rig.DB.Pool(t).Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Release()
-	if err := outbox.Migrate(t.Context(), conn.Conn()); err != nil {
+	if err := migrate(t, rig); err != nil {
 		t.Fatal(err)
 	}
 
@@ -156,12 +162,7 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 		insert into attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, next_evaluation_at)
 			values ('6', '7', 'm', '0/7', now()), ('8', '8', 'm', '0/7', now()), ('9', '7', 'm', '0/6', now());
 		update attendee_relay.schema_version set version = 14`)
-	conn, err := rig.DB.Pool(t).Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Release()
-	if err := outbox.Migrate(t.Context(), conn.Conn()); err != nil {
+	if err := migrate(t, rig); err != nil {
 		t.Fatal(err)
 	}
 	if got := pgtest.Value[string](t, rig.DB, `select string_agg(identity || coalesce(' was ' || accepted_as, ''), ', '
@@ -211,13 +212,8 @@ func TestATableOfAnotherRolesIsNamedWhileMigrating(t *testing.T) {
 		alter table attendee_relay.ledger owner to postgres;
 		grant all on attendee_relay.ledger to attendee_relay;
 		update attendee_relay.schema_version set version = 14`)
-	conn, err := rig.DB.Pool(t).Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Release()
 	var f *fault.Fault
-	if err := outbox.Migrate(t.Context(), conn.Conn()); !errors.As(err, &f) || f.Code != fault.Privilege {
+	if err := migrate(t, rig); !errors.As(err, &f) || f.Code != fault.Privilege {
 		t.Fatalf("not a missing right: %v", err)
 	}
 	if !strings.Contains(f.Message, "table ledger") || strings.Contains(f.Fix, "DATABASE") {

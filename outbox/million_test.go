@@ -3,8 +3,6 @@ package outbox_test
 import (
 	"crypto/md5"
 	"fmt"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -24,14 +22,7 @@ func TestClaimsBesideDeadEndpoints(t *testing.T) {
 	if testing.Short() || relaytest.Racing() {
 		t.Skip("it measures")
 	}
-	backlog := 20_000
-	if text := os.Getenv("OUTBOX_ROWS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatalf("OUTBOX_ROWS: %v", err)
-		}
-		backlog = n
-	}
+	backlog := relaytest.Sized(t, "OUTBOX_ROWS", 20_000)
 	const healthy, dead = 50, 50
 	rig, _ := newQueue(t, healthy, 1)
 	rig.DB.Exec(t, "alter table attendee_relay.pending set (autovacuum_enabled = off)")

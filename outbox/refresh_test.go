@@ -24,13 +24,20 @@ const hooksQuery = `select p.id as key, p.id as attendee_id, 'n' as name, 's' as
 	1 as event_id, 'e' as event_name, h.url as webhook_url, h.secret, h.delivery_key
 	from people p join hooks h on h.person = p.id where p.id = any ($1::int[])`
 
-// failedOnce returns a queue whose messages, those of these hooks, have each been tried in vain and are due again.
-func failedOnce(t *testing.T, hooks string) (*capturetest.Rig, *outbox.Queue) {
+// hooksRig watches people whose messages the table hooks describes, and leads.
+func hooksRig(t *testing.T) *capturetest.Rig {
 	t.Helper()
 	rig := peopleRig(t, hooksTable)
 	rig.Outbox.Query = hooksQuery
 	rig.Start(t)
 	rig.AwaitLeading(t)
+	return rig
+}
+
+// failedOnce returns a queue whose messages, those of these hooks, have each been tried in vain and are due again.
+func failedOnce(t *testing.T, hooks string) (*capturetest.Rig, *outbox.Queue) {
+	t.Helper()
+	rig := hooksRig(t)
 	rig.DB.Exec(t, "insert into hooks (person, delivery_key, url, secret) values "+hooks)
 	rig.DB.Exec(t, "insert into people select distinct person, 'Accepted' from hooks")
 	rig.Settled(t)

@@ -109,10 +109,7 @@ func TestABacklogThatStatisticsDoNotKnowOfIsRedirected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const batch = 250
-			rig := peopleRig(t, hooksTable)
-			rig.Outbox.Query = hooksQuery
-			rig.Start(t)
-			rig.AwaitLeading(t)
+			rig := hooksRig(t)
 			rig.DB.Exec(t, "insert into people select i, 'Pending' from generate_series(1, $1) as i", staleRows)
 			rig.DB.Exec(t, "insert into hooks (person, delivery_key, url) select i, 'k', $2::text from generate_series(1, $1) "+
 				"as i", staleRows, url)

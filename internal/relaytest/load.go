@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -244,6 +246,20 @@ func Seed(t *testing.T) uint64 {
 	seed := rand.Uint64() //nolint:gosec // not a secret
 	t.Logf("seed %d", seed)
 	return seed
+}
+
+// Sized returns the number in an environment variable, by which a test is made large by hand, or one that is quick.
+func Sized(t *testing.T, variable string, quick int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return quick
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
 }
 
 // Percentile returns what that part of the durations does not exceed.

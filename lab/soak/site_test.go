@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"regexp"
@@ -16,6 +15,7 @@ import (
 
 	"attendee-relay/demo"
 	"attendee-relay/internal/pgserver"
+	"attendee-relay/internal/tcptest"
 )
 
 const (
@@ -41,7 +41,7 @@ type site struct {
 // install makes the application's database, and then types what the README says.
 func install(t *testing.T, log *journal, r *receivers) *site {
 	t.Helper()
-	s := &site{server: startServer(t), listen: freeAddress(t)}
+	s := &site{server: startServer(t), listen: tcptest.FreeAddr(t)}
 	root := connect(t, s.server.URL("postgres"))
 	run(t, root, "create role "+owner+" login password '"+password+"'", "create database "+database+" owner "+owner)
 	s.admin, s.app = connect(t, s.server.URL(database)), connect(t, s.url(t, owner))
@@ -142,14 +142,4 @@ func value[T any](s *site, sql string, args ...any) (v T, ok bool) {
 	defer cancel()
 	err := s.admin.QueryRow(ctx, sql, args...).Scan(&v)
 	return v, err == nil
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }

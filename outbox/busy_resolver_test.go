@@ -21,7 +21,7 @@ func TestAKeyThatFailedBesideOthersThatAreAlwaysDue(t *testing.T) {
 	var load sync.WaitGroup
 	defer load.Wait()
 	defer stop()
-	pool := rig.DB.OwnerPool(t)
+	pool := rig.DB.OwnerPool(t) // the application
 	load.Go(func() {
 		for i := 100; ctx.Err() == nil; i++ {
 			_, _ = pool.Exec(ctx, "insert into people values ($1, 'Accepted', '1')", i)

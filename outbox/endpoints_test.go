@@ -14,9 +14,10 @@ import (
 	"attendee-relay/outbox"
 )
 
+// operatorConn is the session of a command.
 func operatorConn(t *testing.T, db *pgtest.DB) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,6 +46,7 @@ func as(t *testing.T, db *pgtest.DB, role string) string {
 func inspectQuery(t *testing.T, rig *capturetest.Rig, address string) []fault.Finding {
 	t.Helper()
 	conn := direct(t, address)
+	// By the superuser: the role of address may lack the right to read what the watched table is.
 	source, err := replication.ReadSource(t.Context(), direct(t, rig.DB.OwnerURL()), rig.Source)
 	if err != nil {
 		t.Fatal(err)

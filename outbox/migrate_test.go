@@ -120,7 +120,7 @@ func TestASessionThatMigratesWritesDurably(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
 	db.Exec(t, "alter database "+db.Name()+" set synchronous_commit = off")
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)
 	rig.DB.Exec(t, "drop table attendee_relay.untold; update attendee_relay.schema_version set version = version - 1")
-	newer, err := rig.DB.OwnerPool(t).Begin(t.Context())
+	newer, err := rig.DB.Pool(t).Begin(t.Context())
 	if err == nil {
 		_, err = newer.Exec(t.Context(), "update attendee_relay.schema_version set version = 99")
 	}

@@ -135,7 +135,7 @@ func TestReleasedMessagesAreDueAtOnce(t *testing.T) {
 		t.Errorf("%d messages are claimed under another's lease", len(got))
 	}
 	// What somebody holds is left alone and waited for by nobody.
-	holder, err := rig.DB.OwnerPool(t).Begin(t.Context())
+	holder, err := rig.DB.Pool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

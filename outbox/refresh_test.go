@@ -355,7 +355,7 @@ func TestAnOlderAnswerDoesNotUndoAMove(t *testing.T) {
 		set lease = md5('l')::uuid, lease_ends = now() + interval '1 hour', due_at = now() + interval '1 hour'
 		where id = (select min(id) from attendee_relay.pending)`)
 	begin := func(statements ...string) pgx.Tx {
-		tx, err := rig.DB.OwnerPool(t).Begin(t.Context())
+		tx, err := rig.DB.Pool(t).Begin(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ func readingRig(t *testing.T) (rig *capturetest.Rig, goOn func()) {
 		else true end and`, 1)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	held, err := rig.DB.OwnerPool(t).Begin(t.Context())
+	held, err := rig.DB.Pool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func TestWaitingKeyChangedInAGap(t *testing.T) {
 // adoptAs is the command adopt, with the rig's settings.
 func adoptAs(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), rig.DB.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), rig.DB.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

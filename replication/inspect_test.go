@@ -261,7 +261,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 	})
 }
 
-// transaction runs statements on a connection of their own, one by one.
+// transaction runs statements of the application or a DBA on a connection of their own, one by one.
 func transaction(t *testing.T, db *pgtest.DB, statements string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), db.OwnerURL())

@@ -43,7 +43,7 @@ func TestBookkeepingThatIsGoneIsSaid(t *testing.T) {
 			rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
 			rig.DB.Exec(t, "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1",
 				rig.Source.Slot)
-			pool := rig.DB.OwnerPool(t)
+			pool := rig.DB.OwnerPool(t) // a DBA
 			pgtest.WaitUntil(t, capturetest.Patience, "the slot is dropped", func() (bool, string) {
 				_, err := pool.Exec(t.Context(), `select pg_drop_replication_slot(slot_name) from pg_replication_slots
 					where slot_name = $1`, rig.Source.Slot)

@@ -43,6 +43,7 @@ type writers struct {
 	err  error
 }
 
+// startWriters has n sessions of the application accept people until it is stopped.
 func startWriters(t *testing.T, db *pgtest.DB, n int) *writers {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())

@@ -220,7 +220,7 @@ func TestWaitingForAStandbyIsNoFault(t *testing.T) {
 			rig.CaughtUp(t)
 			lackStandby(t, rig)
 			accepted := make(chan error, 1)
-			pool := rig.DB.OwnerPool(t)
+			pool := rig.DB.OwnerPool(t) // the application
 			go func() {
 				_, err := pool.Exec(context.Background(),
 					"begin; set local synchronous_commit = "+commit+"; insert into people values (1, 'Accepted'); commit")

@@ -48,7 +48,7 @@ func TestConnectionsStayWithinTheirLimit(t *testing.T) {
 // that were seen, with their names.
 func startCounting(t *testing.T, db *pgtest.DB) func() (most, walsenders int, names string, samples int) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL()) // so that this session is not one of the role's
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func frozenBeforeRecording(t *testing.T, db *pgtest.DB, event int64, status int)
 // holdOutcomes keeps relays from recording what became of messages, until let is called; claiming goes on.
 func holdOutcomes(t *testing.T, db *pgtest.DB) (let func()) {
 	t.Helper()
-	lock, err := db.OwnerPool(t).Begin(t.Context())
+	lock, err := db.Pool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

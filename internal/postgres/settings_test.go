@@ -48,7 +48,7 @@ func hostile(t *testing.T, db *pgtest.DB, role string) (changed []string) {
 		MinVal, MaxVal         *string
 		Enumvals               []string
 	}
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL()) // a DBA, who alone may alter the role
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func TestQueryThatFailsForSomeKeys(t *testing.T) {
 	awaitAcceptance(t, rig, "5", "waiting", "division by zero")
 	rig.DB.Exec(t, "insert into people values (20, 'Accepted', 'x')")
 	awaitMessages(t, rig, "1", "10", "11", "12", "20")
-	rig.DB.Exec(t, "update people set note = 'mended'")
+	rig.DB.Exec(t, "update people set note = 'repaired'")
 	awaitMessages(t, rig, "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "20")
 	rig.AwaitNoFault(t)
 }

@@ -78,8 +78,8 @@ func paste(t *testing.T, db *pgtest.DB, server *pgserver.Server, fix string) {
 	}
 }
 
-// mended pastes the fix of the finding that is expected to be the only one, and looks again.
-func mended(t *testing.T, i replication.Inspector, db *pgtest.DB, server *pgserver.Server, want string) {
+// repaired pastes the fix of the finding that is expected to be the only one, and looks again.
+func repaired(t *testing.T, i replication.Inspector, db *pgtest.DB, server *pgserver.Server, want string) {
 	t.Helper()
 	found := inspect(t, i)
 	if got := unmet(found); !slices.Equal(got, []string{want}) {
@@ -137,7 +137,7 @@ func TestEachPredictionIsMendedByItsSQL(t *testing.T) {
 				t.Skip("this version has none")
 			}
 			db.Exec(t, strings.ReplaceAll(c.ddl, "PUB", db.Name()))
-			mended(t, inspector(t, db), db, server, c.want)
+			repaired(t, inspector(t, db), db, server, c.want)
 			if n := pgtest.Value[int](t, db,
 				"select count(*)::int from pg_replication_slots where database = current_database()"); n != 0 {
 				t.Error("a slot was made")
@@ -222,7 +222,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			} else {
 				paste(t, db, server, c.prepare)
 			}
-			mended(t, i, db, server, c.want)
+			repaired(t, i, db, server, c.want)
 			paste(t, db, server, c.undo)
 		})
 	}
@@ -257,7 +257,7 @@ func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close(context.Background()) }()
-		mended(t, inspector(t, db), db, server, "fail senders_exhausted")
+		repaired(t, inspector(t, db), db, server, "fail senders_exhausted")
 	})
 }
 
@@ -348,8 +348,8 @@ func TestASlotPastTheCheckpointIsLost(t *testing.T) {
 func TestInspectSlots(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
-		name, prepare, want, mend string
-		change                    func(*replication.Inspector)
+		name, prepare, want, repair string
+		change                      func(*replication.Inspector)
 	}{
 		{"manual setup, no slot", "create publication PUB for table people", "fail slot_missing", "",
 			func(i *replication.Inspector) { i.Config.Setup = "manual" }},
@@ -389,19 +389,19 @@ func TestInspectSlots(t *testing.T) {
 			if got := withoutWALKeep(unmet(found)); !slices.Equal(got, []string{c.want}) {
 				t.Fatalf("not ok: %q, want %q:\n%s", got, c.want, describe(found))
 			}
-			mend := strings.ReplaceAll(c.mend, "PUB", db.Name())
+			repair := strings.ReplaceAll(c.repair, "PUB", db.Name())
 			for _, f := range found.Findings {
-				if f.Level != fault.OK && f.Code != fault.WALKeepUnlimited && mend == "" {
-					mend = f.Fix
+				if f.Level != fault.OK && f.Code != fault.WALKeepUnlimited && repair == "" {
+					repair = f.Fix
 				}
 				if f.Level == fault.Fail && i.Config.OnLoss == "stop" && !strings.Contains(f.Fix, "adopt --keep-pending") {
 					t.Errorf("a relay that stops goes on after adopt alone, and check says %q", f.Fix)
 				}
 			}
 			made := slotMade(t, db)
-			paste(t, db, nil, mend)
+			paste(t, db, nil, repair)
 			if found := inspect(t, i); len(withoutWALKeep(unmet(found))) > 0 {
-				t.Errorf("not ok after %q:\n%s", mend, describe(found))
+				t.Errorf("not ok after %q:\n%s", repair, describe(found))
 			}
 			if c.want == "fail publication_missing" && slotMade(t, db) == made {
 				t.Error("the slot is still the one from before the publication")
@@ -432,5 +432,5 @@ func TestIdleSlotTimeout(t *testing.T) {
 	}
 	db.Exec(t, table)
 	paste(t, db, server, "alter system set idle_replication_slot_timeout = '1d'; select pg_reload_conf()")
-	mended(t, inspector(t, db), db, server, "warn idle_slot_timeout")
+	repaired(t, inspector(t, db), db, server, "warn idle_slot_timeout")
 }

@@ -36,8 +36,8 @@ func offline(t *testing.T, rig *capturetest.Rig, loss func()) {
 	rig.DB.Exec(t, "insert into people values (5, 'Accepted')")
 }
 
-// verifyMended expects what offline's changes come to, once, and a stream that goes on.
-func verifyMended(t *testing.T, rig *capturetest.Rig, reason fault.Code) {
+// verifyRepaired expects what offline's changes come to, once, and a stream that goes on.
+func verifyRepaired(t *testing.T, rig *capturetest.Rig, reason fault.Code) {
 	t.Helper()
 	rig.Settled(t)
 	rig.DB.Exec(t, "insert into people values (6, 'Accepted')")
@@ -96,7 +96,7 @@ func TestResync(t *testing.T) {
 				}
 			})
 			rig.Start(t)
-			verifyMended(t, rig, c.reason)
+			verifyRepaired(t, rig, c.reason)
 		})
 	}
 	t.Run("max_slot_wal_keep_size", func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestResync(t *testing.T) {
 		rig.Start(t)
 		offline(t, rig, func() { loseSlot(t, rig) })
 		rig.Start(t)
-		verifyMended(t, rig, fault.SlotLost)
+		verifyRepaired(t, rig, fault.SlotLost)
 	})
 }
 

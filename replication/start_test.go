@@ -274,15 +274,15 @@ func TestSlotFaults(t *testing.T) {
 	})
 }
 
-// What would break the application, or cannot be captured, is refused before anything is touched, and mended while the
+// What would break the application, or cannot be captured, is refused before anything is touched, and repaired while the
 // relay runs.
 func TestRefusedUntilMended(t *testing.T) {
 	t.Parallel()
 	const publication = "create publication PUB for table people"
 	cases := []struct {
-		name, ddl, mend string
-		code            fault.Code
-		change          func(*capturetest.Rig)
+		name, ddl, repair string
+		code              fault.Code
+		change            func(*capturetest.Rig)
 	}{
 		{"no table", "select", table, fault.SourceMissing, nil},
 		{"a view", "create view people as select 1 as id, 'x' as status, 'x' as note", "drop view people;" + table,
@@ -357,7 +357,7 @@ func TestRefusedUntilMended(t *testing.T) {
 				t.Errorf("%d faults instead of one: %v", len(list), list)
 			}
 			t.Log(f.Error())
-			db.Exec(t, strings.ReplaceAll(c.mend, "PUB", db.Name()))
+			db.Exec(t, strings.ReplaceAll(c.repair, "PUB", db.Name()))
 			rig.Publish(t)
 			rig.CaughtUp(t)
 			db.Exec(t, "insert into people (id, status) values (1, 'Accepted')")

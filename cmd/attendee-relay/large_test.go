@@ -132,7 +132,7 @@ func checkOutbox(t *testing.T, db *pgtest.DB, events map[string]int64, n, others
 	}
 }
 
-// waits says how long the other registrations took from commit to receipt: those made before the large transaction's
+// waits describes how long other registrations took from commit to receipt: those made before the large transaction's
 // commit, those made while it was being recorded, and later ones.
 func waits(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, committed, recorded time.Time) string {
 	t.Helper()

@@ -7,8 +7,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// Values longer than an entry of an index may be: a SOURCE_KEY that has to wait, and a primary key whose text form is
-// twice as long as it is. Nothing stops, and a comparison of ledger and table finds each row where it was.
+// Values may be longer than an index entry: a SOURCE_KEY that has to wait, and a primary key whose text form is twice
+// as long as its stored form. Nothing stops, and a comparison of ledger and table finds no difference.
 func TestKeysLongerThanAnIndexEntry(t *testing.T) {
 	t.Parallel()
 	receiver := relaytest.NewReceiver(t, nil)

@@ -9,9 +9,9 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// A text primary key that is identity and SOURCE_KEY has bytes that are not UTF-8, in rows from before the first start
-// and after it: each such row is in the ledger, waits alone with its error, and is counted; the others are sent.
-// adopt shows such rows, marks them or has them announced; a lost slot is compared.
+// A text primary key that is also SOURCE_KEY has bytes that are not UTF-8, in rows from before the first start and
+// after it. Each such row is in the ledger, waits alone with its error, and is counted; the others are sent. adopt
+// shows such rows, and marks or announces them; after the loss of the slot the comparison finds them.
 func TestKeysWithoutUTF8(t *testing.T) {
 	t.Parallel()
 	eachOdd(t, func(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, odd string) {
@@ -25,7 +25,8 @@ func TestKeysWithoutUTF8(t *testing.T) {
 			t.Helper()
 			db.Exec(t, `insert into people values ('`+strings.Join(codes, "', '"+status+"'), ('")+"', '"+status+"')")
 		}
-		// books waits until all are delivered but those with odd keys, which wait, and the ledger has them all.
+		// books waits until all messages are delivered except those with odd keys, which wait, and compares the size of the
+		// ledger.
 		books := func(delivered, waiting, ledger int) {
 			t.Helper()
 			awaitState(t, db, "delivered", int64(delivered))
@@ -72,7 +73,7 @@ func TestKeysWithoutUTF8(t *testing.T) {
 		db.Exec(t, "delete from people where code like 'c%'")
 		relaytest.Run(t, db, settings...)
 		books(4, 4, 8)
-		// A row that gets another key is announced by it.
+		// A row with a new key is announced under it.
 		db.Exec(t, "update people set code = 'repaired' where code = 'a"+odd+"'")
 		books(5, 3, 8)
 		codes := pgtest.Values[string](t, db, "select distinct attendee_id from attendee_relay.outbox order by 1")
@@ -82,7 +83,7 @@ func TestKeysWithoutUTF8(t *testing.T) {
 	})
 }
 
-// escaped is a text as it is shown: bytes that are no UTF-8 as \x81.
+// escaped returns a text as it is shown: bytes that are not UTF-8 as \x81.
 func escaped(odd string) string {
 	return strings.NewReplacer("\x81", `\x81`, "\xff", `\xff`, "\xf5", `\xf5`, "\xa1", `\xa1`).Replace(odd)
 }

@@ -22,8 +22,8 @@ func eachOdd(t *testing.T, test func(t *testing.T, db *pgtest.DB, receiver *rela
 	}
 }
 
-// Beside what is watched stand columns, types, labels, tables, schemas, publications, roles and statuses with names
-// that are not UTF-8: check lists them as far as they matter, and run does its work.
+// Beside the watched columns there are columns, types, labels, tables, schemas, publications, roles and statuses with
+// names that are not UTF-8: check lists those that matter, and run works.
 func TestNamesWithoutUTF8(t *testing.T) {
 	t.Parallel()
 	eachOdd(t, func(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, odd string) {
@@ -84,11 +84,12 @@ func TestNamesWithoutUTF8(t *testing.T) {
 	})
 }
 
-// A name of ours that no statement can write is named, and mended while the relay runs.
+// A watched column or type whose name no statement can contain is named in check and in a fault, and capture starts
+// once it is renamed.
 func TestOwnNamesWithoutUTF8(t *testing.T) {
 	t.Parallel()
 	const odd = "n\x81\xff"
-	for _, c := range []struct{ name, harm, mend string }{
+	for _, c := range []struct{ name, harm, repair string }{
 		{"identity", `alter table attendees rename id to "` + odd + `"; alter table attendees add id bigint`,
 			`alter table attendees drop id; alter table attendees rename "` + odd + `" to id`},
 		{"type of the status", `create type "` + odd + `" as enum ('Pending', 'Accepted', '` + odd + `');
@@ -110,7 +111,7 @@ func TestOwnNamesWithoutUTF8(t *testing.T) {
 					t.Errorf("it says %s", said)
 				}
 			}
-			db.Exec(t, c.mend)
+			db.Exec(t, c.repair)
 			relay.AwaitRole(t, ready, "leader")
 		})
 	}

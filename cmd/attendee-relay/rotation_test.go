@@ -11,7 +11,7 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// rotated is a role as the README's for one test, whose password changes, and the file that the relay reads.
+// rotated is a role for one test with the rights of the README's, and the file from which the relay reads its password.
 type rotated struct {
 	db         *pgtest.DB
 	role, file string
@@ -27,7 +27,7 @@ func newRotated(t *testing.T, db *pgtest.DB) *rotated {
 	return r
 }
 
-// write puts a password into the file as a secrets' mount does: a new file in the place of the old one.
+// write puts a password into the file as a mounted secret changes: a new file takes the place of the old one.
 func (r *rotated) write(t *testing.T, password string) {
 	t.Helper()
 	next := r.file + ".next"
@@ -39,7 +39,7 @@ func (r *rotated) write(t *testing.T, password string) {
 	}
 }
 
-// refusals counts how often the server was given a wrong password.
+// refusals counts how often the server has refused a wrong password.
 func refusals(t *testing.T, server *pgserver.Server) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(filepath.Dir(server.DataDir()), "log"))
@@ -56,7 +56,7 @@ func (r *rotated) endSessions(t *testing.T) {
 }
 
 // The password is changed in the database and in DATABASE_URL_FILE, in either order, and the old sessions are ended:
-// the relay goes on with the new one, says meanwhile what is wrong, and nothing is lost or sent twice.
+// the relay continues with the new one and shows a fault meanwhile, and nothing is lost or sent twice.
 func TestARelayOutlivesTheRotationOfItsPassword(t *testing.T) {
 	t.Parallel()
 	for name, fileFirst := range map[string]bool{"the file first": true, "the database first": false} {

@@ -79,7 +79,7 @@ func TestSetupAndTeardown(t *testing.T) {
 		t.Fatalf("there is %q", got)
 	}
 	says("Nothing to do", statusDone, "teardown", "--yes")
-	says("are compared", statusDone, "setup", "--yes") // the books know of a slot: its loss is mended
+	says("are compared", statusDone, "setup", "--yes") // the books know of a slot: its loss is repaired
 	db.Exec(t, "create view of_others as select message_id from attendee_relay.outbox")
 	says("public.of_others", statusFailed, "teardown", "--purge", "--yes")
 	db.Exec(t, "drop view of_others")

@@ -162,7 +162,7 @@ func unknown(t *testing.T, environ []string) {
 	}
 }
 
-// A table that cannot be counted is named, and no figure is made up for it.
+// A table that cannot be counted is named, and its figures are unknown.
 func TestStatusThatCannotCount(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

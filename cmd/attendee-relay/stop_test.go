@@ -16,11 +16,11 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// stopped is how long a stage that does not get on may take to be shown: 10 s, the time-out of the call that was under
-// way, and what the machine needs.
+// stopped is how long a stage that makes no progress may take until it has a fault: 10 s, the time-out of the call
+// under way, and time for a busy machine.
 const stopped = 40 * time.Second
 
-// failing waits until a relay shows a fault of this code that says so, and is not ready, and returns its message.
+// failing waits until a relay is not ready and shows a fault of this code with this text, and returns its message.
 func failing(t *testing.T, relay *relaytest.Relay, code, words string) (message string) {
 	t.Helper()
 	relay.Await(t, stopped, "shows "+code, func(s relaytest.State) bool {
@@ -45,7 +45,8 @@ func namesHolder(t *testing.T, message, table string, holder uint32) {
 	}
 }
 
-// Somebody holds a table of ours: the stages that need it say so and who it is, and go on when it is free.
+// A session locks a table of ours: the stages that need the table show a fault that names the holder, and continue when
+// it is free.
 func TestALockedTableIsAFault(t *testing.T) {
 	t.Parallel()
 	for table, code := range map[string]string{"pending": "delivery_failing", "ledger": "capture_failing",

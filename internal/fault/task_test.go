@@ -250,8 +250,8 @@ func TestSentence(t *testing.T) {
 	}
 }
 
-// Who holds a lock is asked only for a task that has got nowhere for as long as makes a fault, and that may wait for a
-// lock; once within the limit, and no more when it gets on.
+// The holders of a lock are asked for only if a task may wait for a lock and has made no progress for long enough to be
+// a fault; once within the limit, and no longer when the task makes progress.
 func TestHoldersAreNamed(t *testing.T) {
 	t.Parallel()
 	const second = time.Second

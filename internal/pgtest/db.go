@@ -39,8 +39,8 @@ func Encoding(name string) Option {
 	return func(o *options) { o.template, o.encoding = "template0", name }
 }
 
-// CopyOf asks for a copy of another test's database on the same server, as it is now; nobody may be connected to that
-// one.
+// CopyOf makes the database a copy of another test's database on the same server, as it is now. No session may be
+// connected to that one.
 func CopyOf(other *DB) Option {
 	return func(o *options) {
 		other.own.Reset()
@@ -109,8 +109,7 @@ func alive(c *pgxpool.Config) {
 // slots after it, since slots belong to the whole server.
 func (db *DB) Name() string { return db.name }
 
-// URL returns the address of the database for the relay's role, which is no superuser and owns nothing but its own
-// schema.
+// URL returns the address of the database for the relay's role, which is not a superuser and owns only its own schema.
 func (db *DB) URL() string { return db.as(url.UserPassword(Role, rolePassword)) }
 
 // OwnerURL returns the address of the database for the superuser, who owns the application's tables: what Exec, Value

@@ -137,8 +137,8 @@ func (l *Load) counts(t *testing.T, sql string) map[int64]int64 {
 	return counts
 }
 
-// verifyReceived compares the requests with the outbox: each message came, with its stored body on every attempt,
-// signed, and an attendee's first announcement never came after a later one.
+// verifyReceived compares the requests with the outbox: each message arrived, with its stored body on every attempt,
+// signed, and an attendee's first announcement never arrived after a later one.
 func (l *Load) verifyReceived(t *testing.T, receiver *Receiver) (repeated int) {
 	t.Helper()
 	stored := pgtest.Values[[]string](t, l.db, `select array[message_id, payload, source_key] from attendee_relay.outbox

@@ -38,8 +38,8 @@ func appendTuple(m []byte, values ...string) []byte {
 	return m
 }
 
-// claimsMuch holds for a truncate of more tables than the message has room for: the library would allocate as much at
-// once, which a server that is Postgres never makes it do.
+// claimsMuch reports whether a message claims a truncate of more tables than it has room for: the library would
+// allocate that much at once. No Postgres server sends such a message.
 func claimsMuch(message []byte) bool {
 	return len(message) > 4 && message[0] == 'T' && (message[1] != 0 || message[2] != 0)
 }

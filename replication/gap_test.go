@@ -206,8 +206,8 @@ func TestSlotOfAnotherName(t *testing.T) {
 	}
 }
 
-// A relay that is killed while its slot is made leaves a walsender that goes on making it, for as long as a transaction
-// is open. The next relay ends that, shows what it waits for, and starts when it is over.
+// A relay that is killed while its slot is made leaves a walsender that continues making it as long as a transaction is
+// open. The next relay ends that walsender, shows what making its own slot waits for, and starts when that is over.
 func TestCrashWhileTheSlotIsMade(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)

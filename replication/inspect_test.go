@@ -146,9 +146,9 @@ func TestEachPredictionIsMendedByItsSQL(t *testing.T) {
 	}
 }
 
-// FOR TABLE without ONLY takes the tables along that inherit from the watched one, and an UPDATE of theirs fails where
-// they have no key. With the fix, and with the publication as the README has it made, it works while a relay runs;
-// check goes on warning that their rows are not watched, and they are not.
+// FOR TABLE without ONLY includes the tables that inherit from the watched one, and their UPDATE fails where they have
+// no key. With the fix, and with the publication of the README, it works while a relay runs; check still warns that
+// their rows are not watched, and they are not.
 func TestTablesThatInherit(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, pgtest.New(t, pgtest.Empty()),
@@ -329,7 +329,7 @@ func TestColumnGrantsAreEnough(t *testing.T) {
 	}
 }
 
-// A slot that somebody made again, or moved, lies past what was read: check says of it what run does.
+// A slot that somebody has recreated or moved lies past the checkpoint: check reports the same as run.
 func TestASlotPastTheCheckpointIsLost(t *testing.T) {
 	t.Parallel()
 	for onLoss, want := range map[string]string{"resync": "warn slot_lost", "stop": "fail slot_lost"} {

@@ -8,7 +8,7 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// dropBooks drops the relay's schema, and makes it anew for the role as the README has it.
+// dropBooks drops the relay's schema, and makes it again for the role as the README does.
 const dropBooks = `drop schema attendee_relay cascade; create schema attendee_relay authorization attendee_relay`
 
 // stretches lists the closed gaps; each has a stretch that ends where it was closed.
@@ -18,8 +18,8 @@ func stretches(t *testing.T, rig *capturetest.Rig) []string {
 		announce, from_lsn < to_lsn) from attendee_relay.gap where ended_at is not null order by number`)
 }
 
-// Whoever finds the bookkeeping gone says so, and how many rows were accepted by then; they are not announced by guess,
-// and what is accepted afterwards is announced as ever.
+// A relay that finds the bookkeeping gone reports it with the number of rows accepted by then. These are not announced
+// on a guess, and rows accepted afterwards are announced as usual.
 func TestBookkeepingThatIsGoneIsSaid(t *testing.T) {
 	t.Parallel()
 	whileStopped := func(t *testing.T, rig *capturetest.Rig) {

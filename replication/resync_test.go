@@ -36,7 +36,7 @@ func offline(t *testing.T, rig *capturetest.Rig, loss func()) {
 	rig.DB.Exec(t, "insert into people values (5, 'Accepted')")
 }
 
-// verifyRepaired expects what offline's changes come to, once, and a stream that goes on.
+// verifyRepaired expects the announcements of offline's changes, once each, and a stream that continues.
 func verifyRepaired(t *testing.T, rig *capturetest.Rig, reason fault.Code) {
 	t.Helper()
 	rig.Settled(t)
@@ -158,8 +158,8 @@ func TestStopOnLoss(t *testing.T) {
 	}
 }
 
-// A DBA's slot is never touched: when it is lost the relay says what to run, and takes the new one with an ordinary
-// snapshot.
+// A DBA's slot is never touched: when it is lost the relay shows the statement to run, and uses the new slot with an
+// ordinary snapshot.
 func TestResyncWithASlotOfADBA(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)

@@ -29,7 +29,7 @@ func rowMessages() [][]byte {
 	}
 }
 
-// What is read of a message is what the library reads, whatever was read before into the same place, and what the
+// A message is read as the library reads it, whatever was read into the same memory before, and a message that the
 // library refuses is refused.
 func FuzzRowMessage(f *testing.F) {
 	for _, message := range rowMessages() {
@@ -61,8 +61,8 @@ func FuzzRowMessage(f *testing.F) {
 	})
 }
 
-// claimsLongText holds for a message that may claim a text longer than itself: the library would allocate as much at
-// once, which a server that is Postgres never makes it do.
+// claimsLongText reports whether a message may claim a text longer than itself: the library would allocate that much at
+// once. No Postgres server sends such a message.
 func claimsLongText(message []byte) bool {
 	for i := 1; i+2 < len(message); i++ {
 		if (message[i] == 't' || message[i] == 'b') && (message[i+1] != 0 || message[i+2] != 0) {
@@ -72,8 +72,8 @@ func claimsLongText(message []byte) bool {
 	return false
 }
 
-// wronglyMarked holds for an update whose new row does not begin as one: the library looks for that only where there is
-// no old row.
+// wronglyMarked reports whether an update's new row begins with a wrong mark: the library checks the mark only if there
+// is no old row.
 func wronglyMarked(update []byte) bool {
 	var old tuple
 	rest, err := old.read(update[6:])
@@ -130,7 +130,7 @@ func TestAMalformedRowIsRefused(t *testing.T) {
 	}
 }
 
-// The stream's buffer is used again for the next message, while the commit goes its way.
+// The stream's buffer is used again for the next message while the commit is still being recorded.
 func TestACommitOutlivesItsMessages(t *testing.T) {
 	t.Parallel()
 	a := newAssembler(testSource(), 10)
@@ -155,7 +155,7 @@ func TestACommitOutlivesItsMessages(t *testing.T) {
 	}
 }
 
-// An unchanged TOAST value is the old row's where that has one, and else unknown.
+// An unchanged TOAST value is the old row's if that has one, and otherwise unknown.
 func TestAnUnchangedValueStandsInTheOldRow(t *testing.T) {
 	t.Parallel()
 	const unchanged = "\x00\x02t\x00\x00\x00\x011u"

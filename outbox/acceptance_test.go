@@ -207,7 +207,7 @@ func TestTruncateEmptiesTheSet(t *testing.T) {
 }
 
 // A row that was deleted by itself before the TRUNCATE is known to have existed: inserted again, it is that row, and
-// not a move of another one with the same SOURCE_KEY that the TRUNCATE took.
+// not a move of another one with the same SOURCE_KEY that the TRUNCATE removed.
 func TestARowDeletedBeforeATruncateIsItself(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, "create table people (id int primary key, status text, code text); insert into people values "+

@@ -11,8 +11,8 @@ import (
 	"attendee-relay/outbox"
 )
 
-// A Resolver that always has something due, as under a load with OUTBOX_SETTLE, shows a key that fails, and the key is
-// evaluated again all the same.
+// A Resolver that always has something due, as under a load with OUTBOX_SETTLE, shows a key that fails, and still
+// evaluates the key again.
 func TestAKeyThatFailedBesideOthersThatAreAlwaysDue(t *testing.T) {
 	t.Parallel()
 	rig := queryRig(t, peopleTable, "(length(note) || note)::int + (select length(pg_sleep(0.3)::text))",
@@ -47,7 +47,7 @@ func TestAKeyThatFailedBesideOthersThatAreAlwaysDue(t *testing.T) {
 	})
 }
 
-// A process that no longer leads and does not know it yet does not evaluate a key that failed again and again.
+// A process that no longer leads and does not know it yet does not evaluate a failed key again and again.
 func TestAKeyThatFailedIsLeftToTheNewLeader(t *testing.T) {
 	t.Parallel()
 	rig := queryRig(t, peopleTable, "(length(note) || note)::int")

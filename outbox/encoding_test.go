@@ -31,7 +31,8 @@ func encodings(t *testing.T) []string {
 }
 
 // encoded is a rig on a database in some encoding. Table, status column and accepted value are named by native, a text
-// of that encoding beyond ASCII; odd is a text that the database may hold and that has no UTF-8, or "".
+// of that encoding beyond ASCII; odd is a text that the database may hold and that has no UTF-8, or "" if there is
+// none.
 type encoded struct {
 	*capturetest.Rig
 	native, odd string // hexadecimal, in the encoding
@@ -123,9 +124,8 @@ func (e *encoded) inHex(t *testing.T, column, from string) []string {
 		fmt.Sprintf("select encode(convert_to(%s, getdatabaseencoding()), 'hex') from %s order by 1", column, from))
 }
 
-// Whatever the database's encoding is, and whatever stands in any column of any row: what is accepted is announced
-// once, ledger and table agree, a payload or a key without UTF-8 waits alone, and an answer in any characters is
-// recorded.
+// Whatever the database's encoding is, and whatever any column of any row holds: accepted rows are announced once,
+// ledger and table agree, a payload or a key without UTF-8 waits alone, and an answer in any characters is recorded.
 func TestServerEncodings(t *testing.T) {
 	t.Parallel()
 	for _, encoding := range encodings(t) {
@@ -302,8 +302,8 @@ func TestKeyThatIsAnotherInUnicode(t *testing.T) {
 		})
 }
 
-// What the stream leaves out or does not carry is read by SQL, and must be the same bytes: a key stored apart from its
-// row that the statement did not touch, and a partition that comes with accepted rows.
+// Values that the stream leaves out or does not carry are read by SQL, and must be the same bytes: a key in a TOAST
+// table that the statement did not change, and a partition that is attached with accepted rows.
 func TestReadBySQLInOtherEncodings(t *testing.T) {
 	t.Parallel()
 	for _, encoding := range []string{"SQL_ASCII", "LATIN2", "EUC_TW"} {

@@ -347,8 +347,7 @@ func TestWhatComesAfterAWaitingMessageIsNotLookedAt(t *testing.T) {
 	}
 }
 
-// Endpoints that have never answered share half of what a relay may have in flight, and have one place each in the most
-// of it.
+// Endpoints that have never answered share half of the places of a relay, and have one place each in most of that half.
 func TestEndpointsOnTrialLeaveRoomForOthers(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 40, people(5)...)
@@ -382,8 +381,8 @@ func TestEndpointsOnTrialLeaveRoomForOthers(t *testing.T) {
 	}
 }
 
-// Where the oldest message has no row of the payload query, the next of its attendee comes after it, and the probe is
-// somebody else's.
+// If the payload query has no row for the oldest message, its attendee's next message still comes after it, and the
+// probe sends another attendee's.
 func TestAProbeGoesBeforeNoOlderMessageOfItsAttendee(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, 1, 1001, 2)
@@ -400,7 +399,7 @@ func TestAProbeGoesBeforeNoOlderMessageOfItsAttendee(t *testing.T) {
 	}
 }
 
-// probed returns the source keys of the messages that a probe of one endpoint at most brings.
+// probed returns the source keys of the messages that a probe of at most one endpoint takes.
 func probed(t *testing.T, rig *capturetest.Rig, q *outbox.Queue) (keys []string) {
 	t.Helper()
 	got, err := q.Probe(t.Context(), 1, time.Minute)
@@ -414,7 +413,7 @@ func probed(t *testing.T, rig *capturetest.Rig, q *outbox.Queue) (keys []string)
 	return keys
 }
 
-// An endpoint of which every message is left out takes no other's turn, and is probed when one of them is due.
+// An endpoint whose messages are all left out takes no other's turn, and is probed when one of them is due.
 func TestAnEndpointWithoutAMessageToProbeWithTakesNobodysTurn(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 2, 1)
@@ -435,7 +434,7 @@ func TestAnEndpointWithoutAMessageToProbeWithTakesNobodysTurn(t *testing.T) {
 	}
 }
 
-// Messages that cannot be sent as they stand say nothing of an endpoint: they keep it paused no longer than there are
+// Messages that cannot be sent unchanged say nothing about an endpoint: they keep it paused only until there are
 // others.
 func TestAProbeIsOfAMessageThatCanBeSent(t *testing.T) {
 	t.Parallel()

@@ -60,8 +60,8 @@ func enable(t *testing.T, rig *capturetest.Rig, conn *pgx.Conn, id uuid.UUID) {
 	}
 }
 
-// Whatever stopped it, and whether or not it has ever answered: an endpoint that is enabled gets all that is due, also
-// from a relay that knows nothing of it.
+// Whatever stopped it, and whether or not it has ever answered: an enabled endpoint gets all due messages, also from a
+// relay that knows nothing of it.
 func TestAnEnabledEndpointGetsItsMessages(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -11,9 +11,9 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// Keys for which the payload query hangs, 3 or HANGING_KEYS of them, hold up no acceptance that comes after them, once
-// they are known: what waits with them is evaluated on a session of its own. SOURCE_QUERY_TIMEOUT is 3 s, or
-// QUERY_TIMEOUT. Every acceptance waits for the Resolver, as with OUTBOX_SETTLE or after a large transaction.
+// Keys for which the payload query hangs, 3 or HANGING_KEYS of them, delay no later acceptance once they are known:
+// they are evaluated on a session of their own. SOURCE_QUERY_TIMEOUT is 3 s, or QUERY_TIMEOUT. Every acceptance waits
+// for the Resolver, as with OUTBOX_SETTLE or after a large transaction.
 func TestFreshKeysBesideHangingKeys(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {

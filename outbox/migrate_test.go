@@ -64,8 +64,8 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 	}
 }
 
-// Each migration, and what stands before, between and after them, looks nothing up in the role's search_path: adopt
-// migrates on a session that has one.
+// No migration, and no statement before, between or after the migrations, looks anything up in the role's search_path:
+// adopt migrates on a session that has one.
 func TestMigrationsLookNothingUpInTheRolesPath(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -139,9 +139,9 @@ func TestASessionThatMigratesWritesDurably(t *testing.T) {
 	}
 }
 
-// Rows that had moved before the upgrade are found by their waiting messages as they were before it, and by the
-// messages that their waiting acceptances become; one that shares key and commit with them and has not moved is left
-// alone, and so is one that has a message waiting, where the ledger does not know its commit.
+// Rows that had moved before the upgrade are still found by their waiting messages, and by the messages of their
+// waiting acceptances. A row with the same key and commit that has not moved is left alone, and so is one with a
+// waiting message whose commit the ledger does not know.
 func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)
@@ -204,7 +204,8 @@ func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
 	}
 }
 
-// A dump that another role restored: it has the tables, and it is not the database in which a right is missing.
+// A dump that another role restored: one of the tables is that role's, and it is not a right on the database that is
+// missing.
 func TestATableOfAnotherRolesIsNamedWhileMigrating(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)

@@ -10,8 +10,8 @@ import (
 	"attendee-relay/outbox"
 )
 
-// Late messages whose rows have another identity by now are found by indexes, however large the ledger is and whatever
-// its statistics say: 50,000 rows, or LEDGER_ROWS.
+// Late messages whose rows have another identity by now are found through indexes, however large the ledger is and
+// whatever its statistics say: 50,000 rows, or LEDGER_ROWS.
 func TestLateMessagesOfMovedRowsBesideALargeLedger(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {

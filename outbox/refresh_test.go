@@ -49,8 +49,8 @@ func failedOnce(t *testing.T, hooks string) (*capturetest.Rig, *outbox.Queue) {
 	return rig, q
 }
 
-// refreshed claims all and returns what is left to be sent, as "url secret", and "had" where a row with a secret has
-// none any more.
+// refreshed claims all messages and returns those left to be sent, as "url secret", with "had" if a row that had a
+// secret has none any more.
 func refreshed(t *testing.T, q *outbox.Queue) []string {
 	t.Helper()
 	left, err := q.Refresh(t.Context(), claim(t, q, 100, 8, time.Minute, nil))
@@ -322,8 +322,7 @@ func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*took*3/2/cuts)
 		_, _ = lookup(ctx, keys)
 		cancel()
-		// A connection that was cut is made anew by this one, not by all that are cut: they would not wait for it. Key 2 has
-		// no row.
+		// This call opens a new connection after one was cut: a call that is cut would not wait for it. Key 2 has no row.
 		if _, err := lookup(t.Context(), []string{"2"}); err != nil {
 			t.Fatalf("after cut %d: %v", i, err)
 		}
@@ -332,8 +331,8 @@ func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
 	if rows, err := lookup(t.Context(), []string{"1"}); err != nil || len(rows) != 1 {
 		t.Errorf("%d rows, %v", len(rows), err)
 	}
-	// A session that was cut off ends soon; one that was left would end with idle_in_transaction_session_timeout, after 10
-	// s.
+	// A session that was cut off ends soon; one that was left open would end with idle_in_transaction_session_timeout,
+	// after 10 s.
 	pgtest.WaitUntil(t, 5*time.Second, "no transaction is left open", func() (bool, string) {
 		open := pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_stat_activity where datname = "+
 			"current_database() and state like 'idle in transaction%' and application_name like '%resolver'")
@@ -341,9 +340,9 @@ func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
 	})
 }
 
-// A look at a disabled endpoint finds new secrets for two messages. The first is leased when the look comes to lock it,
-// and free when the look comes to write; in between another process has begun to move it elsewhere. What the look knows
-// of it is older, and is not written.
+// A look at a disabled endpoint finds new secrets for two messages. The first is leased when the look locks it, and
+// free when the look writes; in between another process has begun to move it elsewhere. The look's answer for it is
+// older, and is not written.
 func TestAnOlderAnswerDoesNotUndoAMove(t *testing.T) {
 	t.Parallel()
 	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', 'old'), (2, 'k', 'https://example.org/a', 'old')")

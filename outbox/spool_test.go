@@ -113,7 +113,7 @@ func TestWaitingAcceptancesFollowTheirRows(t *testing.T) {
 	}
 }
 
-// Of several rows deleted under one identity, an insertion brings back the one deleted last, also when the spool holds
+// Of several rows deleted under one identity, an insertion brings back the one deleted last, even if the spool holds
 // them in another order.
 func TestInsertionBringsBackTheRowDeletedLast(t *testing.T) {
 	t.Parallel()

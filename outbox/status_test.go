@@ -97,7 +97,7 @@ func TestStatusEstimates(t *testing.T) {
 	}
 }
 
-// What neither can be counted in time nor was ever analysed is not known.
+// Figures that can neither be counted in time nor estimated are not known.
 func TestStatusThatIsNotKnown(t *testing.T) {
 	t.Parallel()
 	db, conn := migrated(t)

@@ -5,7 +5,7 @@ ALTER TABLE attendee_relay.ledger
     -- The identity that the row was accepted with, by which its messages find it; NULL: the one it has.
     ADD COLUMN IF NOT EXISTS accepted_as text COLLATE "C";
 ALTER TABLE attendee_relay.spool
-    -- What the ledger said of that before the transaction.
+    -- The ledger's value of that before the transaction.
     ADD COLUMN IF NOT EXISTS ledger_as text COLLATE "C";
 -- Only of rows that have moved.
 CREATE INDEX IF NOT EXISTS ledger_moved ON attendee_relay.ledger (accepted_as, commit_lsn) WHERE accepted_as IS NOT NULL;

@@ -300,7 +300,7 @@ func placed(g *gate, m *outbox.Message, now time.Time) bool {
 }
 
 // A place that has just become free belongs to the older messages that the last claim left behind, of that endpoint or
-// of any.
+// of any other.
 func TestAFreedPlaceIsTheClaimLoops(t *testing.T) {
 	t.Parallel()
 	now, g := time.Now(), newGate(4, 2)

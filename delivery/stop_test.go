@@ -50,7 +50,7 @@ func (s *stopping) Refresh(ctx context.Context, list []outbox.Message) ([]outbox
 	return s.memoryStore.Refresh(ctx, list)
 }
 
-// watched runs until the board shows a fault, lets go of what hangs, and returns the fault. It fails where the fault
+// watched runs until the board shows a fault, releases the hanging call, and returns the fault. It fails if the fault
 // stays.
 func watched(t *testing.T, r *running, over func()) fault.Fault {
 	t.Helper()

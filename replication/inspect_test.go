@@ -97,7 +97,7 @@ func repaired(t *testing.T, i replication.Inspector, db *pgtest.DB, server *pgse
 	}
 }
 
-func TestEachPredictionIsMendedByItsSQL(t *testing.T) {
+func TestEachPredictionIsFixedByItsSQL(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, map[string]string{"max_slot_wal_keep_size": "1GB"})
 	const publication = "create publication PUB for table people"
@@ -192,7 +192,7 @@ func TestTablesThatInherit(t *testing.T) {
 }
 
 // What is the whole server's is looked at one after the other.
-func TestEachPredictionOfTheServerIsMendedByItsSQL(t *testing.T) {
+func TestEachPredictionOfTheServerIsFixedByItsSQL(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, map[string]string{"max_replication_slots": "2", "max_wal_senders": "2",
 		"max_prepared_transactions": "5",

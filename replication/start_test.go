@@ -274,9 +274,9 @@ func TestSlotFaults(t *testing.T) {
 	})
 }
 
-// What would break the application, or cannot be captured, is refused before anything is touched, and repaired while the
-// relay runs.
-func TestRefusedUntilMended(t *testing.T) {
+// A table that cannot be captured, or whose application would break, is refused before anything is touched; once it is
+// repaired the running relay captures it.
+func TestRefusedUntilRepaired(t *testing.T) {
 	t.Parallel()
 	const publication = "create publication PUB for table people"
 	cases := []struct {

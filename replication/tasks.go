@@ -188,8 +188,8 @@ func (c *Capture) works(ctx context.Context) bool {
 	case waits.Standby:
 		c.showStartPending("a commit of the bookkeeping waits for a synchronous standby")
 	default:
-		c.showStartPending("a statement on the bookkeeping is running: a migration, the rest of a large transaction, or the " +
-			"comparison of ledger and table")
+		c.showStartPending("a statement on the bookkeeping is running: a migration, the rest of a large transaction, or " +
+			"the comparison of ledger and table")
 	}
 	return true
 }

@@ -167,8 +167,9 @@ func (s *inspection) note(ctx context.Context, doing string, found []fault.Findi
 
 // denied turns an error into findings if it is a fault or a missing right. For a missing right, each of the
 // requirements that could not be judged has a line of its own.
-func (s *inspection) denied(ctx context.Context, doing string, err error, judges ...fault.Code) ([]fault.Finding,
-	error) {
+func (s *inspection) denied(
+	ctx context.Context, doing string, err error, judges ...fault.Code,
+) ([]fault.Finding, error) {
 	var f *fault.Fault
 	switch {
 	case errors.As(err, &f) && !errors.As(err, &fault.Denied{}):

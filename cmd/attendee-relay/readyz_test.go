@@ -98,13 +98,15 @@ func TestReadyzWhileASessionIsLost(t *testing.T) {
 	relay := relaytest.Run(t, db)
 	relay.AwaitRole(t, ready, "leader")
 	for range 3 {
-		db.Exec(t, "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1", db.Name())
+		const reader = "select coalesce(active_pid, 0) from pg_replication_slots where slot_name = $1"
+		ended := pgtest.Value[int](t, db, reader, db.Name())
+		db.Exec(t, "select pg_terminate_backend($1)", ended)
 		watchedUntil(t, relay, ready, "leads again", func(s relaytest.State) bool {
 			if s.Status == http.StatusServiceUnavailable && s.Codes() != "database_unreachable" {
 				t.Errorf("%+v", s)
 			}
-			return isReady(s) && pgtest.Value[bool](t, db, "select active from pg_replication_slots where slot_name = $1",
-				db.Name())
+			now := pgtest.Value[int](t, db, reader, db.Name())
+			return isReady(s) && now != 0 && now != ended
 		})
 	}
 	if err := server.Crash(); err != nil {

@@ -17,8 +17,9 @@ var columnsSQL string
 
 // readColumns reads the columns that capture reads: the identity's, by their numbers, the key and the status. It
 // refuses a column whose name or type no statement could contain: a SQL_ASCII database holds names in any encoding.
-func (s *Source) readColumns(ctx context.Context, conn *pgx.Conn, identity []int16, c Config) (columns []Column,
-	err error) {
+func (s *Source) readColumns(
+	ctx context.Context, conn *pgx.Conn, identity []int16, c Config,
+) (columns []Column, err error) {
 	err = postgres.Names(ctx, conn, columnsSQL, []any{s.OID, identity, []string{c.Key, c.Status}},
 		func(rows pgx.Rows) error {
 			columns, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Column])

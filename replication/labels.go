@@ -89,7 +89,7 @@ func (s *shape) each(text string, found func(label string, oid uint32)) {
 	case "c":
 		pieces = split(inside(text), ",")
 	case "r":
-		pieces = split(inside(text), ",") // of the text empty, which has no bounds, none remains
+		pieces = split(inside(text), ",") // the range empty has no bounds, so no piece remains
 	case "m":
 		pieces, parts = split(inside(text), "[](),"), parts[0].parts // the bounds of all its ranges
 	}

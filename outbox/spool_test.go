@@ -47,7 +47,7 @@ func TestWaitingAcceptancesFollowTheirRows(t *testing.T) {
 		{"each row takes the next one's identity",
 			"update people set id = id + 1 where id = 3; update people set id = id + 1 where id = 2; update people set id = " +
 				"id + 1 where id = 1", "1>2=a 2>3=b 3>4=c"},
-		{"a deleted row's key is inserted anew",
+		{"a deleted row's key is inserted again",
 			"delete from people where id = 1; insert into people values (5, 'a', 'Accepted')", "1>5=a 2>2=b 3>3=c"},
 		{"and another row has its identity",
 			"delete from people where id = 1; update people set id = 1 where id = 2; insert into people values (5, 'a', " +

@@ -61,7 +61,7 @@ func TestDriftUntilRepaired(t *testing.T) {
 			"alter publication PUB set table people", "source_drift +1 -0", false, []fault.Code{fault.PublicationUnsafe}},
 		{"table taken out", table, "alter publication PUB drop table people", "insert into people values (3, 'Accepted')",
 			"alter publication PUB add table people", "source_drift +1 -0", false, []fault.Code{fault.PublicationMissing}},
-		{"table made anew", table, "alter table people rename to old; create table people (like old including all); insert " +
+		{"table recreated", table, "alter table people rename to old; create table people (like old including all); insert " +
 			"into people select * from old; drop table old",
 			"insert into people values (3, 'Accepted')", "alter publication PUB add table people", "source_drift +1 -0", false,
 			[]fault.Code{fault.PublicationMissing}},

@@ -67,7 +67,7 @@ func TestBookkeepingThatIsGoneIsSaid(t *testing.T) {
 				t.Fatalf("a first start has the gaps %q", got)
 			}
 			c.lose(t, rig)
-			pgtest.WaitUntil(t, capturetest.Patience, "a baseline was taken anew", func() (bool, string) {
+			pgtest.WaitUntil(t, capturetest.Patience, "a new baseline was taken", func() (bool, string) {
 				const taken = `select count(*) from pg_class where oid = to_regclass('attendee_relay.gap')`
 				return pgtest.Value[int64](t, rig.DB, taken) == 1 && len(stretches(t, rig)) > 0, "not yet"
 			})

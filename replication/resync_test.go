@@ -61,7 +61,7 @@ func verifyRepaired(t *testing.T, rig *capturetest.Rig, reason fault.Code) {
 	}
 }
 
-// A slot that cannot be read on is made anew, and the ledger is compared with the table in its snapshot.
+// A slot that cannot be read on is recreated, and the ledger is compared with the table in its snapshot.
 func TestResync(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
@@ -71,16 +71,16 @@ func TestResync(t *testing.T) {
 	}{
 		{"dropped", fault.SlotMissing, "select pg_drop_replication_slot('SLOT')"},
 		{"moved by somebody else", fault.SlotLost, "select pg_replication_slot_advance('SLOT', pg_current_wal_lsn())"},
-		{"made anew by somebody else", fault.SlotLost,
+		{"recreated by somebody else", fault.SlotLost,
 			"select pg_drop_replication_slot('SLOT'); select pg_create_logical_replication_slot('SLOT', 'pgoutput')"},
-		{"publication made anew", fault.SourceDrift,
+		{"publication recreated", fault.SourceDrift,
 			"drop publication SLOT; create publication SLOT for table people with (publish_via_partition_root = true)"},
 		{"publication altered and altered back", fault.SourceDrift,
 			"alter publication SLOT set (publish = 'insert'); alter publication SLOT set (publish = 'insert, update, delete, " +
 				"truncate')"},
 		{"table taken out and put back", fault.SourceDrift,
 			"alter publication SLOT drop table people; alter publication SLOT add table people"},
-		{"table made anew", fault.SourceDrift,
+		{"table recreated", fault.SourceDrift,
 			"alter table people rename to old; create table people (like old including all); insert into people select * from " +
 				"old; alter publication SLOT set table people"},
 		{"teardown", fault.SlotMissing, "select pg_drop_replication_slot('SLOT'); drop publication SLOT"},

@@ -11,7 +11,7 @@ import (
 // Config says where the operator's HTTP server listens; the names of the variables are fixed by the public contract,
 // section 5.
 type Config struct {
-	// Addr is host:port; empty: no server. So an ADMIN_ADDR set to nothing is kept, and does not count as unset.
+	// Addr is host:port; no server if it is empty. So an ADMIN_ADDR set to nothing is kept, and does not count as unset.
 	Addr string `env:"ADMIN_ADDR, default=127.0.0.1:8080" blank:"kept"`
 	// Token opens the pages and the API; without it only health and metrics are served.
 	Token secret.String `env:"ADMIN_TOKEN"`

@@ -26,7 +26,7 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// alive says that the process runs and answers, and nothing more: a restart fixes no fault.
+// alive answers that the process runs, and nothing more: a restart fixes no fault.
 func (s *Server) alive(w http.ResponseWriter, _ *http.Request) {
 	s.answer(w, http.StatusOK, struct {
 		Alive bool `json:"alive"`
@@ -48,7 +48,7 @@ type readiness struct {
 }
 
 // stops reports whether a fault keeps a process in this role from its work as a whole. Faults of single keys or
-// endpoints do not, and one of rendering or delivery does not keep a standby from leading.
+// endpoints do not, and a fault of rendering or delivery does not keep a standby from leading.
 func stops(role Role, f *fault.Fault) bool {
 	switch stage := f.Code.Stage(); {
 	case f.Partial || stage == fault.Upkeep:
@@ -60,9 +60,9 @@ func stops(role Role, f *fault.Fault) bool {
 	}
 }
 
-// ready says whether the process does its work. A standby is ready: waiting is its work. One that has not found its
-// role yet is not, although nothing is wrong with it; once it has, only a fault says no. The faults are read before the
-// role: a process finds its role first and loses its faults then.
+// ready answers whether the process does its work. A standby is ready: waiting is its work. A process that has not
+// found its role yet is not ready, even without a fault; once it has, only a fault makes it unready. The faults are
+// read before the role: a process finds its role first and loses its faults then.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	faults := s.faults.List()
 	role := s.role()

@@ -20,9 +20,9 @@ const (
 	retryAccept = 50 * time.Millisecond
 )
 
-// limited is a listener with a bounded number of connections in all and of each client. One too many takes the place of
-// the client's oldest that waits for a request, and is closed at once where none does. (A listener that stops
-// accepting, like golang.org/x/net/netutil's, leaves everybody in the backlog behind those who hold the places.)
+// limited is a listener with a bounded number of connections in all and of each client. One too many replaces the
+// client's oldest that waits for a request, and is closed at once if none does. (A listener that stops accepting, like
+// golang.org/x/net/netutil's, keeps everybody in the backlog behind those who hold the places.)
 type limited struct {
 	net.Listener
 	spare *spare
@@ -102,8 +102,8 @@ func (l *limited) enter(c *conn) (out *conn, ok bool) {
 	return out, true
 }
 
-// waiting returns the oldest connection that waits for a request: of this client, or, where it has its share still, of
-// the one with the most connections.
+// waiting returns the oldest connection that waits for a request: of this client, or, if the client has not used its
+// share up, of the one with the most connections.
 func (l *limited) waiting(client netip.Prefix) *conn {
 	from := client
 	if len(l.clients[client]) < maxPerClient {

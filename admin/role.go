@@ -6,8 +6,8 @@ type Role string
 const (
 	// Starting processes have not found out yet; /readyz shows them as a standby that is not ready.
 	Starting Role = ""
-	// Resuming processes led until now and are getting hold of the slot again; /readyz shows them as a standby that is
-	// ready until there is a fault.
+	// Resuming processes led until now and are regaining the slot; /readyz shows them as a standby that is ready until
+	// there is a fault.
 	Resuming Role = "resuming"
 	// Leader is the process that holds the slot and captures.
 	Leader Role = "leader"

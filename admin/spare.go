@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// spare keeps some file descriptors for connections to be accepted while the process has no others: whoever asks why
+// spare keeps some file descriptors for accepting connections while the process has no others: an operator who asks why
 // nothing is delivered must get an answer.
 type spare struct {
 	mu    sync.Mutex

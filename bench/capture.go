@@ -11,8 +11,8 @@ import (
 // captured is how many transactions of one row wait in the slot.
 const captured = 100_000
 
-// captureKind is a kind of transaction that is captured: edits have nothing to announce but at the very end,
-// acceptances all have.
+// captureKind is a kind of transaction that is captured: edits announce nothing until the very end, acceptances are all
+// announced.
 type captureKind struct {
 	acceptances            func(transactions int) int
 	rate, peer, share, cpu *figure
@@ -33,7 +33,7 @@ var captureKinds = []captureKind{
 	captureKindOf("acceptances", func(all int) int { return all }),
 }
 
-// capture has the relay, which sends nothing, and pg_recvlogical read the same transactions, each from a slot of its
+// capture has the relay, with deliveries off, and pg_recvlogical read the same transactions, each from a slot of its
 // own.
 func capture(ctx context.Context, b *bench) (samples []sample, err error) {
 	n := b.size(captured)

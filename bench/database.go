@@ -31,8 +31,7 @@ func execute(ctx context.Context, url, statements string) error {
 	return nil
 }
 
-// create makes a database and writes everything out, so that nothing of it is left to be done while something is
-// measured.
+// create makes a database and flushes it to the disk, so that nothing of it is left to do while something is measured.
 func (b *bench) create(ctx context.Context, name string) (*database, error) {
 	err := execute(ctx, b.server.URL("postgres"), fmt.Sprintf("create database %s template %s", name, template))
 	if err != nil {

@@ -65,8 +65,8 @@ type drainage struct {
 
 func (took drainage) rate() float64 { return float64(took.webhooks) / took.seconds }
 
-// drain accepts attendees while no relay runs, then has one announce them. It counts from the relay's start, all that
-// it does before its first webhook included.
+// drain accepts attendees while no relay runs, then has one announce them. The time counts from the relay's start, with
+// everything before its first webhook.
 func (d *database) drain(ctx context.Context, first int, settings ...string) (took drainage, err error) {
 	took.webhooks = d.b.size(drained)
 	if err := d.rest(ctx, settings...); err != nil {

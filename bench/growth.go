@@ -84,8 +84,8 @@ func (d *database) meet(ctx context.Context) error {
 	return d.withRelay(ctx, func(*relay) error { return d.warm(ctx, warmed) }, drainSettings)
 }
 
-// grow makes a grown database once. There is no slot while it is filled, for all of that would have to be read from the
-// WAL; the next relay finds it lost, makes another, and compares the ledger with the table.
+// grow fills a grown database once. There is no slot while it is filled, because the relay would have to read all of it
+// from the WAL; the next relay finds the slot lost, makes another, and compares the ledger with the table.
 func (b *bench) grow(ctx context.Context, kind growthKind) (*database, error) {
 	if d := b.grown[kind.name]; d != nil {
 		return d, nil
@@ -120,8 +120,8 @@ func (d *database) checkGrown(ctx context.Context, kind growthKind) error {
 	return err
 }
 
-// rewind makes those who were accepted wait again, so that the next round finds the database as this one did. Without a
-// slot nobody reads of it, and none keeps the WAL of the scenarios in between.
+// rewind makes the accepted attendees wait again, so that the next round finds the database as this one did. Without a
+// slot nobody reads the changes, and none keeps the WAL of the scenarios in between.
 func (d *database) rewind(ctx context.Context, n int) error {
 	if err := errors.Join(d.writeStatements(ctx), d.dropSlots(ctx)); err != nil {
 		return err

@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// idleSeconds is how long nothing happens, after idleBefore. The relay's rarest work, looking for old bodies and rows
-// (once a minute), has been done once by then, and its position is stored after that. Postgres lets the first reader of
-// a page after the work tidy it up, and writes that into the WAL, once.
+// idleSeconds is how long nothing happens, after idleBefore. By then the relay has done its rarest work once, looking
+// for old bodies and rows (once a minute), and has stored its position after that. Postgres lets the first reader of a
+// page after the work tidy it up, and writes that into the WAL, once.
 const (
 	idleSeconds = 60
 	idleBefore  = 80 * time.Second

@@ -22,8 +22,8 @@ type post struct {
 	Body json.RawMessage `json:"body"`
 }
 
-// newPostCommand is the bare client's process: what it reads from a file, a post a line, it sends over keep-alive
-// connections with so many senders, and does nothing else.
+// newPostCommand is the bare client's process: it posts each line of a file over keep-alive connections with a number
+// of senders, and does nothing else.
 func newPostCommand() *cobra.Command {
 	var senders int
 	cmd := &cobra.Command{Use: "post FILE", Hidden: true, Args: cobra.ExactArgs(1),

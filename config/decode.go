@@ -51,8 +51,8 @@ var notations = map[reflect.Type]notation{
 	}},
 }
 
-// decode sets every variable's field. go-envconfig stops at the first error, so each field is decoded alone; one that
-// is at fault gets its default, so that validation still says what is wrong with the others.
+// decode sets every variable's field. go-envconfig stops at the first error, so each field is decoded alone; a faulty
+// one gets its default, so that validation still finds the faults of the others.
 func decode(vars []variable, env *environment) (faults []string) {
 	for _, v := range vars {
 		text, given := env.values[v.name]

@@ -9,8 +9,8 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// minConns is what the stages need at the same time at least: five for capture (writer, reader, resolver, one for
-// keys that failed before, and one that sets up and watches), and one for deliveries.
+// minConns is how many connections the stages need at the same time at least: five for capture (writer, reader,
+// resolver, one for keys that failed before, and one that sets up and watches), and one for deliveries.
 const minConns = 6
 
 // maxShutdown bounds SHUTDOWN_TIMEOUT: what stops for longer than this is a process that hangs.

@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// asideMost is how many outcomes are set aside at most; with more, recording as a whole counts as failing.
+	// asideMost is how many outcomes are set aside at most; if there are more, recording as a whole counts as failing.
 	asideMost = 1000
-	// asideBatch is how many of them are tried again at once, each alone.
+	// asideBatch is how many of them are retried in a row, each alone.
 	asideBatch = 10
-	// asideFirst and asideLast bound the wait before one is tried again; it doubles.
+	// asideFirst and asideLast bound the wait before one is retried; it doubles.
 	asideFirst, asideLast = 5 * time.Second, time.Minute
 )
 
-// aside are outcomes that the database refuses in any form. They keep no other from being recorded. Their messages are
-// held as unrecorded, so they are not sent again, and each is tried again with back-off.
+// aside holds outcomes that the database refuses in any form. They keep no other outcome from being recorded. Their
+// messages are held as unrecorded, so they are not sent again, and each is retried with back-off.
 type aside struct {
 	log  *zap.Logger
 	task *fault.Task
@@ -36,7 +36,7 @@ type setAside struct {
 	due        time.Time
 }
 
-// take sets outcomes aside. With an error there is no room for them, and none was.
+// take sets outcomes aside. With an error there was no room for them, and none was set aside.
 func (a *aside) take(refused []outbox.Unstorable, now time.Time) error {
 	if len(refused) == 0 {
 		return nil
@@ -45,7 +45,7 @@ func (a *aside) take(refused []outbox.Unstorable, now time.Time) error {
 		return fmt.Errorf("recording outcomes: the database refuses more than %d of them; one: %w", asideMost, refused[0].Err)
 	}
 	for _, r := range refused {
-		a.log.Error("an outcome was not recorded, for the database refuses it; its message is not sent again while this "+
+		a.log.Error("an outcome was not recorded because the database refuses it; its message is not sent again while this "+
 			"process runs", zap.String("message_id", r.Settlement.Message.ID), zap.String("error", fault.Sentence(r.Err)))
 		a.list = append(a.list, setAside{r.Settlement, r.Err, asideFirst, now.Add(asideFirst)})
 	}
@@ -53,7 +53,7 @@ func (a *aside) take(refused []outbox.Unstorable, now time.Time) error {
 	return nil
 }
 
-// tell keeps the fault on the board that names the first of them.
+// tell keeps a fault on the board that names the first of them.
 func (a *aside) tell() {
 	if len(a.list) == 0 {
 		a.task.Rest()
@@ -66,7 +66,7 @@ func (a *aside) tell() {
 	a.task.Fail(fmt.Errorf("that of message %s%s: %w", first.settlement.Message.ID, more, first.err))
 }
 
-// due returns a channel that tells when one is to be tried again; nil: there is none.
+// due returns a channel that signals when one is to be retried; nil if there is none.
 func (a *aside) due() <-chan time.Time {
 	if len(a.list) == 0 {
 		return nil
@@ -80,7 +80,7 @@ func (a *aside) due() <-chan time.Time {
 	return time.After(time.Until(first))
 }
 
-// next takes out some that are due.
+// next removes and returns some that are due.
 func (a *aside) next(now time.Time) (some []setAside) {
 	a.list = slices.DeleteFunc(a.list, func(s setAside) bool {
 		taken := len(some) < asideBatch && !s.due.After(now)
@@ -92,7 +92,7 @@ func (a *aside) next(now time.Time) (some []setAside) {
 	return some
 }
 
-// abandon tells of those that are left at the end.
+// abandon logs those that are left at the end.
 func (a *aside) abandon() {
 	for _, s := range a.list {
 		a.log.Error("an outcome that the database refuses was not recorded before the end; its message is sent again with "+
@@ -102,7 +102,7 @@ func (a *aside) abandon() {
 	a.tell()
 }
 
-// again tries to record some of the outcomes that were set aside, each alone.
+// again retries some of the outcomes that were set aside, each alone.
 func (s *settler) again(ctx context.Context) {
 	some := s.aside.next(time.Now())
 	for i := range some {
@@ -120,7 +120,7 @@ func (s *settler) again(ctx context.Context) {
 	}
 }
 
-// alone tries to record one outcome, and reports whether it is done with.
+// alone tries to record one outcome, and reports whether it is done with it.
 func (s *settler) alone(ctx context.Context, one *setAside) bool {
 	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, errStoreSilent)
 	defer cancel()

@@ -23,8 +23,8 @@ func (s *memoryStore) refusing(ids ...string) {
 	}
 }
 
-// An outcome that the database refuses is named in a fault and keeps nothing else up; its message is not sent again
-// although its lease ends, and what came of it is recorded when the database takes it.
+// An outcome that the database refuses is named in a fault and delays nothing else; its message is not sent again
+// although its lease ends, and the outcome is recorded once the database accepts it.
 func TestAnOutcomeThatTheDatabaseRefusesIsSetAside(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestAnOutcomeThatTheDatabaseRefusesIsSetAside(t *testing.T) {
 	})
 }
 
-// Where the database refuses every outcome, sending stops in the end, and nothing is forgotten.
+// If the database refuses every outcome, sending stops in the end, and no outcome is lost.
 func TestOutcomesThatTheDatabaseAllRefusesStopSending(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestOutcomesThatTheDatabaseAllRefusesStopSending(t *testing.T) {
 	})
 }
 
-// What is left at the end is said, by the message.
+// The outcomes that are left at the end are logged with their messages.
 func TestARunEndsWithAnOutcomeSetAside(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@ func authorities(path string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DELIVERY_CA_FILE names a file that cannot be used: %w", err)
 	}
-	// A machine may have none of its own; then only the file's are used.
+	// A machine may have no authorities of its own; then only the file's are used.
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()

@@ -19,7 +19,7 @@ const (
 	trouble      = 30 * time.Minute
 	// recording is the end of a lease, in which no request is in flight any more.
 	recording = 2 * time.Second
-	// linger is how long a free place waits for others, so that a backlog is claimed in batches and not one by one,
+	// linger is how long a free place waits for others, so that a backlog is claimed in batches and not one by one, and
 	// lingerInLine how long while messages wait in line.
 	linger       = 5 * time.Millisecond
 	lingerInLine = lineTime / 2
@@ -55,7 +55,7 @@ func (d *Dispatcher) claimUntil(ctx, requests context.Context, start func(outbox
 	}
 }
 
-// probeInterval is how often probes are asked for: seldom where this process has seen no failure for long, for then
+// probeInterval is how often probes are asked for: rarely if this process has seen no failure for long, because then
 // there is probably no endpoint to probe.
 func (d *Dispatcher) probeInterval(now time.Time) time.Duration {
 	if now.Sub(time.Unix(0, d.failed.Load())) < trouble {
@@ -150,9 +150,9 @@ func (d *Dispatcher) dispatch(messages []outbox.Message, start func(outbox.Messa
 	d.follow(start)
 }
 
-// timely: a request must end, and be recorded, before its lease ends, or somebody else sends the message meanwhile:
-// without a whole timeout left it is not begun. The monotonic clock stops while the machine is suspended, and
-// Postgres's may not: the wall clock has to agree.
+// timely reports whether a request would end, and be recorded, before its lease ends: otherwise somebody else sends the
+// message meanwhile. Without a whole timeout left it is not begun. The monotonic clock stops while the machine is
+// suspended, and Postgres's may not: the wall clock has to agree.
 func (d *Dispatcher) timely(m *outbox.Message, now time.Time) bool {
 	left := min(m.LeaseEnds.Sub(now), m.LeaseEnds.Round(0).Sub(now.Round(0)))
 	return left >= d.timeout+recording

@@ -16,13 +16,13 @@ import (
 // Store is where messages are leased from and outcomes go to. Its errors hold neither a URL nor connection data: they
 // are logged.
 type Store interface {
-	// Claim leases messages that are due, at most req.Limit of them and, of an endpoint, at most its Standing's Places
-	// minus what req.Busy says. Fewer than both bounds allow means that no more are due.
+	// Claim leases due messages, at most req.Limit of them and at most the Places of its Standing minus req.Busy of an
+	// endpoint. Fewer than both bounds allow means that no more are due.
 	Claim(ctx context.Context, req outbox.ClaimRequest) ([]outbox.Message, error)
 	// Probe leases the oldest message of each paused endpoint whose probe is due, at most limit of them.
 	Probe(ctx context.Context, limit int, lease time.Duration) ([]outbox.Message, error)
-	// Refresh finds out where leased messages go now, and with which secret. It returns those to be sent under their
-	// lease; with an error, those that may be.
+	// Refresh looks up where leased messages go now, and with which secret. It returns those to be sent under their lease;
+	// with an error, those that may be.
 	Refresh(ctx context.Context, messages []outbox.Message) ([]outbox.Message, error)
 	// Look does so for some messages of one endpoint that gets nothing, and reports whether it was some endpoint's turn.
 	Look(ctx context.Context) (bool, error)
@@ -124,7 +124,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer endRecords()
 	defer d.sender.CloseIdleConnections()
 
-	// senders do not wait while a batch is being recorded
+	// Senders do not wait while a batch is being recorded.
 	results := make(chan outbox.Settlement, max(d.gate.total, settleBatch))
 	var settling sync.WaitGroup
 	settling.Go(func() { d.settler.run(records, results) })
@@ -167,8 +167,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// deliver sends one message and decides its outcome. Where this process cannot open a connection there is no
-// attempt.
+// deliver sends one message and decides its outcome. If this process cannot open a connection there is no attempt.
 func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) (s outbox.Settlement, attempted bool) {
 	may, try := d.shortage.begin(time.Now())
 	if !may {
@@ -197,8 +196,8 @@ func (d *Dispatcher) deliver(ctx context.Context, m outbox.Message) (s outbox.Se
 	return outbox.Settlement{Message: m, Outcome: outcome}, true
 }
 
-// report writes the one line of an attempt. Delivered and retried are the relay's daily work and Info; a message that
-// is given up needs somebody, and is a Warn. The receiver's answer stays in the database.
+// report logs an attempt in one line. Delivered and retried messages are the relay's daily work and logged as Info; a
+// message that is given up needs somebody's attention, and is a Warn. The receiver's answer stays in the database.
 func (d *Dispatcher) report(m *outbox.Message, reason Reason, outcome outbox.Outcome) {
 	level := zap.InfoLevel
 	if outcome.State() == outbox.StateDead {

@@ -169,8 +169,8 @@ func TestAMessageIsNotBegunWithoutAWholeTimeoutOnItsLease(t *testing.T) {
 	})
 }
 
-// Where the process stands still between finding a message timely and sending it, nothing is sent when its lease is
-// about to end. It is no failure of the endpoint.
+// If the process stands still after a message was found timely, nothing is sent once its lease is about to end. That is
+// not a failure of the endpoint.
 func TestNoRequestIsBegunAtTheEndOfItsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

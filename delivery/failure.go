@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// The conditions of the verdicts. They look at what an error is; where net/http gives it only a text, Go 1.26's is
-// known, and one unknown is still a failure, under another word.
+// The conditions of the verdicts. They examine the error's type; where net/http has only a text, that of Go 1.26 is
+// known, and an unknown one is still a failure, under another word.
 
 // httpVersion is what every answer of HTTP/1 begins with.
 var httpVersion = []byte("HTTP/")

@@ -12,8 +12,8 @@ import (
 	"attendee-relay/internal/tcptest"
 )
 
-// speaking returns the address of a server that says something to everybody who connects, before it is asked, and
-// closes when its visitor does.
+// speaking returns the address of a server that sends a text to everybody who connects, before it is asked, and closes
+// when its client does.
 func speaking(t testing.TB, greeting string) string {
 	t.Helper()
 	return tcptest.Serve(t, func(conn net.Conn) {

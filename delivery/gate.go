@@ -9,15 +9,15 @@ import (
 	"attendee-relay/outbox"
 )
 
-// silence is how long an endpoint with requests in flight may answer none before it gets no more while places are
-// scarce.
+// silence is how long an endpoint with requests in flight may answer none of them before it gets no more while places
+// are scarce.
 const silence = time.Second
 
 // soon is a time within which quick endpoints answer, also where this process is not quick.
 const soon = 20 * time.Millisecond
 
-// gate keeps the bounds on requests in flight, over all and of each endpoint, and knows when a place that became free
-// is worth a claim: only where a claim may have left messages behind for want of it.
+// gate keeps the bounds on requests in flight, of all endpoints together and of each, and knows when a free place is
+// worth a claim: only if the last claim may have left messages behind for lack of it.
 type gate struct {
 	total, perEndpoint int
 	// signal wakes the claim loop; it holds one wake-up, however many places became free.
@@ -45,8 +45,8 @@ type lane struct {
 	endpoint         uuid.UUID
 	flying           int
 	capped, promised bool
-	// heard is when its last request ended, or its first began; ended is when its last ended, if one has since it got
-	// something.
+	// heard is when its last request ended, or its first began; ended is when its last request ended, if one has since the
+	// lane was made.
 	heard, ended time.Time
 	// waiting messages stand in line for a place, rooms are reserved for more; queued: it has its turn.
 	waiting []outbox.Message
@@ -145,9 +145,9 @@ func (g *gate) forget(l *lane) {
 	}
 }
 
-// fits reports whether an endpoint may have one more place. Where places are scarce, it has another beside its first
-// only while answers come from it as quickly as they used to, and not more than its part of all places: of what is
-// left, many endpoints that fall silent at once then take a place each, and those that answer still find some.
+// fits reports whether an endpoint may have one more place. While places are scarce, it has a second place only while
+// its answers come as quickly as before, and no more than its share of all places: of the rest, many endpoints that
+// fall silent at once then take a place each, and those that answer still find some.
 func (g *gate) fits(l *lane, now time.Time) bool {
 	switch {
 	case g.flying >= g.total || l.flying >= g.perEndpoint:

@@ -33,7 +33,7 @@ func (g *givenBack) add(messages ...outbox.Message) {
 	g.list = append(g.list, messages...)
 }
 
-// release ends their leases. Those that it cannot release it keeps for the next time, until their lease is over.
+// release ends their leases. Those that it cannot release are kept for the next time, until their lease is over.
 func (g *givenBack) release(ctx context.Context) error {
 	list := g.take(time.Now())
 	if len(list) == 0 {

@@ -75,7 +75,7 @@ func (g *guard) check(address netip.Addr) error {
 	return nil
 }
 
-// permits judges an address by itself, without those embedded in it.
+// permits judges an address without those embedded in it.
 func (g *guard) permits(address netip.Addr) bool {
 	everywhere := address.WithZone("") // a range is meant for every interface
 	if contains(g.denied, everywhere) {

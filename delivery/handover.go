@@ -14,8 +14,8 @@ import (
 // standby, and claims must not wait with it.
 const reserveTime = time.Second
 
-// handover takes messages from those who record them, under a lease from the start: they wait for no claim. It gives
-// places and room in line away while the claim loop runs and where no older message waits for one. It implements
+// handover takes messages from those who record them, under a lease from the start: they need no claim. It gives away
+// places and room in line while the claim loop runs, and only if no older message waits for them. It implements
 // outbox.Senders.
 type handover struct {
 	gate  *gate
@@ -27,7 +27,7 @@ type handover struct {
 
 	mu   sync.Mutex
 	open bool
-	// start sends a message that has its place; nil: before begin and after end. follow sends what waits in line where
+	// start sends a message that has its place; nil before begin and after end. follow sends messages that wait in line if
 	// there are places.
 	start  func(outbox.Message)
 	follow func()
@@ -47,7 +47,7 @@ func (h *handover) begin(start func(outbox.Message), follow func()) {
 	h.open, h.start, h.follow = true, start, follow
 }
 
-// end gives no more places away, and waits until the reservations under way have ended, or ctx has. Nothing is started
+// end stops giving places away, and waits until the reservations under way have ended, or ctx has. Nothing is started
 // later.
 func (h *handover) end(ctx context.Context) {
 	h.mu.Lock()

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// maxHeaders and maxHeadersBytes bound what a row may add to a request: so many headers, and so many bytes of names
-	// and values.
+	// maxHeaders and maxHeadersBytes bound what a row may add to a request: the number of headers, and the bytes of their
+	// names and values.
 	maxHeaders      = 20
 	maxHeadersBytes = 8 << 10
 )
 
-// The refusals of a row's headers name no header and no value: they are secrets.
+// The refusals of a row's headers show no name and no value: they are secrets.
 var (
 	errHeadersForm      = &Refusal{reason: "the column headers is not a JSON object of strings"}
 	errHeadersMany      = &Refusal{reason: "the column headers has more than 20 headers"}
@@ -32,8 +32,8 @@ var (
 		"Accept-Encoding, Content-*, webhook-* or a hop-by-hop header"}
 )
 
-// forbiddenHeaders are the relay's own, and those between two neighbours on the way (RFC 9110, section 7.6.1, and what
-// RFC 2616 and browsers added).
+// forbiddenHeaders are the relay's own, and the hop-by-hop ones (RFC 9110, section 7.6.1, and the additions of RFC 2616
+// and browsers).
 var forbiddenHeaders = []string{"Host", "User-Agent", "Accept-Encoding",
 	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Trailers", "Transfer-Encoding", "Upgrade",
 	"Http2-Settings", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Authentication-Info"}

@@ -90,7 +90,7 @@ func TestHeadersThatCannotBeSentMakeNoRequest(t *testing.T) {
 	}
 }
 
-// A receiver that prints what it got, as frameworks do on their error pages, must not write the secrets into the
+// The secrets of a receiver that prints its request, as frameworks do on their error pages, must not reach the
 // database.
 func TestAnEchoedSecretIsMasked(t *testing.T) {
 	t.Parallel()

@@ -171,8 +171,8 @@ func TestAnIdleDispatcherOnlyPolls(t *testing.T) {
 	})
 }
 
-// Half of the endpoints have answered well and fall silent at the same moment, as when many URLs are at one provider:
-// those that go on answering get what they need all the same.
+// Half of the endpoints have answered well and fall silent at the same moment, as when many URLs belong to one
+// provider: those that continue to answer still get the places that they need.
 func TestEndpointsThatFallSilentTogetherAreInNobodysWay(t *testing.T) {
 	t.Parallel()
 	const endpoints, took, seconds = 100, 20 * time.Millisecond, 12

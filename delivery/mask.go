@@ -17,9 +17,10 @@ import (
 const (
 	// masked replaces a secret in a receiver's text.
 	masked = "[redacted]"
-	// wordBytes: a text shorter than this is hidden where it is a word of its own; 1 must not blacken every number.
+	// wordBytes: a text shorter than this is hidden only where it is a word of its own; the text 1 must not hide a digit
+	// of every number.
 	wordBytes = 4
-	// pieceBytes is how long a part of a header's value must be to be hidden on its own.
+	// pieceBytes is the minimum length at which a part of a header's value is hidden on its own.
 	pieceBytes = 8
 )
 
@@ -27,7 +28,7 @@ const (
 type mask struct {
 	secrets []secret.String
 	headers []header
-	// texts are what to hide, the longest first; found when they are needed, because most answers have no body.
+	// texts are the texts to hide, the longest first; they are collected when needed, because most answers have no body.
 	texts []string
 	found bool
 }

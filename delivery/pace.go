@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// recoveryRate is how many requests a second an endpoint gets at first when it comes back after a pause; it doubles
-	// every recoveryStep, until outbox.RecoveryTime is over and there is no more to hold back.
+	// recoveryRate is how many requests a second an endpoint gets at first after a pause; it doubles every recoveryStep,
+	// until outbox.RecoveryTime is over and nothing is held back any more.
 	recoveryRate = 5
 	recoveryStep = 5 * time.Second
 )
 
 // pace bounds how many requests a second an endpoint gets: the configured rate, and less after a pause. It holds
-// messages back by not claiming them, so that nothing waits under a lease or in a place that another endpoint could
-// use. The claim loop alone uses it.
+// messages back by not claiming them, so that none waits under a lease or in a place that another endpoint could use.
+// Only the claim loop uses it.
 type pace struct {
 	// rate is the configured one; rate.Inf: none.
 	rate rate.Limit
@@ -41,8 +41,7 @@ func newPace(perSecond float64) *pace {
 	return p
 }
 
-// bound returns how many messages of an endpoint may be claimed at most, when no more than perEndpoint may be in
-// flight.
+// bound returns how many messages of an endpoint may be claimed, if no more than perEndpoint may be in flight.
 func (p *pace) bound(perEndpoint int) int { return min(perEndpoint, burst(p.rate)) }
 
 // burst is a second's worth.
@@ -57,8 +56,8 @@ func (p *pace) limit(recovered, now time.Time) rate.Limit {
 	return min(p.rate, rate.Limit(recoveryRate*math.Exp2(float64(since)/float64(recoveryStep))))
 }
 
-// hold raises busy so far that no more of an endpoint is claimed than may be sent now, and nothing ahead, and forgets
-// the endpoints that have rested.
+// hold raises busy so far that no more messages of an endpoint are claimed than may be sent now, and none ahead, and
+// forgets endpoints that have been idle.
 func (p *pace) hold(busy, ahead map[uuid.UUID]int, perEndpoint int, now time.Time) {
 	if p.rate != rate.Inf {
 		clear(ahead) // what waits in line has had its token

@@ -23,8 +23,8 @@ type policy struct {
 	random func() float64
 }
 
-// outcome decides what happens to m after an exchange. A schedule of n waits makes n+1 attempts, besides those that use
-// up no step of it.
+// outcome decides the outcome of a message after an exchange. A schedule of n waits makes n+1 attempts, besides those
+// that use no step of it.
 func (p policy) outcome(m *outbox.Message, x Exchange, now time.Time) outbox.Outcome {
 	switch {
 	case x.fate == delivered:
@@ -60,8 +60,8 @@ func (p policy) spread(step time.Duration) time.Duration {
 	return time.Duration(float64(step) * (1 - jitter + 2*jitter*p.random()))
 }
 
-// retryAfter reads a Retry-After header, seconds or a date. A value that cannot be read, or lies in the past, is no
-// wait at all; one that is too long, or too large for a number, is the longest wait.
+// retryAfter reads a Retry-After header, seconds or a date. An invalid value, or a date in the past, is no wait at all;
+// one that is too long, or too large for a number, is the longest wait.
 func retryAfter(header string, now time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	if header == "" {

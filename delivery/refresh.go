@@ -14,8 +14,8 @@ import (
 // refreshBatch is the most messages whose URLs are asked for at once.
 const refreshBatch = 500
 
-// refresher asks for the URLs of now before a message is tried again. It is separate from claiming, because the
-// question is the operator's own query and may be slow: messages that are sent for the first time must not wait for it.
+// refresher asks for the present URLs of messages before they are retried. It is separate from claiming, because it
+// runs the operator's own query, which may be slow: messages that are sent for the first time must not wait for it.
 type refresher struct {
 	store Store
 	// stale are batches of leased messages that have their places already; there is room for as many as there are places.
@@ -45,8 +45,8 @@ func (r *refresher) end() {
 	close(r.stale)
 }
 
-// run refreshes until stale is closed and empty, and hands on what is to be sent; drop gives back the place of the
-// rest. Between batches, until idle ends, it looks after the endpoints that get nothing.
+// run refreshes until stale is closed and empty, and passes on the messages to be sent; drop gives back the places of
+// the rest. Between batches, until idle ends, it looks after endpoints that get nothing.
 func (r *refresher) run(idle, requests context.Context, send, drop func(outbox.Message)) {
 	tick := time.NewTicker(idleInterval)
 	defer tick.Stop()

@@ -15,7 +15,7 @@ const (
 )
 
 // excerpt reads an answer's body and keeps its beginning, without the secrets that hidden finds in it. An error ends
-// the reading and is not one of the exchange.
+// the reading and is not an error of the exchange.
 func excerpt(body io.Reader, hidden *mask) string {
 	if body == http.NoBody {
 		return ""
@@ -49,8 +49,8 @@ func cut(text string) string {
 	return text[:end]
 }
 
-// printable keeps what a log, a page and a Postgres text can hold: valid UTF-8, any white space as one blank, and of
-// the rest only what is visible, which leaves out NUL, terminal escapes and direction marks.
+// printable keeps the characters that a log, a page and a Postgres text can hold: valid UTF-8, any white space as one
+// blank, and otherwise only visible ones, which leaves out NUL, terminal escapes and direction marks.
 func printable(raw []byte) string {
 	var text strings.Builder
 	blank := true

@@ -19,9 +19,9 @@ type room struct {
 }
 
 // room returns what a claim may take, and begins a new count of places. Endpoints on trial may have half of all places,
-// so that those that answer always have the other half, and only while a quarter is not taken more than one each, so
-// that one new endpoint that hangs is in no other's way. When half are taken, an endpoint that has fallen silent counts
-// as full.
+// so that those that answer always have the other half, and more than one place each only while less than a quarter is
+// taken, so that a new endpoint that hangs delays no other. When half are taken, an endpoint that has fallen silent
+// counts as full.
 func (g *gate) room(now time.Time) room {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -112,8 +112,8 @@ func (g *gate) free(places int) {
 	}
 }
 
-// worth reports whether a claim is worth it at once, when there is room for a quarter of what is in flight and for as
-// many as wait in line, or when there is any, after a while.
+// worth reports whether a claim is worth making at once, with room for a quarter of the requests in flight and for as
+// many messages as wait in line, or with any room after a while.
 func (g *gate) worth() (now bool, after time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

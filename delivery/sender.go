@@ -178,7 +178,7 @@ func answered(resp *http.Response, hidden *mask) Exchange {
 	return x
 }
 
-// failed judges an exchange that brought no answer. The bytes that came instead are kept, without secrets.
+// failed judges an exchange that brought no answer. It keeps the bytes that were received instead, without secrets.
 func failed(err error, p *progress, hidden *mask) Exchange {
 	first := p.first()
 	if other, ok := errors.AsType[*notTLSError](err); ok {

@@ -35,8 +35,8 @@ type settler struct {
 	aside aside
 }
 
-// run records what comes from results until it is closed and empty, and now and then what was refused. When ctx ends it
-// stops trying, and only empties results so that no request waits for its place there.
+// run records results until it is closed and empty, and retries refused ones now and then. When ctx ends it stops
+// trying, and only empties results so that no request waits for its place there.
 func (s *settler) run(ctx context.Context, results <-chan outbox.Settlement) {
 	batch := make([]outbox.Settlement, 0, settleBatch)
 	for {
@@ -48,7 +48,7 @@ func (s *settler) run(ctx context.Context, results <-chan outbox.Settlement) {
 			}
 			batch = gather(append(batch[:0], first), results)
 			s.record(ctx, batch)
-			clear(batch) // the payloads are done with
+			clear(batch) // the payloads are not needed any more
 		case <-s.aside.due():
 		}
 		s.again(ctx)

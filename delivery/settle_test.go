@@ -156,8 +156,8 @@ func TestALateRefusalIsCountedAndNoError(t *testing.T) {
 	}
 }
 
-// What is sent while outcomes cannot be recorded would be sent again by others if this process died: it stops at what
-// was in flight when that began.
+// Messages sent while outcomes cannot be recorded would be sent again by others if this process died: sending stops,
+// and only the requests in flight at that moment finish.
 func TestNothingMoreIsSentWhileOutcomesCannotBeRecorded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -65,7 +65,7 @@ func (s *shortage) limit(n int) int {
 	return n
 }
 
-// unused reports that there was no message to try with. The shortage is over when there is a free file descriptor.
+// unused notes that there was no message to try with. The shortage is over when there is a free file descriptor.
 func (s *shortage) unused(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,8 +79,8 @@ func (s *shortage) over() {
 	s.task.End(nil)
 }
 
-// end takes in how a request ended: without what it needs, or over a connection that it opened or, reused, found open,
-// which proves nothing. It reports whether the next may begin at once.
+// end records how a request ended: because of the shortage, or over a connection that it opened or reused; a reused one
+// proves nothing. It reports whether the next request may begin at once.
 func (s *shortage) end(now time.Time, short, reused, try bool) (next bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +108,7 @@ func isShort(err error) bool {
 		errors.Is(err, syscall.ENOMEM)
 }
 
-// descriptorsShort tries whether there is a free file descriptor. A name look-up that finds none may say that there is
+// descriptorsShort tries whether there is a free file descriptor. A name look-up without one may report that there is
 // no such host, or that a server does not answer: the resolver could not open a socket, or its own configuration.
 func descriptorsShort() bool {
 	file, err := os.Open(os.DevNull)

@@ -29,9 +29,9 @@ var (
 	errErased = &Refusal{reason: "the body was erased"}
 )
 
-// SigningKeys returns the keys that a text of secrets signs with, in its order: white space separates them, so that a
-// secret can be rotated. whsec_ and base64 is decoded, any other text is the key itself. A text without a secret
-// in it, and a key of fewer than 8 bytes, are errors, which show nothing of the text.
+// SigningKeys returns the keys of a text of secrets, in its order: white space separates them, so that a secret can be
+// rotated. whsec_ and base64 is decoded, any other text is the key itself. A text without a secret in it, and a key of
+// fewer than 8 bytes, are errors, which show nothing of the text.
 func SigningKeys(text secret.String) ([][]byte, error) {
 	secrets := strings.Fields(text.Reveal())
 	if len(secrets) == 0 {
@@ -130,8 +130,8 @@ const signatureSize = 3 + 44 + 1
 // headSize is room for "id.timestamp." with the ids that outbox makes; a longer one finds its own.
 const headSize = 64
 
-// mac is one keyed hash with the room it works in. It makes one signature; its hash must be reset before the next. It
-// is not safe for concurrent use.
+// mac is one keyed hash with its buffers. It makes one signature; its hash must be reset before the next. It is not
+// safe for concurrent use.
 type mac struct {
 	hash hash.Hash
 	head [headSize]byte

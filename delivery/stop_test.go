@@ -50,7 +50,7 @@ func (s *stopping) Refresh(ctx context.Context, list []outbox.Message) ([]outbox
 	return s.memoryStore.Refresh(ctx, list)
 }
 
-// watched runs until the board shows a fault, lets go of what hangs, and returns the fault. It fails where the fault
+// watched runs until the board shows a fault, releases the hanging call, and returns the fault. It fails if the fault
 // stays.
 func watched(t *testing.T, r *running, over func()) fault.Fault {
 	t.Helper()
@@ -222,11 +222,11 @@ func TestShortagesAreKnown(t *testing.T) {
 		"of the machine": {ending{err: socket(syscall.ENFILE)}, true},
 		"of buffers":     {ending{err: socket(syscall.ENOBUFS)}, true},
 		"in a look-up": {ending{err: &net.DNSError{Err: "dial udp 10.0.0.2:53: socket: too many open files"},
-			at: stepLookup}, true}, "no such host, no files": {ending{err: &net.DNSError{Err: "no such host", IsNotFound: true},
-			short: true}, true},
-		"no such host":         {ending{err: &net.DNSError{Err: "no such host", IsNotFound: true}}, false},
-		"refused":              {ending{err: socket(syscall.ECONNREFUSED)}, false},
-		"said by the receiver": {ending{err: errors.New("too many open files"), at: stepAnswer}, false},
+			at: stepLookup}, true},
+		"no such host, no files": {ending{err: &net.DNSError{Err: "no such host", IsNotFound: true}, short: true}, true},
+		"no such host":           {ending{err: &net.DNSError{Err: "no such host", IsNotFound: true}}, false},
+		"refused":                {ending{err: socket(syscall.ECONNREFUSED)}, false},
+		"said by the receiver":   {ending{err: errors.New("too many open files"), at: stepAnswer}, false},
 	} {
 		if _, _, fate := judge(c.end); (fate == postponed) != c.want {
 			t.Errorf("%s: %s", name, fate)

@@ -13,8 +13,7 @@ import (
 	"attendee-relay/outbox"
 )
 
-// memoryStore is the outbox as delivery sees it, with its rules for leases: it is what the tests hold Dispatcher
-// against.
+// memoryStore is the outbox as delivery sees it, with its rules for leases: the tests run Dispatcher against it.
 type memoryStore struct {
 	mu      sync.Mutex
 	rows    map[string]*memoryRow

@@ -9,16 +9,16 @@ import (
 	"attendee-relay/outbox"
 )
 
-// unrecorded are the messages with an attempt of this process that is under way, or not recorded yet. Where their
-// leases end meanwhile, because the process stood still or the database did not answer, a claim brings them again: they
-// are not sent once more, and what their attempts bring is recorded under the new leases.
+// unrecorded are the messages with an attempt of this process that is under way, or not recorded yet. If their leases
+// end meanwhile, because the process stood still or the database did not answer, a claim returns them again: they are
+// not sent once more, and the results of their attempts are recorded under the new leases.
 type unrecorded struct {
 	mu       sync.Mutex
 	messages map[string]*hold
 }
 
-// hold is one message's. token is that of its last lease. ended: its attempt is recorded, or was refused; it is kept
-// for a claim that may have found the message before that.
+// hold is a message's entry. token is that of its last lease. ended: its attempt is recorded, or was refused; the entry
+// is kept for a claim that may have found the message before that.
 type hold struct {
 	token            uuid.UUID
 	ends             time.Time
@@ -56,8 +56,8 @@ func (u *unrecorded) forget() {
 	}
 }
 
-// apart takes the messages that are held out of those that a claim has brought. Of one whose attempt failed and ended
-// while it was claimed a new one is due.
+// apart removes the held messages from those that a claim has returned. A message whose attempt failed and ended while
+// it was claimed is due for a new one.
 func (u *unrecorded) apart(messages []outbox.Message) (others []outbox.Message, again int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -85,7 +85,7 @@ func (u *unrecorded) renew(batch []outbox.Settlement) {
 	}
 }
 
-// end notes that outcomes are recorded or refused, and returns the messages of which a claim took a new lease
+// end records that outcomes are recorded or refused, and returns the messages of which a claim took a new lease
 // meanwhile: nobody holds it any more.
 func (u *unrecorded) end(batch []outbox.Settlement) (left []outbox.Message) {
 	u.mu.Lock()

@@ -131,8 +131,8 @@ func TestWhatIsNotRecordedYetIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// A claim takes a new lease while the outcome is on its way under the old one: if nothing was delivered, the new one is
-// given back.
+// A claim takes a new lease while the outcome is being recorded under the old one: if nothing was delivered, the new
+// one is given back.
 func TestALeaseTakenWhileItsOutcomeIsRecordedIsGivenBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

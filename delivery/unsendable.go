@@ -1,6 +1,6 @@
 package delivery
 
-// unsendable are the refusals for what is in the message itself: no request is made, and nothing is learnt of the
+// unsendable are the refusals for the content of the message itself: no request is made, and they say nothing about the
 // endpoint.
 var unsendable = []*Refusal{errSecret, errBlankSecret, errShortSecret, errUnsigned, errErased,
 	errHeadersForm, errHeadersMany, errHeadersSize, errHeadersTwice, errHeadersName, errHeadersValue, errHeadersForbidden}

@@ -16,8 +16,7 @@ const (
 	maxStep = 365 * 24 * time.Hour
 )
 
-// Validate returns everything that is wrong with the configuration, each error naming its variable; none shows a
-// secret.
+// Validate returns all faults of the configuration, each naming its variable; none shows a secret.
 func (c Config) Validate() []error {
 	var faults []error
 	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }

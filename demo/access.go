@@ -6,8 +6,8 @@ import (
 	"net/url"
 )
 
-// Access makes the relay's role and what it needs in a database with the reference schema: the statements of the
-// README's second step.
+// Access makes the relay's role and its rights in a database with the reference schema: the statements of the README's
+// second step.
 //
 //go:embed access.sql
 var Access string

@@ -88,7 +88,8 @@ func TestReceiverRefusesWhatIsNoWebhook(t *testing.T) {
 	}{
 		"a GET": {httptest.NewRequest(http.MethodGet, "/", nil), 405},
 		"a body beyond measure": {httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strings.Repeat("x", 2<<20))),
-			413}, "a body that breaks off": {httptest.NewRequest(http.MethodPost, "/", brokenBody{}), 400},
+			413},
+		"a body that breaks off": {httptest.NewRequest(http.MethodPost, "/", brokenBody{}), 400},
 	} {
 		answer := httptest.NewRecorder()
 		receiver.ServeHTTP(answer, c.request)

@@ -23,7 +23,7 @@ var Schema string
 var sample string
 
 // Load writes the schema and the sample data into an empty database. Webhooks go to paths below receiverURL, one for
-// each event; the secrets that sign them are returned.
+// each event; it returns the secrets that sign them.
 func Load(ctx context.Context, databaseURL, receiverURL string) (secrets []string, err error) {
 	conn, err := pgx.Connect(ctx, databaseURL)
 	if err != nil {

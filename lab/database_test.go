@@ -11,8 +11,7 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// connect opens the laboratory's own way to Postgres, which goes past the proxies. Whoever uses it expects Postgres to
-// be away at times.
+// connect opens the laboratory's own pool, which goes past the proxies. Its users expect Postgres to be away at times.
 func (l *laboratory) connect() {
 	l.pool = l.db.OwnerPool(l.t, func(c *pgxpool.Config) {
 		c.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return true }
@@ -62,8 +61,8 @@ func (l *laboratory) awaitLeader(within time.Duration) {
 	})
 }
 
-// awaitDelivered waits until everything that was accepted is delivered, as far as the numbers tell; the verdict looks
-// closer. What came to nothing, or was withdrawn, counts as delivered here.
+// awaitDelivered waits until everything that was accepted is delivered, as far as the counts tell; the verdict looks
+// closer. An acceptance that was empty or withdrawn counts as delivered here.
 func (l *laboratory) awaitDelivered(within time.Duration) {
 	l.t.Helper()
 	const state = `select (select count(*) from lab.truth join lab.hooks using (event))::text || ' accepted'

@@ -5,8 +5,9 @@ import "time"
 // grace is how long the record of an answer may take on a busy machine when nothing is wrong.
 const grace = 3 * time.Second
 
-// duplicates explains each request that came although one before it had been answered with a 2xx. One for which no
-// process died or slept, no answer came late, and no database was away when it was to be recorded, has no right to be.
+// duplicates explains each request that came although an earlier one of its message had been answered with a 2xx. If no
+// process died or slept, no answer came late, and no database was away when the answer was to be recorded, a repeated
+// request is a violation.
 type duplicates struct {
 	lab         *laboratory
 	late        map[string][]attempt
@@ -29,13 +30,12 @@ func (d *duplicates) judge(m *message, first, second *request) {
 	d.figures.Unexplained++
 	d.unexplained.add("%v: answered at %s to relay %d, again at %s from relay %d, recorded at %s%s%s", m,
 		d.lab.journal.at(first.answered), first.relay(), d.lab.journal.at(second.at), second.relay(),
-		d.lab.journal.at(m.delivered),
-		d.lab.around(first.answered), d.lab.around(second.at))
+		d.lab.journal.at(m.delivered), d.lab.around(first.answered), d.lab.around(second.at))
 }
 
 func (d *duplicates) explain(m *message, first, second *request) string {
 	touching := d.lab.journal.touching
-	// A sender that slept between its claim and its request, or heard of its claim late, does not know what happened
+	// A sender that slept between its claim and its request, or learned of its claim late, does not know what happened
 	// meanwhile.
 	woken := touching(second.relay(), second.at.Add(-grace), second.at, "freeze", "stall") != nil
 	recorded := first.answered.Add(grace)
@@ -58,8 +58,8 @@ func (d *duplicates) explain(m *message, first, second *request) string {
 	return ""
 }
 
-// cameLate reports whether the relay has a request on record as one that it gave up on. The receiver may come to read
-// it only then, so that a request may even come after the next one: it was sent before the time that is given.
+// cameLate reports whether the relay has recorded a request as one that it gave up on. The receiver may read it only
+// then, so the request may even arrive after the next one: it was sent before the time that is given.
 func (d *duplicates) cameLate(m *message, r *request, sent time.Time) bool {
 	for _, a := range d.late[m.id] {
 		if !a.began.After(r.at) && a.began.Before(sent) && !a.ended.Add(grace).Before(r.at) {

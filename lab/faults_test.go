@@ -60,8 +60,8 @@ func kill(l *laboratory) (outcome, bool) {
 	return outcome{relay: r.number, lasts: l.between(0, 2*time.Second), heal: l.again(r)}, true
 }
 
-// term asks a relay to end; it has SHUTDOWN_TIMEOUT and a little to do so. The signal ends a process that has said
-// nothing yet as it ends any other: the Go runtime may still be starting.
+// term asks a relay to end; it has SHUTDOWN_TIMEOUT and a little more to do so. A process that has logged nothing yet
+// may be ended by the signal itself: the Go runtime may still be starting.
 func term(l *laboratory) (outcome, bool) {
 	r, ok := l.well()
 	if !ok {

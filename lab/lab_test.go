@@ -18,7 +18,7 @@ import (
 
 var (
 	runFor   = flag.Duration("for", 15*time.Second, "how long the faults go on")
-	seedFlag = flag.Uint64("seed", 0, "what the random choices follow from; 0: another one each time")
+	seedFlag = flag.Uint64("seed", rand.Uint64(), "what the random choices follow from")
 	relays   = flag.Int("relays", 3, "how many relays share the database")
 	slotLoss = flag.Bool("slot-loss", true, "drop the replication slot now and then, too")
 	logsIn   = flag.String("logs", "", "a directory to keep the logs of relays and Postgres in")
@@ -54,9 +54,6 @@ func TestMain(m *testing.M) { relaytest.Main(m) }
 
 func TestLaboratory(t *testing.T) {
 	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
 	t.Logf("seed %d, faults for %v; again: go test ./lab -run TestLaboratory -v -timeout 0 -args -for %v -seed %d",
 		seed, *runFor, *runFor, seed)
 	l := newLaboratory(t, seed)

@@ -29,8 +29,7 @@ const (
 		insert into lab.gone (attendee, event, surname, became, accepted)
 		select was, event_id, surname, id, status = 'Accepted' and not exists (
 			select from lab.truth t where t.attendee = was and t.xid = pg_current_xact_id()) from moved`
-	// Ids that were left by earlier transactions, last of all, are given to new rows; where another one had been as quick,
-	// not.
+	// The ids that earlier transactions left most recently are given to new rows, unless another row has just taken one.
 	comeBack = `with back as (insert into attendees (id, event_id, name, surname, status)
 		select attendee, event, 'Again', surname, $3 from lab.gone
 		where surname = $1 and xid <> pg_current_xact_id() order by xid desc limit $2
@@ -38,9 +37,9 @@ const (
 		insert into lab.truth (attendee, event) select id, event_id from back where status = 'Accepted'`
 )
 
-// Whom a step may concern. While the slot is lost the only rows that leave their ids are those that were never
-// accepted: an accepted one that is deleted then may never have been seen by the relays, one that is renumbered then
-// comes to them as a new one, and of a cancelled one an acceptance may still wait that nobody can follow.
+// The rows that a step may concern. While the slot is lost, only rows that were never accepted leave their ids: an
+// accepted one that is deleted then may never have been seen by the relays, one that is renumbered looks to them like a
+// new one, and a cancelled one may have left an acceptance that still waits and that nobody can follow.
 const (
 	anybody       = "%"
 	neverAccepted = "Pending"

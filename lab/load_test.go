@@ -110,7 +110,7 @@ func (ld *load) step(ctx context.Context, w *worker) error {
 	return err
 }
 
-// soften waits for the steps under way, and then lets nobody leave the accepted or be renumbered among them, or does
+// soften waits for the steps under way. Then it keeps accepted rows from leaving or being renumbered, or allows it
 // again.
 func (ld *load) soften(gentle bool) {
 	ld.calm.Lock()

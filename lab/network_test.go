@@ -18,7 +18,7 @@ func cut(l *laboratory) (outcome, bool) {
 	return o, true
 }
 
-// stall makes a relay and Postgres deaf to each other without telling either; now and then for longer than the relay's
+// stall keeps a relay and Postgres from hearing each other, and tells neither; sometimes for longer than the relay's
 // leases.
 func stall(l *laboratory) (outcome, bool) {
 	r, ok := l.well()

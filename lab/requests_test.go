@@ -62,9 +62,9 @@ func (l *laboratory) compareRequests(f *figures) {
 	l.compareOrder(order, requests)
 }
 
-// compareOrder: of an attendee's messages to one endpoint, none is sent before the one before it was answered with a
-// 2xx. One that was accepted under another id, and got the id of another row while it waited for its payload, may come
-// after what was sent of that row: nobody could know before that the two would be told of the same attendee.
+// compareOrder checks that none of an attendee's messages to one endpoint is sent before the one before it was answered
+// with a 2xx. One that was accepted under another id, and got the id of another row while it waited for its payload,
+// may come after the message of that row: nobody could know before that both would be about the same attendee.
 func (l *laboratory) compareOrder(order []*message, requests []request) {
 	l.t.Helper()
 	early, missing := violations{lab: l, what: "sent before an earlier one was delivered"},
@@ -92,15 +92,14 @@ func (l *laboratory) compareOrder(order []*message, requests []request) {
 		lane := [2]string{m.attendee, m.url}
 		if before := last[lane]; before != nil && m.first.at.Before(succeeded[before.id]) {
 			early.add("%s of attendee %s at %s, %s was delivered at %s\n%s\n%s%s", m.id, m.attendee, l.journal.at(m.first.at),
-				before.id,
-				l.journal.at(succeeded[before.id]), l.story(before), l.story(m), l.around(m.first.at))
+				before.id, l.journal.at(succeeded[before.id]), l.story(before), l.story(m), l.around(m.first.at))
 		}
 		last[lane] = m
 	}
 }
 
-// story tells when a message was accepted and recorded, as which one of all, and what its attempts were, in seconds of
-// the journal.
+// story describes when a message was accepted and recorded, its place among all messages, and its attempts, in seconds
+// of the journal.
 func (l *laboratory) story(m *message) string {
 	l.t.Helper()
 	return pgtest.Value[string](l.t, l.db, `

@@ -9,8 +9,8 @@ create table lab.truth (
 );
 create index truth_attendee on lab.truth (attendee);
 
--- Whose row left its id with which transaction, written by that transaction: deleted, or to become another id. An id
--- may come back, and always with the event that it had.
+-- The rows that left their ids and in which transaction, written by that transaction: deleted, or given another id. An
+-- id may come back, and always with the event that it had.
 create table lab.gone (
     attendee bigint not null,
     event    bigint not null,
@@ -23,10 +23,10 @@ create table lab.gone (
 create index gone_attendee on lab.gone (attendee);
 create index gone_of_worker on lab.gone (surname, xid);
 
--- Whether an acceptance may rightly have come to nothing. Its payload was missing for the first time at a moment when
--- its row had left its id; and then the row was deleted, or had not been accepted all the time until it left: a relay
--- that has read the stream up to a cancellation looks for a row that is no longer accepted, under an id that it no
--- longer has. A row that stays accepted has to be followed.
+-- Whether an acceptance may rightly be empty. Its payload was missing for the first time at a moment when its row had
+-- left its id; and then the row was deleted, or had not been accepted all the time until it left: a relay that has read
+-- the stream up to a cancellation looks for a row that is no longer accepted, under an id that it no longer has. A row
+-- that stays accepted has to be followed.
 create function lab.may_be_empty(attendee bigint, since timestamptz, missing timestamptz)
 returns boolean language sql stable as $$
     with recursive trail (id, at, lost) as (

@@ -15,8 +15,8 @@ type connection struct {
 	number      atomic.Int64
 }
 
-// newConnection asks for the connection's relay to be looked for. Nobody waits for that: a receiver that is slow to
-// take connections would itself be a fault.
+// newConnection asks for the relay at the other end of the connection. Nobody waits for the answer: a receiver that is
+// slow to take connections would itself be a fault.
 func newConnection(conn net.Conn, asked chan<- *connection) *connection {
 	c := &connection{there: hexPort(conn.RemoteAddr()), here: hexPort(conn.LocalAddr())}
 	c.number.Store(everybody)
@@ -38,8 +38,9 @@ func (l *laboratory) attribute(asked <-chan *connection) {
 	}
 }
 
-// sender tells which relay holds the other end of a connection on this machine, by Linux's /proc: a process has the
-// socket among its files, by the number that the table of connections gives it. Elsewhere it is nobody's: everybody.
+// sender returns the relay that holds the other end of a connection on this machine, by Linux's /proc: a process has
+// the socket among its files, by the number that the table of connections gives it. Elsewhere the relay is unknown:
+// everybody.
 func (l *laboratory) sender(c *connection) int {
 	table, err := os.ReadFile("/proc/net/tcp")
 	if err != nil {

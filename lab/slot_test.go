@@ -5,13 +5,12 @@ import (
 	"time"
 )
 
-// caughtUp is how long the relays may take to have recorded everything before the slot is dropped; else it is left
-// alone.
+// caughtUp is how long the relays may take to record everything before the slot is dropped; else it is left alone.
 const caughtUp = 15 * time.Second
 
-// loseSlot drops the slot, and with it what was not streamed yet. What left the accepted and came back meanwhile is
-// unknown to everybody but the truth: so nobody leaves from before the loss until the relays have compared the ledger
-// with the table.
+// loseSlot drops the slot, and with it all changes that were not streamed yet. Rows that left the accepted and came
+// back meanwhile are known to the truth alone, so no row leaves from before the loss until the relays have compared
+// ledger and table.
 func loseSlot(l *laboratory) (outcome, bool) {
 	if !*slotLoss || l.down || l.load.gentle {
 		return outcome{}, false

@@ -13,8 +13,8 @@ import (
 // errTakenBack rolls a step back that did its work.
 var errTakenBack = errors.New("the transaction is rolled back on purpose")
 
-// A step's changes and their truth are one statement, or at least one transaction. $1 is the worker, $2 how many, $3
-// where among its attendees to begin to look.
+// The changes of a step and their truth are one statement, or at least one transaction. $1 is the worker, $2 how many
+// rows, $3 where among the worker's attendees to begin to look.
 const (
 	register = `with made as (insert into attendees (event_id, name, surname, email, status)
 		select $3, 'Ada', $1, 'ada@example.org', 'Accepted' from generate_series(1, $2::int) returning id, event_id)

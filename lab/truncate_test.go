@@ -10,8 +10,8 @@ import (
 )
 
 // Steps of the transaction that empties the watched table. It concerns the rows of all workers and of the crowd, and
-// takes a lock that keeps everybody out, so what it writes down of the rows is what it takes away. Nothing points to
-// attendees but themselves and their answers to the form, of which the load has none.
+// takes a lock that keeps everybody out, so the rows that it writes down are the rows that it removes. Nothing refers
+// to attendees except themselves and their answers to the form, of which the load has none.
 const (
 	// A relay that sleeps while it reads the table would hold everybody up: the application gives up instead.
 	notForLong = `set local lock_timeout = '2s'`
@@ -47,8 +47,8 @@ func (w *worker) empty() step {
 	return w.all(steps...)
 }
 
-// reload empties the table and inserts some again under their ids, which is a change of their status or none. Of
-// everybody else the status before is forgotten: who comes back later is accepted anew.
+// reload empties the table and inserts some rows again under their ids, which changes their status or nothing. Of all
+// others the status before is forgotten: a row that comes back later is accepted again.
 func (w *worker) reload(few int, from float64) step {
 	flip := w.random.IntN(2) == 0
 	return func(ctx context.Context, tx pgx.Tx) error {

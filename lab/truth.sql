@@ -1,6 +1,7 @@
--- What must be in the outbox and is not, and what is there and should not be. An acceptance is told by the id that the
--- attendee had when it was accepted (its key in the outbox is the one that the payload was read under), by commit time
--- and by endpoint. One whose payload rightly never came counts like its messages.
+-- The messages that must be in the outbox and are not, and those that are there and should not be. An acceptance is
+-- identified by the id that the attendee had when it was accepted (its key in the outbox is the one under which the
+-- payload was read), by commit time and by endpoint. An acceptance whose payload rightly never came counts like its
+-- messages.
 WITH truth AS (
     SELECT t.attendee::text AS identity, pg_catalog.pg_xact_commit_timestamp(t.xid::xid) AS at, h.url
       FROM lab.truth t

@@ -101,8 +101,8 @@ func (l *laboratory) compareWithTruth(f *figures) {
 	}
 }
 
-// wronglyWithdrawn are messages that ended as withdrawn although their row has kept its id and its status since they
-// were accepted: it is accepted now, and neither left its id nor was accepted once more.
+// wronglyWithdrawn lists messages that ended as withdrawn although their row has kept its id and its status since they
+// were accepted: it is accepted now, has not left its id, and was not accepted once more.
 const wronglyWithdrawn = `select format('%s of attendee %s, committed %s: %s', m.message_id, m.identity,
 	m.committed_at, s.last_error)
 	from attendee_relay.settled s

@@ -157,10 +157,13 @@ const peopleQuery = `select id as key, id as attendee_id, 'Ada' as name, 'Lovela
 	from people where id = any ($1::int[])`
 
 // queryRig watches people with a payload query that has another expression for the price, and leads.
-func queryRig(t *testing.T, ddl, price string) *capturetest.Rig {
+func queryRig(t *testing.T, ddl, price string, configure ...func(*outbox.Config)) *capturetest.Rig {
 	t.Helper()
 	rig := peopleRig(t, ddl)
 	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50", price, 1)
+	for _, change := range configure {
+		change(&rig.Outbox)
+	}
 	rig.Start(t)
 	rig.AwaitLeading(t)
 	return rig
@@ -204,7 +207,7 @@ func TestTruncateEmptiesTheSet(t *testing.T) {
 }
 
 // A row that was deleted by itself before the TRUNCATE is known to have existed: inserted again, it is that row, and
-// not a move of another one with the same SOURCE_KEY that the TRUNCATE took.
+// not a move of another one with the same SOURCE_KEY that the TRUNCATE removed.
 func TestARowDeletedBeforeATruncateIsItself(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, "create table people (id int primary key, status text, code text); insert into people values "+

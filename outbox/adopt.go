@@ -52,7 +52,7 @@ type Adoption struct {
 	Checkpoint, WAL string
 	// Pending messages and Waiting acceptances are kept or discarded.
 	Pending, Waiting int64
-	// Announced and Marked are the keys of the accepted rows that the ledger lacks, by what is done with them. The first
+	// Announced and Marked are the keys of the accepted rows that the ledger lacks, by the decision about them. The first
 	// ShownKeys of each can be shown; the others are in the database's encoding.
 	Announced, Marked []string
 
@@ -100,9 +100,9 @@ func PlanAdoption(ctx context.Context, conn *pgx.Conn, c Config, settings Settin
 	return a, nil
 }
 
-// divide decides which of the missing rows are announced. Under the same settings the ledger says what was announced,
-// so that what it lacks was forgotten. Under others it lacks what nobody was to be told of so far, unless the operator
-// says otherwise.
+// divide decides which of the missing rows are announced. Under the same settings the ledger says which rows were
+// announced, so a missing row was forgotten. Under other settings it lacks rows that nobody was meant to hear about so
+// far, unless the operator says otherwise.
 func (a *Adoption) divide(missing []missingRow, choice Choice, baseline string) {
 	all := choice.Send || a.began && !a.SettingsChanged || baseline == "send"
 	for _, row := range missing {
@@ -139,8 +139,8 @@ func (a *Adoption) Discard(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // Adopt binds the bookkeeping to this database and deployment, and enters the rows to be marked in the ledger, in one
-// transaction. A relay that runs, or the next one, makes a new slot (phase own_slot) or takes the one that is there
-// (given_slot), compares ledger and table in its snapshot, and announces what the ledger lacks: the rows to be
+// transaction. A relay that runs, or the next one, makes a new slot (phase own_slot) or uses the existing one
+// (given_slot), compares ledger and table in its snapshot, and announces the rows that the ledger lacks: those to be
 // announced, and those accepted since they were counted.
 func (a *Adoption) Adopt(ctx context.Context, conn *pgx.Conn, phase replication.Phase) error {
 	if err := Migrate(ctx, conn); err != nil {

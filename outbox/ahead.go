@@ -2,7 +2,7 @@ package outbox
 
 import "context"
 
-// ahead is the batch that was prepared last. Whatever is prepared while it is being stored must not depend on it.
+// ahead is the batch that was prepared last. A batch prepared while it is being stored must not depend on it.
 type ahead struct {
 	identities []string
 	// all: any row may change, or wait.
@@ -10,8 +10,8 @@ type ahead struct {
 	stored chan struct{}
 }
 
-// setAhead notes what will be stored next; nil: a large transaction, which may change everything. Where acceptances
-// begin or go on to wait, later ones may have to queue behind them.
+// setAhead records the batch that will be stored next; nil for a large transaction, which may change everything. If
+// acceptances begin to wait, or continue to, later ones may have to queue behind them.
 func (r *Recorder) setAhead(b *batch) *ahead {
 	r.ahead = &ahead{all: true, stored: make(chan struct{})}
 	if b != nil {

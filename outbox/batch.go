@@ -101,8 +101,8 @@ func (b *batch) postpone() {
 	b.messages = messages{}
 }
 
-// decideAll applies the commits to the ledger and returns their acceptances in order. These, and those that wait
-// already, are then where the last of the commits has left their rows.
+// decideAll applies the commits to the ledger and returns their acceptances in order. These, and the acceptances that
+// wait already, are then where the last of the commits has left their rows.
 func decideAll(commits []replication.Commit, l *ledger, waiting []*stored) (accepted []acceptance) {
 	places := whereabouts{}
 	for _, w := range waiting {
@@ -123,9 +123,9 @@ func decideAll(commits []replication.Commit, l *ledger, waiting []*stored) (acce
 	return accepted
 }
 
-// queueBehind takes the acceptances apart: one whose key waits already queues behind what waits, so that an earlier one
-// is never sent after a later. The keys are those that the payload is read under, after all the commits: on the way
-// there a row may have taken over the key that another one waits with, and have left it again.
+// queueBehind separates the acceptances: one whose key waits already queues behind what waits, so that a later one is
+// never sent before it. The keys are those under which the payload is read, after all the commits: within the batch a
+// row may have taken over the key with which another one waits, and have left it again.
 func queueBehind(waiting []*stored, accepted []acceptance) (found, queued []acceptance) {
 	held := map[string]bool{}
 	for _, w := range waiting {
@@ -143,8 +143,8 @@ func queueBehind(waiting []*stored, accepted []acceptance) (found, queued []acce
 	return found, queued
 }
 
-// mentioned lists the identities that the commits name, and the keys, if they accept any row: those that it may have
-// been given in them.
+// mentioned lists the identities that the commits name and, if they accept any row, the keys that the row may have been
+// given in them.
 func mentioned(commits []replication.Commit) (identities, keys []string) {
 	seen := map[string]bool{}
 	accepts := false
@@ -180,8 +180,8 @@ func scanStored(row pgx.CollectableRow) (*stored, error) {
 	return s, row.Scan(&s.id, &s.row, &s.key)
 }
 
-// write queues the statements that store the batch, but for its messages; plain: the ledger has no more of its rows
-// than was read.
+// write queues the statements that store the batch, except for its messages; plain: the ledger has no more of its rows
+// than were read.
 func (b *batch) write(q *pgx.Batch, plain bool) {
 	b.ledger.write(q, plain)
 	queueTouched(q, b.touched)

@@ -9,8 +9,7 @@ import (
 	"attendee-relay/replication"
 )
 
-// Of two acceptances of one key the later one queues behind the earlier one, wherever their rows have been within the
-// batch.
+// Of two acceptances of one key the later one queues behind the earlier one, however their rows moved within the batch.
 func TestAcceptancesQueueBehindThoseOfTheirKey(t *testing.T) {
 	t.Parallel()
 	becomes := func(was, is string, status replication.Status) replication.Change {

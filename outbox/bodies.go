@@ -8,8 +8,7 @@ import (
 )
 
 // bodies are the bodies of a batch's messages, as one parameter. pgx's buffer grows by a quarter at a time: for half a
-// megabyte it would be given five times as much memory, all of it cleared and copied. These say first how much they
-// need.
+// megabyte it would allocate five times as much memory, all of it cleared and copied. bodies announces its size first.
 type bodies [][]byte
 
 // useBodies has the connection take bodies as a parameter.

@@ -37,11 +37,11 @@ type payload struct {
 var errWords = errors.New(
 	"the payload query gave a row whose ids, webhook_url, secret and headers take more than 128 KiB")
 
-// blankSecret marks a secret that is present but blank: it must not be taken for none.
+// blankSecret marks a secret that is present but blank: it must not pass for a missing one.
 const blankSecret = " "
 
-// A text longer than maxStoredHeaders has more headers than may be sent, whatever its notation; longHeaders is stored
-// in its place, and is no object.
+// A text longer than maxStoredHeaders has more headers than may be sent, whatever its notation; longHeaders, which is
+// not an object, is stored in its place.
 const (
 	maxStoredHeaders = 64 << 10
 	longHeaders      = `"more than 64 KiB"`
@@ -100,7 +100,7 @@ func newColumns(fields []pgconn.FieldDescription) columns {
 	return c
 }
 
-// words is how many bytes the row's texts take, without the body.
+// words returns the size of the row's texts in bytes, without the body.
 func (p *payload) words() int {
 	return len(p.key) + len(p.deliveryKey) + len(p.attendeeID) + len(p.eventID) + len(p.url) + len(p.secret) +
 		len(p.headers)

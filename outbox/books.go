@@ -87,7 +87,7 @@ func (r *Recorder) Open(ctx context.Context, cluster replication.Cluster,
 }
 
 // dropDead closes the connections on which the server does not answer any more. Otherwise each of them would be found
-// dead by a try of its own, and after a restart of the server every try waits longer than the one before.
+// dead by its own try, and after a restart of the server every try waits longer than the one before.
 func (r *Recorder) dropDead(ctx context.Context) {
 	r.writer.mu.Lock()
 	defer r.writer.mu.Unlock()
@@ -138,8 +138,8 @@ func Began(ctx context.Context, conn *pgx.Conn) (began bool, err error) {
 	return began, nil
 }
 
-// adoptFix is the fix where the bookkeeping came with a copy, a restore or pg_upgrade. The choice that forgets the most
-// is last.
+// adoptFix is the fix if the bookkeeping came with a copy, a restore or pg_upgrade. The choice that forgets the most
+// comes last.
 const adoptFix = "after pg_upgrade or a restore: attendee-relay adopt --keep-pending --yes (what was not sent yet is " +
 	"sent); on a copy for something else, with a DEPLOYMENT of its own: attendee-relay adopt --discard-pending --yes " +
 	"(nothing of it is sent); only to forget what was sent and start over: DROP SCHEMA attendee_relay CASCADE"

@@ -32,8 +32,8 @@ type ClaimRequest struct {
 	// Lease is how long nobody else may take them.
 	Lease time.Duration
 	// PerEndpoint is the most messages of one endpoint that the claimer may hold; Busy counts those it holds already. The
-	// claim takes at most PerEndpoint minus Busy of an endpoint, and of one whose last attempt failed at most one minus
-	// Busy. Ahead is how many more it may hold of an endpoint that is well: they wait for their turn. Only endpoints in
+	// claim takes at most PerEndpoint minus Busy of an endpoint, and at most one minus Busy of an endpoint whose last
+	// attempt failed. Ahead is how many more messages may wait in memory for an endpoint that is well. Only endpoints in
 	// Busy are looked up in it.
 	PerEndpoint int
 	Busy, Ahead map[uuid.UUID]int
@@ -56,7 +56,7 @@ const claimLock = 0x617474656e646566
 // turnPatience is how long a claim waits for its turn before it does without.
 const turnPatience = 250 * time.Millisecond
 
-// Claim takes due messages under a fresh lease. It takes the oldest message of an attendee and endpoint only: an
+// Claim takes due messages under a fresh lease. It takes only the oldest message of an attendee and endpoint: an
 // earlier acceptance is never sent after a later one. It takes none of endpoints that are paused or disabled.
 func (q *Queue) Claim(ctx context.Context, request ClaimRequest) ([]Message, error) {
 	small := request.SmallBody

@@ -137,7 +137,7 @@ func TestClaimsTakeTurns(t *testing.T) {
 func TestATurnThatDoesNotEndIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 1, 1)
-	stuck, err := rig.DB.OwnerPool(t).Begin(t.Context())
+	stuck, err := rig.DB.Pool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,8 @@ package outbox
 
 import "bytes"
 
-// appendCompact appends JSON without the white space between its tokens. That it is JSON has Postgres made sure of,
-// whose json and jsonb hold nothing else (PostgreSQL 14-18, 8.14); a library would check it again, byte by byte.
+// appendCompact appends JSON without the white space between its tokens. Postgres has made sure that it is JSON: json
+// and jsonb hold nothing else (PostgreSQL 14-18, 8.14); a library would check it again, byte by byte.
 func appendCompact(b, text []byte) []byte {
 	for len(text) > 0 {
 		switch text[0] {
@@ -19,7 +19,7 @@ func appendCompact(b, text []byte) []byte {
 	return b
 }
 
-// stringEnd returns where the JSON string ends that text begins with: behind the next quotation mark that no backslash
+// stringEnd returns the end of the JSON string with which text begins: after the next quotation mark that no backslash
 // escapes.
 func stringEnd(text []byte) int {
 	for at := 1; ; {

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// Every due acceptance is one Resolver's, that of the keys that fail or the other's. Neither is given one behind an
-// older one of its key that the other has: it could not be taken, and would be evaluated again at once, for ever.
+// Every due acceptance belongs to one Resolver: that of the keys that fail, or the other one. Neither Resolver gets one
+// behind an older one of its key that the other has: it could not be taken, and would be evaluated again at once, for
+// ever.
 func TestDueAcceptancesAreOneResolvers(t *testing.T) {
 	t.Parallel()
 	db, conn := migrated(t)

@@ -11,10 +11,10 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-// Identities and keys come from the stream as the database keeps them, in its own encoding, and go into the books so: a
-// database may hold text that is not UTF-8 (SQL_ASCII, an unassigned byte of WIN1252), and the books must match the
-// stream byte for byte. Everything else is UTF-8, which every session uses unless a transaction says otherwise. Where
-// the database's encoding is UTF-8 the two are the same, and none of this is sent.
+// Identities and keys come from the stream in the database's own encoding, and are stored in it: a database may hold
+// text that is not UTF-8 (SQL_ASCII, an unassigned byte of WIN1252), and the books must match the stream byte for byte.
+// Everything else is UTF-8, which every session uses unless a transaction says otherwise. Where the database's encoding
+// is UTF-8 the two are the same, and none of these settings is sent.
 var (
 	//go:embed sql/own_encoding.sql
 	ownEncodingSQL string
@@ -70,8 +70,8 @@ func utf8Keys(ctx context.Context, conn *pgx.Conn, keys []string) (byUTF8 map[st
 	return byUTF8, lost, nil
 }
 
-// legible writes keys that are in the database's encoding as they can be shown: in UTF-8, or else with \x81 for what
-// has none.
+// legible returns keys, which are in the database's encoding, as they can be shown: in UTF-8, or with \x81 for bytes
+// that have no UTF-8.
 func legible(ctx context.Context, conn *pgx.Conn, keys []string) error {
 	for i, key := range keys {
 		if isASCII(key) || !converts(conn) {

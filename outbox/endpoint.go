@@ -32,8 +32,8 @@ type judgement struct {
 // judgements are those by endpoint, in the order in which their outcomes came.
 type judgements map[uuid.UUID]*judgement
 
-// judge sums up what settlements say of their endpoints. It leaves out those that are well and stay so: for them
-// nothing need be written, and almost all are.
+// judge sums up the results of settlements for their endpoints. It leaves out endpoints that are well and stay so:
+// nothing has to be written for them, and almost all are.
 func (q *Queue) judge(settlements []Settlement) judgements {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -83,8 +83,8 @@ func (q *Queue) remember(judged judgements) {
 	}
 }
 
-// queue adds the statements that write the judgements down, none when there are none. changed takes the endpoints whose
-// state they change.
+// queue adds the statements that write the judgements, none if there are none. changed gets the endpoints whose state
+// they change.
 func (all judgements) queue(b *pgx.Batch, breaker Breaker, changed func(EndpointChange)) {
 	if len(all) == 0 {
 		return

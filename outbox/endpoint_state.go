@@ -54,7 +54,7 @@ type EndpointChange struct {
 	From, To EndpointState
 	// Failures counts the attempts that failed since the last 2xx.
 	Failures int64
-	// LastError is the error of the last one; "": none failed.
+	// LastError is the error of the last attempt; "" if none failed.
 	LastError string
 }
 

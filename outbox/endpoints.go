@@ -23,7 +23,7 @@ var (
 	endpointEnableSQL string
 )
 
-// endpointsTimeout is how long counting the messages that wait for endpoints may take where an operator asked for just
+// endpointsTimeout is how long counting the messages that wait for endpoints may take if an operator asked for exactly
 // that.
 const endpointsTimeout = time.Minute
 
@@ -55,8 +55,7 @@ func (e *Endpoint) Stopped() bool {
 	return e.State == EndpointPaused || e.State == EndpointDisabled
 }
 
-// ReadEndpoints reads all endpoints that messages wait for, or that are not healthy. Where there is no outbox yet,
-// there are none.
+// ReadEndpoints reads all endpoints that messages wait for, or that are not healthy; none if there is no outbox yet.
 func ReadEndpoints(ctx context.Context, conn *pgx.Conn) ([]Endpoint, error) {
 	list := []Endpoint{}
 	err := within(ctx, conn, endpointsTimeout, func(tx pgx.Tx) (err error) {

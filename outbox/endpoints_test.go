@@ -14,9 +14,10 @@ import (
 	"attendee-relay/outbox"
 )
 
+// operatorConn is the session of a command.
 func operatorConn(t *testing.T, db *pgtest.DB) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +60,8 @@ func enable(t *testing.T, rig *capturetest.Rig, conn *pgx.Conn, id uuid.UUID) {
 	}
 }
 
-// Whatever stopped it, and whether or not it has ever answered: an endpoint that is enabled gets all that is due, also
-// from a relay that knows nothing of it.
+// Whatever stopped it, and whether or not it has ever answered: an enabled endpoint gets all due messages, also from a
+// relay that knows nothing of it.
 func TestAnEnabledEndpointGetsItsMessages(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

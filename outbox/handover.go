@@ -15,8 +15,8 @@ import (
 //go:embed sql/loops.sql
 var loopsSQL string
 
-// Senders send messages of this process as soon as they are recorded: these are leased as they are written, and neither
-// claimed nor looked for. It is safe for concurrent use.
+// Senders send messages of this process as soon as they are recorded: these messages are leased as they are written,
+// and need no claim. It is safe for concurrent use.
 type Senders interface {
 	// Reserve keeps a place for one message to each of the endpoints where it can. It never blocks.
 	Reserve(endpoints []uuid.UUID) Reservation
@@ -33,8 +33,8 @@ type Reservation interface {
 	Drop(messages []Message)
 }
 
-// handover decides about the messages that one transaction writes: those that a sender of this process has a place for
-// are leased by the transaction and sent when it has committed; all others wait to be claimed.
+// handover decides about the messages that one transaction writes: those for which a sender of this process has a place
+// are leased by the transaction and sent when it has committed; all others wait for a claim.
 type handover struct {
 	senders    Senders
 	maxBody    bytesize.Size
@@ -114,8 +114,8 @@ func (h *handover) queue(b *pgx.Batch, plain bool) {
 	})
 }
 
-// settle sends what the transaction leased, if it committed, and reports whether messages are left to be claimed. The
-// transaction may have committed although err says otherwise: then what it leased is given back.
+// settle sends the messages that the transaction leased, if it committed, and reports whether messages are left to be
+// claimed. The transaction may have committed although err says otherwise: then the leased messages are given back.
 func (h *handover) settle(err error) (left bool) {
 	if err == nil {
 		h.messages.oversize.report(h.unsent, h.log)

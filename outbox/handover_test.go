@@ -57,8 +57,8 @@ func (r *reservation) Drop(messages []outbox.Message) {
 	r.dropped = append(r.dropped, messages...)
 }
 
-// take returns what was sent since it was called last, and fails if a reservation does not end. That a commit is seen
-// says only that it began: what is sent, is sent after that.
+// take returns the messages that were sent since it was called last, and fails if a reservation does not end. A visible
+// commit only means that sending has begun.
 func (s *senders) take(t *testing.T) (sent []outbox.Message) {
 	t.Helper()
 	pgtest.WaitUntil(t, capturetest.Patience, "every reservation has ended", func() (bool, string) {

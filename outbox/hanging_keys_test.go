@@ -11,18 +11,15 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// Keys for which the payload query hangs, 3 or HANGING_KEYS of them, hold up no acceptance that comes after them, once
-// they are known: what waits with them is evaluated on a session of its own. SOURCE_QUERY_TIMEOUT is 3 s, or
-// QUERY_TIMEOUT. Every acceptance waits for the Resolver, as with OUTBOX_SETTLE or after a large transaction.
+// Keys for which the payload query hangs, 3 or HANGING_KEYS of them, delay no later acceptance once they are known:
+// they are evaluated on a session of their own. SOURCE_QUERY_TIMEOUT is 3 s, or QUERY_TIMEOUT. Every acceptance waits
+// for the Resolver, as with OUTBOX_SETTLE or after a large transaction.
 func TestFreshKeysBesideHangingKeys(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {
 		t.Skip("it measures")
 	}
-	hanging, timeout := 3, 3*time.Second
-	if n, err := strconv.Atoi(os.Getenv("HANGING_KEYS")); err == nil {
-		hanging = n
-	}
+	hanging, timeout := relaytest.Sized(t, "HANGING_KEYS", 3), 3*time.Second
 	if d, err := time.ParseDuration(os.Getenv("QUERY_TIMEOUT")); err == nil {
 		timeout = d
 	}
@@ -50,12 +47,11 @@ func TestFreshKeysBesideHangingKeys(t *testing.T) {
 					strconv.Itoa(i)), ""
 			})
 		took = append(took, time.Since(accepted))
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // the next one comes while the others hang
 	}
 	most := relaytest.Percentile(took, 1)
 	t.Logf("beside %d keys that hang for %v: %d fresh ones waited %v in the median and %v at most", hanging, timeout,
-		len(took),
-		relaytest.Percentile(took, .5), most)
+		len(took), relaytest.Percentile(took, .5), most)
 	if most > timeout-time.Second {
 		t.Errorf("a fresh key waited %v beside keys that are known to hang", most)
 	}

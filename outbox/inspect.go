@@ -26,8 +26,8 @@ type Inspector struct {
 	Deployment string
 }
 
-// Books judges the relay's own schema: whether it may be made or is of this version, and whose it is. The Position is
-// the zero value where there is no bookkeeping that could be gone on with.
+// Books judges the relay's own schema: whether it may be made or has this version, and whose it is. The Position is the
+// zero value if there is no bookkeeping to continue from.
 func (i Inspector) Books(ctx context.Context, conn *pgx.Conn,
 	cluster replication.Cluster) ([]fault.Finding, replication.Position, error) {
 	var exists, mayCreate, mayUse, versioned bool

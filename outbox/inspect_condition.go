@@ -11,8 +11,8 @@ import (
 // equality.
 type operand struct {
 	column string
-	// cast is the type that it is cast to; "": none. wrapped: it is in a function or another expression, so no
-	// index on it serves.
+	// cast is the type to which the column is cast; "" if it is not. wrapped: it is in a function or another expression,
+	// so an index on it does not help.
 	cast    string
 	wrapped bool
 }

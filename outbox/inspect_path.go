@@ -18,8 +18,8 @@ var inspectPathSQL string
 // currentSchemasSQL names the schemas in which the session looks names up.
 const currentSchemasSQL = "SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]"
 
-// lookAlikes warns where somebody else may put a function or an operator into a schema in which the operator's query
-// looks names up: it would run as the relay's role. The embedded query names its schemas.
+// lookAlikes warns if somebody else may put a function or an operator into a schema in which the operator's query looks
+// names up: it would run as the relay's role. The embedded query names its schemas.
 func (q *query) lookAlikes(ctx context.Context, conn *pgx.Conn) ([]fault.Finding, error) {
 	if q.path != operatorsPath {
 		return nil, nil

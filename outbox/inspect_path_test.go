@@ -8,8 +8,8 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// Whoever may create a function where the operator's query looks names up is named, with what takes it away; the
-// embedded query names its schemas itself.
+// The finding names each role that may create a function where the operator's query looks names up, and the statement
+// that revokes the right; the embedded query names its schemas itself.
 func TestOthersMayCreateInTheRolesPath(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -22,12 +22,14 @@ type planNode struct {
 	Plans    []planNode `json:"Plans"`
 }
 
-// plan asks how Postgres would run the query where every way is worse than an index: what then still reads a whole
-// table has none to use. The plan is the one for any keys, as it serves small batches, so none has to be known.
+// plan asks how Postgres would run the query if everything else cost more than an index: a table that is still read as
+// a whole has no usable index. The plan is the one for any keys, as it serves small batches, so no keys have to be
+// known.
 func (q *query) plan(ctx context.Context, conn *pgx.Conn) (*planNode, error) {
 	found, err := q.explain(ctx, conn, "UTF8")
 	if postgres.Unconvertible(err) {
-		// It shows every column of what is read: one has a name that is not UTF-8. SQL_ASCII has names as they are stored.
+		// The plan shows every column of the tables: one has a name that is not UTF-8. SQL_ASCII returns names as they are
+		// stored.
 		found, err = q.explain(ctx, conn, "SQL_ASCII")
 	}
 	return found, err

@@ -22,8 +22,8 @@ var (
 	inspectMentionedSQL string
 )
 
-// Query judges the payload query without running it: its columns, what the role may not read of what it reads, and
-// whether it must read a large table whole. source is the watched table; nil: it cannot be watched yet.
+// Query judges the payload query without running it: its columns, the tables that the role may not read, and whether it
+// must read a large table as a whole. source is the watched table; nil if it cannot be watched yet.
 func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replication.Source) ([]fault.Finding, error) {
 	q, err := newQuery(i.Config)
 	if err != nil {
@@ -37,7 +37,7 @@ func (i Inspector) Query(ctx context.Context, conn *pgx.Conn, source *replicatio
 	return q.unasked(findings), err
 }
 
-// unasked adds, where the role lacks a right, a line for each requirement that could not be judged for want of it.
+// unasked adds, if the role lacks a right, a line for each requirement that could not be judged without it.
 func (q *query) unasked(findings []fault.Finding) []fault.Finding {
 	lacking := slices.IndexFunc(findings, func(f fault.Finding) bool {
 		return f.Level == fault.Fail && (f.Code == fault.Privilege || f.Code == fault.RowSecurity)
@@ -129,8 +129,8 @@ func (q *query) unreadable(ctx context.Context, conn *pgx.Conn, cause error) (fi
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	// Parsing locks every table that is named, until the transaction ends. With row_security off it fails where a policy
-	// holds.
+	// Parsing locks every table that is named, until the transaction ends. With row_security off it fails if a policy
+	// applies.
 	if _, err := tx.Exec(ctx, "SET LOCAL row_security = on"); err != nil {
 		return nil, fmt.Errorf("looking for what the payload query reads: %w", err)
 	}

@@ -46,6 +46,7 @@ func as(t *testing.T, db *pgtest.DB, role string) string {
 func inspectQuery(t *testing.T, rig *capturetest.Rig, address string) []fault.Finding {
 	t.Helper()
 	conn := direct(t, address)
+	// By the superuser: the role of address may lack the right to read what the watched table is.
 	source, err := replication.ReadSource(t.Context(), direct(t, rig.DB.OwnerURL()), rig.Source)
 	if err != nil {
 		t.Fatal(err)
@@ -104,8 +105,8 @@ func TestQueryThatCannotUseAnIndex(t *testing.T) {
 		alter default privileges in schema "My App" grant select on tables to attendee_relay;
 			create table "My App"."People" (id int primary key, "Order" text, "group" int, status text);`
 	cases := []struct {
-		name, ddl, query, want, mended string
-		// sql: the fix is SQL; else it is words, and the mended query passes.
+		name, ddl, query, want, repaired string
+		// sql: the fix is SQL; else it is words, and the repaired query passes.
 		sql bool
 	}{
 		{"a cast around the key", people, `select id as key, ` + columns +
@@ -146,10 +147,10 @@ func TestQueryThatCannotUseAnIndex(t *testing.T) {
 			if c.sql {
 				paste(t, rig.DB, fixes...)
 			} else {
-				if _, condition, _ := strings.Cut(fixes[0], ": "); !strings.Contains(c.mended, condition) {
+				if _, condition, _ := strings.Cut(fixes[0], ": "); !strings.Contains(c.repaired, condition) {
 					t.Errorf("the fix says %q", fixes)
 				}
-				rig.Outbox.Query = c.mended
+				rig.Outbox.Query = c.repaired
 			}
 			if list, fixes := unmet(inspectQuery(t, rig, rig.DB.URL())); len(list) > 0 {
 				t.Errorf("not ok after the fix: %q %q", list, fixes)
@@ -270,7 +271,7 @@ func TestInspectBooks(t *testing.T) {
 	if list, _ := unmet(found); len(list) > 0 || at.Phase != replication.PhaseStreaming || at.Pins == nil {
 		t.Errorf("it has been made: %q, %+v", list, at)
 	}
-	cases := []struct{ name, spoil, want, mend, deployment string }{
+	cases := []struct{ name, spoil, want, repair, deployment string }{
 		{"another deployment's", "select", "fail cluster_changed", "select", "staging"},
 		{"another database's", "update attendee_relay.checkpoint set database = 'other'", "fail cluster_changed",
 			"update attendee_relay.checkpoint set database = current_database()", "test"},
@@ -291,9 +292,9 @@ func TestInspectBooks(t *testing.T) {
 		if c.want == "fail cluster_changed" || c.want == "fail lsn_behind" {
 			inThisOrder(t, fixes[0], "adopt --keep-pending", "adopt --discard-pending", "DROP SCHEMA")
 		}
-		rig.DB.Exec(t, c.mend)
+		rig.DB.Exec(t, c.repair)
 		if list, _ := unmet(first(inspectBooks(t, rig, rig.DB.URL(), "test"))); len(list) > 0 {
-			t.Errorf("%s, mended: %q", c.name, list)
+			t.Errorf("%s, repaired: %q", c.name, list)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (v *Resolver) judge(ctx context.Context) error {
 	return v.show(ctx, f)
 }
 
-// judgesNow reports whether the query is to be judged before more is evaluated.
+// judgesNow reports whether to judge the query before more is evaluated.
 func (v *Resolver) judgesNow() bool {
 	since := time.Since(v.verdict.at)
 	return v.apart != nil && (since >= v.nextJudgement() || v.verdict.due && since >= judgeAgain)

@@ -63,8 +63,8 @@ func TestARowsErrorIsShown(t *testing.T) {
 	awaitQueryFault(t, rig, true, "error of the payload query: 2;", "price")
 }
 
-// Where it fails for keys that it worked for before, too, rendering as a whole has stopped; what waits is evaluated
-// when it works again.
+// If it fails also for keys that it worked for before, rendering as a whole has stopped; the waiting acceptances are
+// evaluated when it works again.
 func TestAQueryThatFailsForEveryKeyStopsRendering(t *testing.T) {
 	t.Parallel()
 	rig := queryRig(t, peopleTable+"; create table rates (rate int); insert into rates values (1)",

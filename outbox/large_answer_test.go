@@ -93,8 +93,8 @@ func TestOneKeyWithALargeAnswer(t *testing.T) {
 	}
 }
 
-// To write such an answer may take as long as its query may: longer than another transaction of the bookkeeping, and
-// than a stage that finishes no step. What is recorded after it waits, which is no fault.
+// Writing such an answer may take as long as its query may: longer than another transaction of the bookkeeping, and
+// than a stage may take without finishing a step. Later recordings wait, which is not a fault.
 func TestOneKeyWithALargeAnswerThatTakesLong(t *testing.T) {
 	t.Parallel()
 	rig := sizedRig(t)

@@ -31,7 +31,7 @@ type entry struct {
 	key      *string
 	// lsn is the commit that accepted the row; nil: before the first start.
 	lsn *pglogrepl.LSN
-	// acceptedAs is the identity that the row was accepted with; nil: the one it has.
+	// acceptedAs is the identity under which the row was accepted; nil if it is the present one.
 	acceptedAs *string
 }
 
@@ -40,7 +40,7 @@ type acceptance struct {
 	// identity is the row's in that commit; it is part of the message id.
 	identity string
 	lsn      pglogrepl.LSN
-	// time is when it was committed, stamp what the commit record says of that, on which the message id rests; zero: not
+	// time is the time of the commit; stamp is the time in the commit record, on which the message id rests; zero if not
 	// known.
 	time, stamp time.Time
 	*place
@@ -173,7 +173,8 @@ func (r *row) settle(left departures) (after entry, accepts bool) {
 	return after, true
 }
 
-// continues returns the identity that a row was accepted with which is now r, as the ledger keeps it; nil: r's.
+// continues returns the identity under which the row that is now r was accepted, as the ledger keeps it; nil if it is
+// r's.
 func (r *row) continues(old *row) *string {
 	as := old.origin
 	if old.before.acceptedAs != nil {
@@ -227,8 +228,8 @@ func (d departures) take(key string, arrived *row) *row {
 	return r
 }
 
-// write stores the difference between what was read and what the commits left; plain: nothing else has become of its
-// rows meanwhile.
+// write stores the difference between the rows that were read and the rows after the commits; plain: its rows have not
+// changed meanwhile.
 func (l *ledger) write(batch *pgx.Batch, plain bool) {
 	var removed []string
 	for identity := range l.loaded {

@@ -9,17 +9,17 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-// name is what may be the name of a table in a query's text.
+// name matches words that may be the name of a table in a query's text.
 var name = regexp.MustCompile(`"[^"]+"|[\pL_][\pL\pN_$]*`)
 
-// lockHolders says who has locked what this deployment needs: tables of its own, the watched one, and those of the
-// payload query.
+// lockHolders names who has locked a table that this deployment needs: its own tables, the watched one, and those of
+// the payload query.
 func (r *Recorder) lockHolders(ctx context.Context) string {
 	return postgres.LockHolders(ctx, r.writer.url, "attendee-relay/"+r.deployment+" ",
 		namesIn(r.settings.Table+" "+sqlComment.ReplaceAllString(r.reader.query.sql, " ")))
 }
 
-// namesIn lists everything in a query's text that may be a table's name, once each.
+// namesIn lists all words of a query's text that may be the name of a table, once each.
 func namesIn(text string) (names []string) {
 	for _, found := range name.FindAllString(text, -1) {
 		names = append(names, strings.Trim(found, `"`), strings.ToLower(found))

@@ -10,7 +10,8 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// What work looks at in tables of ours ($1) and their indexes: what it costs, whatever else the machine does.
+// The costs of work, that is, the blocks or rows of tables of ours ($1) and their indexes that it reads: they do not
+// depend on the load of the machine.
 const (
 	blocks = `select coalesce(sum(heap_blks_read + heap_blks_hit + coalesce(idx_blks_read + idx_blks_hit, 0)), 0)::bigint
 		from pg_statio_user_tables where schemaname = 'attendee_relay' and relname = any ($1)`
@@ -20,7 +21,7 @@ const (
 			and relname = any ($1))::bigint`
 )
 
-// looked returns how many blocks or rows work looks at through its pool. Nobody else may look at them meanwhile.
+// looked returns how many blocks or rows work reads through its pool. Nobody else may read them meanwhile.
 func looked(t *testing.T, rig *capturetest.Rig, measure string, tables []string, work func(*pgxpool.Pool)) int64 {
 	t.Helper()
 	before := pgtest.Value[int64](t, rig.DB, measure, tables)

@@ -6,8 +6,8 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-// Lookup asks the payload query for the rows of these keys, as they are now. A key for which there is no row has an
-// empty answer; one whose query fails has none. An error says why some are missing and is for the log.
+// Lookup asks the payload query for the present rows of these keys. A key without a row has an empty answer; a key
+// whose query fails has none. The error explains why some are missing, for the log.
 type Lookup func(ctx context.Context, keys []string) (map[string][]payload, error)
 
 // noBodies: where a message goes is asked, and its body is there.

@@ -32,8 +32,8 @@ type Message struct {
 	// Endpoint identifies the exact URL; it is safe to log, the URL is not.
 	Endpoint uuid.UUID
 	URL      string
-	// Secret signs this message, as the row gave it: several, separated by white space, or a blank, which cannot sign.
-	// Empty: the relay's own signing secrets do.
+	// Secret signs this message, as the row gave it: several, separated by white space, or a blank one, which cannot sign.
+	// If it is empty, the relay's own signing secrets do.
 	Secret secret.String
 	// HadSecret: its row has a secret or had one before, so it is never sent unsigned.
 	HadSecret bool
@@ -46,8 +46,8 @@ type Message struct {
 	CommittedAt time.Time
 	// Token is the lease's; Settle is guarded by it.
 	Token uuid.UUID
-	// LeaseEnds is when the lease ends, by this process's monotonic clock, read before the claim was sent, or the
-	// statement that wrote it: it never ends later than the database says.
+	// LeaseEnds is the end of the lease by this process's monotonic clock, read before the claim was sent, or the
+	// statement that wrote it: it is never later than the database's.
 	LeaseEnds time.Time
 	// Retry: it was tried in vain or moved from another URL.
 	Retry bool
@@ -59,9 +59,9 @@ type Message struct {
 	Standing Standing
 }
 
-// Stale reports whether to ask for URL, secret and headers of now before it is sent: it was tried before or has waited
-// for long, or its endpoint was paused, or an older message of the attendee may have to go first to where this one
-// goes.
+// Stale reports whether URL, secret and headers have to be asked for again before the message is sent: it was tried
+// before or has waited for long, its endpoint was paused, or an older message of the attendee may have to go first to
+// its endpoint.
 func (m *Message) Stale() bool {
 	return m.mayHaveMoved() || m.Elders
 }
@@ -70,8 +70,8 @@ func (m *Message) mayHaveMoved() bool {
 	return m.Attempts > 0 || m.Retry || m.Standing.Probe || m.Standing.Recovering || m.old(time.Now())
 }
 
-// knownFor is how long what was read of a message is good enough to send it: a little less than the minute that is
-// promised, for sending takes time.
+// knownFor is how long a row of the payload query is fresh enough to be sent: a little less than the promised minute,
+// because sending takes time.
 const knownFor = 50 * time.Second
 
 // old reports whether the payload was read long ago, by the wall clock as well: the monotonic one stops in a
@@ -108,8 +108,8 @@ type Attempt struct {
 	Response string
 }
 
-// Outcome is what happens to a message after an attempt, and what the attempt says about the endpoint. It is made by
-// one of its constructors, so that a state and its details always fit together.
+// Outcome is the result of an attempt for a message, and what the attempt says about the endpoint. It is made by one of
+// its constructors, so that a state and its details always fit together.
 type Outcome struct {
 	state   State
 	attempt Attempt

@@ -93,8 +93,8 @@ func (m *messages) append(systemID string, a acceptance, p *payload) {
 	m.secrets, m.headers = append(m.secrets, secret), append(m.headers, headers)
 }
 
-// queue adds the statement that writes the messages, with those that are there already or plainly, and leases some of
-// them. It returns the message ids and numbers of those.
+// queue adds the statement that writes the messages, either for messages that may exist already or plainly, and leases
+// some of them. It returns the ids and numbers of the leased ones.
 func (m *messages) queue(q *pgx.Batch, plain bool, leased []string, token uuid.UUID, lease time.Duration,
 	deployment string) *pgx.QueuedQuery {
 	add := messagesAddSQL

@@ -146,17 +146,17 @@ func (s *Stats) count(ctx context.Context) error {
 	return nil
 }
 
-// figures are counts of rows, none above statsRows unless it is an estimate; and the sizes of the tables, in pages,
-// with the rows on a page by the planner's statistics (nil: there are none yet).
+// figures are counts of rows, none above statsRows unless it is an estimate; and the sizes of the tables in pages, with
+// the planner's rows per page (nil if there are no statistics yet).
 type figures struct {
 	pending, dead, skipped, settled, oldest float64
 	pendingPages, settledPages              float64
 	pendingDensity, settledDensity          *float64
 }
 
-// estimate replaces the counts that came to statsRows. A table is as large as its pages now and the planner's rows a
-// page say, which age well; before it was first analysed, as a sample of its pages says. The sample is of the same
-// pages each time.
+// estimate replaces the counts that reached statsRows by the present size of the table in pages times the planner's
+// rows per page, which change slowly; before the first ANALYZE, by those of a sample of its pages. The sample has the
+// same pages each time.
 func (s *Stats) estimate(ctx context.Context, f *figures) error {
 	if max(f.pending, f.settled) < statsRows {
 		return nil

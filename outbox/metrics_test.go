@@ -13,8 +13,8 @@ import (
 	"attendee-relay/outbox"
 )
 
-// A scrape does not look at each of millions of rows: at 50,000 of a kind, and a sample. What is rare is exact all the
-// same, what is estimated is near, also before the tables were ever analysed.
+// A scrape does not read each of millions of rows, only 50,000 of a kind and a sample. Rare rows are still counted
+// exactly, and estimates are close, also before the tables were first analysed.
 func TestMetricsBesideMillionsOfRows(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, peopleTable)

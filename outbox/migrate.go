@@ -84,9 +84,9 @@ func Migrate(ctx context.Context, conn *pgx.Conn) error {
 	return setWriting(ctx, conn)
 }
 
-// migrateOnce runs the first migration that is missing, and returns the version that there is then. The row of the
-// version is locked: of several sessions one migrates. Nothing here may touch the session's settings but for the
-// transaction: adopt's session has the role's search_path beneath ours.
+// migrateOnce runs the first missing migration, and returns the version after it. The row of the version is locked: of
+// several sessions one migrates. A migration may change the session's settings only for the transaction: adopt's
+// session has the role's search_path underneath ours.
 func migrateOnce(ctx context.Context, conn *pgx.Conn, files []string) (version int, err error) {
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		err := tx.QueryRow(ctx, schemaVersionLockSQL).Scan(&version)
@@ -114,7 +114,7 @@ const (
 		"the statements for what is another's"
 )
 
-// lacking names a missing right as the fault it is.
+// lacking turns a missing right into the fault that it is.
 func lacking(err error, doing, fix string) error {
 	said, ok := errors.AsType[*pgconn.PgError](err)
 	if f := (*fault.Fault)(nil); !ok || said.Code != "42501" || errors.As(err, &f) {

@@ -16,6 +16,17 @@ import (
 	"attendee-relay/outbox"
 )
 
+// migrate migrates as the relay's role.
+func migrate(t *testing.T, rig *capturetest.Rig) error {
+	t.Helper()
+	conn, err := rig.DB.Pool(t).Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	return outbox.Migrate(t.Context(), conn.Conn())
+}
+
 // What waited before lanes were numbers stays in line with what comes after.
 func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 	t.Parallel()
@@ -30,12 +41,7 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 		alter table attendee_relay.pending drop column unanswered;
 		update attendee_relay.schema_version set version = 7`)
 
-	conn, err := rig.DB.Pool(t).Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Release()
-	if err := outbox.Migrate(t.Context(), conn.Conn()); err != nil {
+	if err := migrate(t, rig); err != nil {
 		t.Fatal(err)
 	}
 
@@ -58,8 +64,8 @@ func TestLanesOfWhatWaitsAreMigrated(t *testing.T) {
 	}
 }
 
-// Each migration, and what stands before, between and after them, looks nothing up in the role's search_path: adopt
-// migrates on a session that has one.
+// No migration, and no statement before, between or after the migrations, looks anything up in the role's search_path:
+// adopt migrates on a session that has one.
 func TestMigrationsLookNothingUpInTheRolesPath(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -114,7 +120,7 @@ func TestASessionThatMigratesWritesDurably(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
 	db.Exec(t, "alter database "+db.Name()+" set synchronous_commit = off")
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,9 +139,9 @@ func TestASessionThatMigratesWritesDurably(t *testing.T) {
 	}
 }
 
-// Rows that had moved before the upgrade are found by their waiting messages as they were before it, and by the
-// messages that their waiting acceptances become; one that shares key and commit with them and has not moved is left
-// alone, and so is one that has a message waiting, where the ledger does not know its commit.
+// Rows that had moved before the upgrade are still found by their waiting messages, and by the messages of their
+// waiting acceptances. A row with the same key and commit that has not moved is left alone, and so is one with a
+// waiting message whose commit the ledger does not know.
 func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)
@@ -156,12 +162,7 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 		insert into attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, next_evaluation_at)
 			values ('6', '7', 'm', '0/7', now()), ('8', '8', 'm', '0/7', now()), ('9', '7', 'm', '0/6', now());
 		update attendee_relay.schema_version set version = 14`)
-	conn, err := rig.DB.Pool(t).Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Release()
-	if err := outbox.Migrate(t.Context(), conn.Conn()); err != nil {
+	if err := migrate(t, rig); err != nil {
 		t.Fatal(err)
 	}
 	if got := pgtest.Value[string](t, rig.DB, `select string_agg(identity || coalesce(' was ' || accepted_as, ''), ', '
@@ -221,7 +222,7 @@ func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)
 	rig.DB.Exec(t, "drop table attendee_relay.untold; update attendee_relay.schema_version set version = version - 1")
-	newer, err := rig.DB.OwnerPool(t).Begin(t.Context())
+	newer, err := rig.DB.Pool(t).Begin(t.Context())
 	if err == nil {
 		_, err = newer.Exec(t.Context(), "update attendee_relay.schema_version set version = 99")
 	}
@@ -248,7 +249,8 @@ func TestANewerRelayMigratesInTheSameMoment(t *testing.T) {
 	}
 }
 
-// A dump that another role restored: it has the tables, and it is not the database in which a right is missing.
+// A dump that another role restored: one of the tables is that role's, and it is not a right on the database that is
+// missing.
 func TestATableOfAnotherRolesIsNamedWhileMigrating(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)
@@ -256,13 +258,8 @@ func TestATableOfAnotherRolesIsNamedWhileMigrating(t *testing.T) {
 		alter table attendee_relay.ledger owner to postgres;
 		grant all on attendee_relay.ledger to attendee_relay;
 		update attendee_relay.schema_version set version = 14`)
-	conn, err := rig.DB.Pool(t).Acquire(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Release()
 	var f *fault.Fault
-	if err := outbox.Migrate(t.Context(), conn.Conn()); !errors.As(err, &f) || f.Code != fault.Privilege {
+	if err := migrate(t, rig); !errors.As(err, &f) || f.Code != fault.Privilege {
 		t.Fatalf("not a missing right: %v", err)
 	}
 	if !strings.Contains(f.Message, "table ledger") || strings.Contains(f.Fix, "DATABASE") {

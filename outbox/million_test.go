@@ -3,8 +3,6 @@ package outbox_test
 import (
 	"crypto/md5"
 	"fmt"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -15,29 +13,22 @@ import (
 	"attendee-relay/outbox"
 )
 
-// Claims beside dead endpoints, of which half are paused and half hang with all the places that they may have, with a
-// backlog of 20,000 messages or OUTBOX_ROWS of them. Statistics are as old as they are when a backlog has just come
-// about. The time is to be read; what fails here is a claim that looks at more rows the more wait: one that reads the
+// Claims beside dead endpoints, half of them paused and half hanging with all the places that they may have, with a
+// backlog of 20,000 messages or OUTBOX_ROWS of them. The statistics are as old as they are when a backlog has just
+// arisen. The time is printed; the test fails if a claim reads more rows the more messages wait: such a claim reads the
 // backlog.
 func TestClaimsBesideDeadEndpoints(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {
 		t.Skip("it measures")
 	}
-	backlog := 20_000
-	if text := os.Getenv("OUTBOX_ROWS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatalf("OUTBOX_ROWS: %v", err)
-		}
-		backlog = n
-	}
+	backlog := relaytest.Sized(t, "OUTBOX_ROWS", 20_000)
 	const healthy, dead = 50, 50
 	rig, _ := newQueue(t, healthy, 1)
 	rig.DB.Exec(t, "alter table attendee_relay.pending set (autovacuum_enabled = off)")
 	rig.DB.Exec(t, "update attendee_relay.pending set lane = id")
-	// measure returns how many rows one claim looks at, with what it gives back. Another would look at the dead versions
-	// that this one leaves as well: a long transaction in any database keeps them.
+	// measure returns how many rows one claim and the release of its messages read. A second claim would also read the
+	// dead versions that this one leaves: a long transaction in any database keeps them.
 	measure := func(limit int, busy map[uuid.UUID]int) (found int64, all string) {
 		var took time.Duration
 		found = looked(t, rig, rows, []string{"pending", "message", "endpoint"}, func(pool *pgxpool.Pool) {

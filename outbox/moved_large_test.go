@@ -1,8 +1,6 @@
 package outbox_test
 
 import (
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -12,26 +10,16 @@ import (
 	"attendee-relay/outbox"
 )
 
-// Late messages whose rows have another identity by now are found by indexes, however large the ledger is and whatever
-// its statistics say: 50,000 rows, or LEDGER_ROWS.
+// Late messages whose rows have another identity by now are found through indexes, however large the ledger is and
+// whatever its statistics say: 50,000 rows, or LEDGER_ROWS.
 func TestLateMessagesOfMovedRowsBesideALargeLedger(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {
 		t.Skip("it measures")
 	}
-	size := 50_000
-	if text := os.Getenv("LEDGER_ROWS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatalf("LEDGER_ROWS: %v", err)
-		}
-		size = n
-	}
+	size := relaytest.Sized(t, "LEDGER_ROWS", 50_000)
 	const late = 100
-	rig := peopleRig(t, hooksTable)
-	rig.Outbox.Query = hooksQuery
-	rig.Start(t)
-	rig.AwaitLeading(t)
+	rig := hooksRig(t)
 	rig.DB.Exec(t, "insert into hooks select i, 'k', 'https://example.org/a' from generate_series(1, $1) as i", late)
 	rig.DB.Exec(t, "insert into people select i, 'Accepted' from generate_series(1, $1) as i", late)
 	rig.Settled(t)

@@ -125,8 +125,8 @@ func (n *net) remove(r *row) {
 	n.gone[r.identity] = append(n.gone[r.identity], r)
 }
 
-// load takes up rows as the spool holds them. It has not heard of the TRUNCATEs: a row that it holds as live is gone
-// since the first one after the row's seq.
+// load adds rows as the spool holds them. They do not record TRUNCATEs: a row that is live in the spool is gone since
+// the first TRUNCATE after the row's seq.
 func (n *net) load(rows []*row) {
 	for _, r := range rows {
 		if at, _ := slices.BinarySearch(n.truncates, r.seq); !r.gone && at < len(n.truncates) {

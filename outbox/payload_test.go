@@ -10,6 +10,7 @@ import (
 	"attendee-relay/internal/capturetest"
 	"attendee-relay/internal/fault"
 	"attendee-relay/internal/pgtest"
+	"attendee-relay/outbox"
 )
 
 const peopleTable = `create table people (id int primary key, status text, note text)`
@@ -50,7 +51,7 @@ func TestQueryThatFailsForSomeKeys(t *testing.T) {
 	awaitAcceptance(t, rig, "5", "waiting", "division by zero")
 	rig.DB.Exec(t, "insert into people values (20, 'Accepted', 'x')")
 	awaitMessages(t, rig, "1", "10", "11", "12", "20")
-	rig.DB.Exec(t, "update people set note = 'mended'")
+	rig.DB.Exec(t, "update people set note = 'repaired'")
 	awaitMessages(t, rig, "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "20")
 	rig.AwaitNoFault(t)
 }
@@ -261,12 +262,8 @@ func TestQueryCannotWrite(t *testing.T) {
 
 func TestSlowQueryStopsOnlyRendering(t *testing.T) {
 	t.Parallel()
-	rig := peopleRig(t, peopleTable)
-	rig.Outbox.QueryTimeout = 200 * time.Millisecond
-	rig.Outbox.Query = strings.Replace(peopleQuery, "12.50",
-		"(select 1 from pg_sleep(case when note = 'slow' then 5 else 0 end))", 1)
-	rig.Start(t)
-	rig.AwaitLeading(t)
+	rig := queryRig(t, peopleTable, "(select 1 from pg_sleep(case when note = 'slow' then 5 else 0 end))",
+		func(c *outbox.Config) { c.QueryTimeout = 200 * time.Millisecond })
 	rig.DB.Exec(t, "insert into people select i, 'Accepted', case when i < 6 then 'slow' end from generate_series(1, 7) "+
 		"as i")
 	rig.CaughtUp(t)

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"attendee-relay/internal/capturetest"
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/outbox"
 )
@@ -45,9 +44,7 @@ func TestMessagesThatAreThereAlreadyAreNotWrittenAgain(t *testing.T) {
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted'), (2, 'Accepted')")
 	rig.CaughtUp(t)
 	rig.Stop(t)
-	pgtest.WaitUntil(t, capturetest.Patience, "the server has noticed that nobody reads the slot", func() (bool, string) {
-		return pgtest.Value[bool](t, rig.DB, "select not active from pg_replication_slots where slot_name = $1", slot), ""
-	})
+	rig.DB.AwaitFreeSlot(t, slot)
 	rig.DB.Exec(t, "select pg_drop_replication_slot($1)", slot)
 	rig.DB.Exec(t, "select pg_copy_logical_replication_slot($1, $2)", slot+"_early", slot)
 	rig.DB.Exec(t, "select pg_drop_replication_slot($1)", slot+"_early")

@@ -60,8 +60,8 @@ func newQuery(c Config) (*query, error) {
 	}
 }
 
-// prepare has Postgres parse the query under its own search_path, in the transaction under way or in one of its own.
-// The session's search_path is ours again afterwards.
+// prepare has Postgres parse the query under its own search_path, in the open transaction or in one of its own.
+// Afterwards the session's search_path is ours again.
 func (q *query) prepare(ctx context.Context, conn *pgx.Conn, name string) (*pgconn.StatementDescription, error) {
 	inside := conn.PgConn().TxStatus() != 'I'
 	enter, leave := q.path, ourPath
@@ -87,8 +87,8 @@ func (q *query) prepare(ctx context.Context, conn *pgx.Conn, name string) (*pgco
 // insufficientPrivilege is the SQLSTATE of a right that is missing.
 const insufficientPrivilege = "42501"
 
-// saysNothing reports whether err says nothing of the query: the server did not answer, had no room, or somebody had a
-// lock on what it reads.
+// saysNothing reports whether err is not about the query: the server did not answer, lacked memory or space, or a table
+// was locked.
 func saysNothing(err error) bool {
 	code := postgres.Code(err)
 	return code == "" || postgres.Unreachable(err) || slices.Contains([]string{"53", "55", "57"}, code[:2])
@@ -165,10 +165,9 @@ func invalid(format string, args ...any) *fault.Fault {
 		WithFix("correct SOURCE_QUERY_FILE or SOURCE_QUERY")
 }
 
-// run executes the query for these keys inside conn's open transaction, under these settings, and rolls that back: all
-// in one round trip. After an error the transaction is still to be rolled back. Everything comes back as text, so that
-// no value passes through another form on its way. An answer above the bounds is an answerError, and the connection
-// is closed.
+// run executes the query for these keys inside conn's open transaction, under these settings, and rolls the transaction
+// back: all in one round trip. After an error the caller still has to roll it back. All values come back as text, so
+// that none passes through another form. An answer above the bounds is an answerError, and the connection is closed.
 func (q *query) run(ctx context.Context, conn *pgx.Conn, settings [][]byte, keys []string, within bounds,
 ) (found *answer, err error) {
 	found = &answer{bounds: within}
@@ -224,8 +223,8 @@ func arrayLiteral(keys []string) []byte {
 	return append(literal, '}')
 }
 
-// safeMessage is what Postgres said, as far as it is about the query and not about data: messages of the classes 22 and
-// 23 quote the value (in the quotation marks of the server's language), and what a function raises may hold anything.
+// safeMessage returns the message of Postgres if it is about the query and not about data: messages of the classes 22
+// and 23 quote the value (in the quotation marks of the server's language), and a function may raise any text.
 func safeMessage(err error) string {
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {

@@ -64,8 +64,8 @@ type Breaker struct {
 // RecoveryTime is how long an endpoint that comes back after a pause gets messages at a slower, growing pace.
 const RecoveryTime = time.Minute
 
-// NewQueue makes a Queue on a pool. It gives out nothing where the bookkeeping belongs to another deployment, database
-// or cluster: a copy of the database must not send what the original sends.
+// NewQueue makes a Queue on a pool. It claims nothing if the bookkeeping belongs to another deployment, database or
+// cluster: a copy of the database must not send the original's messages.
 func NewQueue(pool Pool, deployment string, breaker Breaker, lookup Lookup) *Queue {
 	return &Queue{pool: pool, deployment: deployment, breaker: breaker, lookup: lookup, log: zap.NewNop(),
 		schedule: []string{interval(unansweredWait)}, turnPatience: turnPatience, ailing: map[uuid.UUID]bool{}}
@@ -150,8 +150,8 @@ func PrepareSession(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// suspect gives up all connections when one could not be talked on: the others lead to the same server, and each that
-// is dead would cost a timeout of its own.
+// suspect gives up all connections after one has failed: the others lead to the same server, and each that is dead
+// would cost a timeout of its own.
 func (q *Queue) suspect(err error) {
 	if postgres.Unreachable(err) {
 		q.pool.Reset()

@@ -135,7 +135,7 @@ func TestReleasedMessagesAreDueAtOnce(t *testing.T) {
 		t.Errorf("%d messages are claimed under another's lease", len(got))
 	}
 	// What somebody holds is left alone and waited for by nobody.
-	holder, err := rig.DB.OwnerPool(t).Begin(t.Context())
+	holder, err := rig.DB.Pool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,8 +249,8 @@ func awaitCount(t *testing.T, rig *capturetest.Rig, n int) {
 	})
 }
 
-// Two messages of an attendee can be in flight to one endpoint where one followed a URL that was changed. What one
-// failure does to those behind it must not undo what is told of the other.
+// Two messages of an attendee can be in flight to one endpoint if one followed a changed URL. The effect of one failure
+// on the messages behind it must not undo the outcome of the other.
 func TestTwoOfALaneAreSettledTogether(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 2, 1)

@@ -207,7 +207,7 @@ func newWalk(t *testing.T, s *shape, partSize int, random *rand.Rand) *walk {
 	if partSize != replication.PartSize {
 		rig.Recorder = func(r *outbox.Recorder) { r.SetSpoolBatch(2) }
 	}
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL()) // the application
 	if err != nil {
 		t.Fatal(err)
 	}

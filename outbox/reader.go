@@ -63,8 +63,8 @@ func (r *reader) close(ctx context.Context) {
 	}
 }
 
-// in takes one read-only snapshot, asks the questions that ask queues in the same round trip, and calls read inside it.
-// ask may be nil. Texts are in the database's encoding.
+// in takes one read-only snapshot, sends the questions that ask queues in the same round trip, and calls read inside
+// it. ask may be nil. Texts are in the database's encoding.
 func (r *reader) in(ctx context.Context, ask func(*pgx.Batch), read func(snapshot) error) error {
 	if err := r.connect(ctx); err != nil {
 		return err
@@ -209,8 +209,8 @@ func (r *reader) forget(ctx context.Context) {
 	_ = r.conn.PgConn().Deallocate(ctx, statementName)
 }
 
-// check reports as a fault why the query cannot be run for any key: it is invalid, or the role lacks a right. It does
-// not run it.
+// check returns, as a fault, why the query cannot be run for any key: it is invalid, or the role lacks a right. It does
+// not run the query.
 func (r *reader) check(ctx context.Context, timeout time.Duration) error {
 	if err := r.connect(ctx); err != nil {
 		return err

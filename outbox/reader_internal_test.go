@@ -10,8 +10,8 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// A server that falls silent under the end of a reading transaction does not hold up a caller who gives up waiting:
-// capture would show that the database is away only seconds later.
+// A server that falls silent at the end of a reading transaction does not hold up a caller that gives up waiting:
+// capture would show seconds later that the database is away.
 func TestReadingEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

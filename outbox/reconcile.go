@@ -20,10 +20,10 @@ var (
 	gapAddSQL string
 )
 
-// look is one comparison of ledger and table. A row that no commit recorded since the look began names has not changed
-// in the ledger since, and what the look saw of it in the table is what the recorded commits left, or a change that the
-// stream does not carry. Therefore the look's differences, less the rows named since, can be recorded like a commit of
-// that time.
+// look is one comparison of ledger and table. If no commit recorded since the look began names a row, the row has not
+// changed in the ledger since, and the table showed the result of the recorded commits, or a change that the stream
+// does not carry. Therefore the look's differences, less the rows named since, can be recorded like a commit of that
+// time.
 type look struct {
 	number int64
 	at     pglogrepl.LSN
@@ -155,7 +155,7 @@ func (r *Recorder) Reconcile(ctx context.Context, number int64) (done bool, err 
 	if err != nil {
 		return false, err
 	}
-	// Another look may have begun meanwhile, and seen what this one has just corrected.
+	// Another look may have begun meanwhile, and seen the differences that this one has just corrected.
 	r.name(append(gone, came.identities...), false)
 	r.acceptances.Add(float64(len(waiting)))
 	r.signal(false, len(waiting) > 0)

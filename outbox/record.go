@@ -134,8 +134,8 @@ func (r *Recorder) store(ctx context.Context, b *batch) error {
 // limit (SQLSTATE classes 22, 23 and 54).
 func unstorable(err error) bool { return badData(err) || strings.HasPrefix(postgres.Code(err), "54") }
 
-// write stores a batch, and sends of its messages what can be sent at once. plain: the bookkeeping has none of its rows
-// yet.
+// write stores a batch, and sends those of its messages that can be sent at once. plain: the bookkeeping has none of
+// its rows yet.
 func (r *Recorder) write(ctx context.Context, b *batch, plain bool) (left bool, err error) {
 	sending := r.handOver(&b.messages)
 	err = r.writer.write(ctx, b.end, func(q *pgx.Batch) {

@@ -43,8 +43,8 @@ func (m *storedMessage) asStored() payload {
 	return payload{url: m.url, secret: m.secret, headers: m.headers}
 }
 
-// redirect says where a message goes, by the answers of the payload query: those of a key are missing where it failed.
-// The row that it returns has the URL, the secret and the headers to send it with.
+// redirect decides where a message goes, by the answers of the payload query: those of a key are missing if its query
+// failed. The row that it returns has the URL, the secret and the headers to send with.
 func redirect(m *storedMessage, answers map[string][]payload) (redirection, payload) {
 	switch {
 	case m == nil:
@@ -106,7 +106,7 @@ func (m *storedMessage) rowOf(rows []payload) (to payload, found bool) {
 	}
 }
 
-// deliveryKeyIn returns the delivery_key by which rows have the message: one that was the row's key, as it is by
+// deliveryKeyIn returns the delivery_key under which rows have the message: one that was the row's key, as it is by
 // default, has changed with it.
 func (m *storedMessage) deliveryKeyIn(rows []payload) string {
 	same := func(p payload) bool { return p.deliveryKey == m.deliveryKey }

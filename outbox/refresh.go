@@ -23,11 +23,10 @@ var (
 )
 
 // Refresh asks the payload query where leased messages go now, with which secret they are signed and which headers they
-// have. It returns those that are to be sent under their lease: not those that now go elsewhere, which others claim,
-// nor those whose URL or endpoint was taken away, nor those that have no row or are about somebody who is no longer
-// accepted, nor those that an older message of the same attendee goes before, because its URL has become theirs. With
-// an error, some are as they were stored; all may be sent: one is not among them where it is not known what goes before
-// it.
+// have. It returns those to be sent under their lease. It leaves out those that now go elsewhere, which others claim;
+// those whose URL or endpoint was taken away; those that have no row or are about somebody who is no longer accepted;
+// and those behind an older message of the same attendee whose URL has become theirs. With an error, the returned
+// messages may all be sent, some as they were stored; a message is left out if it is not known which ones go before it.
 func (q *Queue) Refresh(ctx context.Context, messages []Message) ([]Message, error) {
 	if q.lookup == nil || len(messages) == 0 {
 		return messages, nil
@@ -115,8 +114,8 @@ func (p *refreshPlan) change(row int64, lease *uuid.UUID) {
 	}
 }
 
-// left are the messages to be sent, with their secrets of now. What is to go elsewhere is not sent where it was to go,
-// written down or not; it comes again with the end of its lease.
+// left returns the messages to be sent, with their present secrets. A message that is to go elsewhere is not sent to
+// its old URL, whether the move was written or not; it comes again with the end of its lease.
 func (p *refreshPlan) left(messages []Message, fates map[int64]string) []Message {
 	var left []Message
 	for _, m := range messages {

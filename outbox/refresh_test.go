@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"attendee-relay/internal/capturetest"
@@ -24,13 +23,20 @@ const hooksQuery = `select p.id as key, p.id as attendee_id, 'n' as name, 's' as
 	1 as event_id, 'e' as event_name, h.url as webhook_url, h.secret, h.delivery_key
 	from people p join hooks h on h.person = p.id where p.id = any ($1::int[])`
 
-// failedOnce returns a queue whose messages, those of these hooks, have each been tried in vain and are due again.
-func failedOnce(t *testing.T, hooks string) (*capturetest.Rig, *outbox.Queue) {
+// hooksRig watches people whose messages the table hooks describes, and leads.
+func hooksRig(t *testing.T) *capturetest.Rig {
 	t.Helper()
 	rig := peopleRig(t, hooksTable)
 	rig.Outbox.Query = hooksQuery
 	rig.Start(t)
 	rig.AwaitLeading(t)
+	return rig
+}
+
+// failedOnce returns a queue whose messages, those of these hooks, have each been tried in vain and are due again.
+func failedOnce(t *testing.T, hooks string) (*capturetest.Rig, *outbox.Queue) {
+	t.Helper()
+	rig := hooksRig(t)
 	rig.DB.Exec(t, "insert into hooks (person, delivery_key, url, secret) values "+hooks)
 	rig.DB.Exec(t, "insert into people select distinct person, 'Accepted' from hooks")
 	rig.Settled(t)
@@ -42,8 +48,8 @@ func failedOnce(t *testing.T, hooks string) (*capturetest.Rig, *outbox.Queue) {
 	return rig, q
 }
 
-// refreshed claims all and returns what is left to be sent, as "url secret", and "had" where a row with a secret has
-// none any more.
+// refreshed claims all messages and returns those left to be sent, as "url secret", with "had" if a row that had a
+// secret has none any more.
 func refreshed(t *testing.T, q *outbox.Queue) []string {
 	t.Helper()
 	left, err := q.Refresh(t.Context(), claim(t, q, 100, 8, time.Minute, nil))
@@ -214,91 +220,6 @@ func TestMessagesOfADisabledEndpointFollowTheirURL(t *testing.T) {
 	}
 }
 
-// acceptAgainAtB gives the first person's hook the URL b and accepts the person a second time.
-func acceptAgainAtB(t *testing.T, rig *capturetest.Rig) {
-	t.Helper()
-	rig.DB.Exec(t, "update hooks set url = 'https://example.org/b' where person = 1")
-	rig.DB.Exec(t, "update people set status = 'Cancelled' where id = 1")
-	rig.DB.Exec(t, "update people set status = 'Accepted' where id = 1")
-	rig.Settled(t)
-	proven(t, rig)
-}
-
-// An organiser changes the URL while a message waits; the attendee is accepted again. The later acceptance must not
-// overtake.
-func TestALaterAcceptanceDoesNotOvertakeOneThatFollowsItsURL(t *testing.T) {
-	t.Parallel()
-	const leased = "lease = gen_random_uuid(), lease_ends = now() + interval '1 hour'"
-	for name, earlier := range map[string]string{
-		"waiting":                      "due_at = now() + interval '1 hour'",
-		"in flight":                    leased,
-		"in flight for the first time": leased + ", attempts = 0, step = 0, retry = false",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null)")
-			rig.DB.Exec(t, "update attendee_relay.pending set "+earlier)
-			acceptAgainAtB(t, rig)
-			later := claim(t, q, 10, 8, time.Minute, nil)
-			if len(later) != 1 || !later[0].Stale() || later[0].URL != "https://example.org/b" {
-				t.Fatalf("claimed %+v", later)
-			}
-			if left, err := q.Refresh(t.Context(), later); err != nil || len(left) != 0 {
-				t.Fatalf("%d are sent before the earlier one, %v", len(left), err)
-			}
-			if name != "waiting" { // it fails, and has another URL by now
-				rig.DB.Exec(t, "update attendee_relay.pending set lease = null, lease_ends = null, due_at = now(), attempts = 1, "+
-					"step = 1, retry = true where id = 1")
-				got, err := q.Refresh(t.Context(), claim(t, q, 1, 1, time.Minute, map[uuid.UUID]int{later[0].Endpoint: 1}))
-				if err != nil || len(got) != 0 {
-					t.Fatalf("the earlier one is sent to its old URL: %+v, %v", got, err)
-				}
-			}
-			rig.DB.Exec(t, "update attendee_relay.pending set due_at = now()")
-			proven(t, rig)
-			first := claim(t, q, 10, 8, time.Minute, nil)
-			if len(first) != 1 || first[0].Row != 1 || first[0].URL != "https://example.org/b" {
-				t.Fatalf("the earlier one is not next: %+v", first)
-			}
-			settle(t, q, outbox.Settled{Applied: 1}, outbox.Settlement{Message: first[0], Outcome: outbox.Delivered(attempt)})
-			if second := claim(t, q, 10, 8, time.Minute, nil); len(second) != 1 || second[0].Row == 1 {
-				t.Errorf("then comes %+v", second)
-			}
-		})
-	}
-}
-
-// The earlier one may come to the endpoint between the claim of the later and the question where it goes.
-func TestALaterAcceptanceGivesWayToOneThatHasJustCome(t *testing.T) {
-	t.Parallel()
-	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null)")
-	earlier := claim(t, q, 1, 8, time.Minute, nil)
-	acceptAgainAtB(t, rig)
-	later := claim(t, q, 10, 8, time.Minute, nil)
-	if left, err := q.Refresh(t.Context(), earlier); err != nil || len(left) != 0 || len(later) != 1 {
-		t.Fatalf("%d are sent to the old URL, %v; %d claimed", len(left), err, len(later))
-	}
-	if left, err := q.Refresh(t.Context(), later); err != nil || len(left) != 0 {
-		t.Errorf("%d are sent before the earlier one, %v", len(left), err)
-	}
-}
-
-// Where the database does not say what goes before a message, it is not sent; those that nothing goes before are.
-func TestWhatMayHaveToWaitIsNotSentWhereNobodyKnows(t *testing.T) {
-	t.Parallel()
-	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', null), (2, 'k', 'https://example.org/a', null)")
-	rig.DB.Exec(t, "update attendee_relay.pending set due_at = now() + interval '1 hour' where id = (select id from "+
-		"attendee_relay.message where attendee_id = '1')")
-	acceptAgainAtB(t, rig)
-	claimed := claim(t, q, 10, 8, time.Minute, nil)
-	rig.DB.Exec(t, "alter function attendee_relay.lane rename to away")
-	left, err := q.Refresh(t.Context(), claimed)
-	if err == nil || len(claimed) != 2 || len(left) != 1 || left[0].URL != "https://example.org/a" {
-		t.Errorf("of %d messages %+v are sent, %v", len(claimed), left, err)
-	}
-	rig.DB.Exec(t, "alter function attendee_relay.away rename to lane")
-}
-
 // A payload query that runs into its caller's deadline leaves the connection as the next one needs it.
 func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
 	t.Parallel()
@@ -315,8 +236,7 @@ func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*took*3/2/cuts)
 		_, _ = lookup(ctx, keys)
 		cancel()
-		// A connection that was cut is made anew by this one, not by all that are cut: they would not wait for it. Key 2 has
-		// no row.
+		// This call opens a new connection after one was cut: a call that is cut would not wait for it. Key 2 has no row.
 		if _, err := lookup(t.Context(), []string{"2"}); err != nil {
 			t.Fatalf("after cut %d: %v", i, err)
 		}
@@ -325,8 +245,8 @@ func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
 	if rows, err := lookup(t.Context(), []string{"1"}); err != nil || len(rows) != 1 {
 		t.Errorf("%d rows, %v", len(rows), err)
 	}
-	// A session that was cut off ends soon; one that was left would end with idle_in_transaction_session_timeout, after 10
-	// s.
+	// A session that was cut off ends soon; one that was left open would end with idle_in_transaction_session_timeout,
+	// after 10 s.
 	pgtest.WaitUntil(t, 5*time.Second, "no transaction is left open", func() (bool, string) {
 		open := pgtest.Value[int](t, rig.DB, "select count(*)::int from pg_stat_activity where datname = "+
 			"current_database() and state like 'idle in transaction%' and application_name like '%resolver'")
@@ -334,9 +254,9 @@ func TestALookupThatIsCutShortHarmsNoOther(t *testing.T) {
 	})
 }
 
-// A look at a disabled endpoint finds new secrets for two messages. The first is leased when the look comes to lock it,
-// and free when the look comes to write; in between another process has begun to move it elsewhere. What the look knows
-// of it is older, and is not written.
+// A look at a disabled endpoint finds new secrets for two messages. The first is leased when the look locks it, and
+// free when the look writes; in between another process has begun to move it elsewhere. The look's answer for it is
+// older, and is not written.
 func TestAnOlderAnswerDoesNotUndoAMove(t *testing.T) {
 	t.Parallel()
 	rig, q := failedOnce(t, "(1, 'k', 'https://example.org/a', 'old'), (2, 'k', 'https://example.org/a', 'old')")
@@ -348,7 +268,7 @@ func TestAnOlderAnswerDoesNotUndoAMove(t *testing.T) {
 		set lease = md5('l')::uuid, lease_ends = now() + interval '1 hour', due_at = now() + interval '1 hour'
 		where id = (select min(id) from attendee_relay.pending)`)
 	begin := func(statements ...string) pgx.Tx {
-		tx, err := rig.DB.OwnerPool(t).Begin(t.Context())
+		tx, err := rig.DB.Pool(t).Begin(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

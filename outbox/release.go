@@ -15,8 +15,8 @@ import (
 var releaseSQL string
 
 // Release ends the leases of messages that are not sent, so that they are due at once, a probe in a second. It returns
-// those that it did not find under their lease: it has been lost, somebody holds the row or has just changed it, or the
-// transaction that wrote it has not committed.
+// those that it did not find under their lease: the lease was lost, somebody holds the row or has just changed it, or
+// the transaction that wrote it has not committed.
 func (q *Queue) Release(ctx context.Context, messages []Message) (missed []Message, err error) {
 	ctx, cancel := q.bounded(ctx)
 	defer cancel()

@@ -80,8 +80,8 @@ func (v *Resolver) store(ctx context.Context, list []*due, rows map[string][]pay
 	return err
 }
 
-// take ends the waiting of acceptances whose payload is there, and returns those that it found where they were
-// evaluated, in order.
+// take ends the waiting of acceptances whose payload is there, and returns, in order, those that are still where they
+// were evaluated.
 func take(ctx context.Context, tx pgx.Tx, answered []*due) ([]*due, error) {
 	if len(answered) == 0 {
 		return nil, nil

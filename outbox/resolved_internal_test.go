@@ -8,8 +8,8 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// What was evaluated is taken, but for what has moved since, and what comes after something of its key that goes on
-// waiting.
+// Evaluated acceptances are taken, except those that have moved since, and those behind one of their key that continues
+// to wait.
 func TestWhatIsTakenOfEvaluatedAcceptances(t *testing.T) {
 	t.Parallel()
 	db, conn := migrated(t)

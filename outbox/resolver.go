@@ -26,7 +26,7 @@ const (
 	resolveLimit = 1_000
 	// resolveAtLeast is how often a Resolver looks for due acceptances that nobody told it of.
 	resolveAtLeast = 30 * time.Second
-	// nothingWaits is how long it is until the next acceptance is due where there is none.
+	// nothingWaits is the time until the next acceptance is due if there is none.
 	nothingWaits = resolveAtLeast
 	// timeoutsInARow of single keys end the round.
 	timeoutsInARow = 3
@@ -45,9 +45,9 @@ type Resolver struct {
 	verdict  verdict
 	// portion is how many keys are evaluated at once.
 	portion portion
-	// apart evaluates the keys that failed before; nil: this is that one.
+	// apart evaluates the keys that failed before; nil in that Resolver itself.
 	apart *Resolver
-	// stored: what an evaluation came to was stored of late.
+	// stored: the result of an evaluation was stored recently.
 	stored bool
 }
 
@@ -136,8 +136,8 @@ func (v *Resolver) Close(ctx context.Context) {
 	v.apart.reader.close(ctx)
 }
 
-// resolveDue evaluates everything that is due and returns how long it is until the next. It breaks off when it is time
-// to judge the query: under a load there is always something due.
+// resolveDue evaluates everything that is due and returns the time until the next is due. It stops when it is time to
+// judge the query: under a load there is always something due.
 func (v *Resolver) resolveDue(ctx context.Context) (time.Duration, error) {
 	if err := v.connect(ctx); err != nil {
 		return 0, err
@@ -203,8 +203,8 @@ func (v *Resolver) resolve(ctx context.Context, list []*due) error {
 	return nil
 }
 
-// evaluate runs the payload query for a portion, for at most timeout, and stores what it gives. failed: it, or what it
-// gives, is at fault.
+// evaluate runs the payload query for a portion, for at most timeout, and stores the result. failed: the query, or its
+// result, is at fault.
 func (v *Resolver) evaluate(ctx context.Context, list []*due, timeout time.Duration) (failed, err error) {
 	rows, err := v.query(ctx, list, timeout)
 	if err != nil && (postgres.Unreachable(err) || ctx.Err() != nil) {
@@ -230,7 +230,7 @@ func failsForAll(err error) bool {
 }
 
 // resolveTimeout bounds the resolver's statements other than the payload query. The server ends a statement earlier;
-// this is for one that does not answer any more.
+// this is for a server that does not answer any more.
 const resolveTimeout = time.Minute + postgres.ConnectTimeout
 
 func bounded(ctx context.Context, besides time.Duration) (context.Context, context.CancelFunc) {

@@ -11,7 +11,7 @@ import (
 )
 
 // runApart evaluates the acceptances of keys that failed before, until the context ends. It is woken while there are
-// any, and has no session otherwise. answered is called when some are off its hands.
+// any, and otherwise has no session. answered is called when some are done.
 func (v *Resolver) runApart(ctx context.Context, answered func()) {
 	defer v.task.Rest()
 	var again <-chan time.Time

@@ -22,7 +22,7 @@ func readingRig(t *testing.T) (rig *capturetest.Rig, goOn func()) {
 		else true end and`, 1)
 	rig.Start(t)
 	rig.AwaitLeading(t)
-	held, err := rig.DB.OwnerPool(t).Begin(t.Context())
+	held, err := rig.DB.Pool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func readingRig(t *testing.T) (rig *capturetest.Rig, goOn func()) {
 	}
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
 	awaitAcceptance(t, rig, "1", "waiting", "")
-	// it is evaluated at times of its own, too
+	// It is evaluated on its own schedule, too.
 	rig.DB.Exec(t, "begin; insert into ready default values; update people set note = 'read'; commit")
 	pgtest.WaitUntil(t, capturetest.Patience, "the resolver reads the payload", func() (bool, string) {
 		return pgtest.Value[bool](t, rig.DB, `select exists (select from pg_locks where locktype = 'advisory' and not granted
@@ -44,7 +44,7 @@ func readingRig(t *testing.T) (rig *capturetest.Rig, goOn func()) {
 	}
 }
 
-// told are the messages in the order of their recording, as "attendee: name".
+// told returns the messages in the order of their recording, as "attendee: name".
 func told(t *testing.T, rig *capturetest.Rig) []string {
 	t.Helper()
 	rig.Settled(t)
@@ -54,8 +54,8 @@ func told(t *testing.T, rig *capturetest.Rig) []string {
 }
 
 // A row leaves its id while the payload of its acceptance is being read, and another row is accepted under that id
-// before the answer is stored. The answer is of a place where the acceptance's row is no more: stored, it would be told
-// of the other row's attendee, and after the other row's own acceptance, which is the later one.
+// before the answer is stored. The answer belongs to the place that the acceptance's row has left: if it were stored,
+// it would announce the other row's attendee, and after the other row's own acceptance, which is the later one.
 func TestAnAnswerFromBeforeTheRowMovedIsNotStored(t *testing.T) {
 	t.Parallel()
 	rig, goOn := readingRig(t)

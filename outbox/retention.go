@@ -32,7 +32,7 @@ const (
 	retentionEvery = time.Minute
 )
 
-// Retention tells of messages that a command has ended, erases bodies, secrets and answers after
+// Retention logs and counts messages that a command has ended, erases bodies, secrets and answers after
 // OUTBOX_PAYLOAD_RETENTION, and deletes rows after OUTBOX_RETENTION, soon and in small steps with pauses between them,
 // so that nobody waits for it. It works while this process leads. The ledger of accepted rows stays.
 type Retention struct {

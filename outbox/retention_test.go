@@ -105,7 +105,7 @@ func TestRetentionWaitsForWhoHoldsAMessage(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1, 2)
 	grow(t, rig, "2 hours", "1", "2")
-	holder, err := rig.DB.OwnerPool(t).Begin(t.Context())
+	holder, err := rig.DB.Pool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,8 +9,8 @@ import (
 )
 
 // round is one batch of due acceptances on its way through the payload query, the acceptances of a key together. Keys
-// that hang must not keep the others waiting: those that failed before come after the others, and each that takes
-// longer than a short limit is asked again at the end.
+// that hang must not delay the others: those that failed before come after the others, and each that takes longer than
+// a short limit is asked again at the end.
 type round struct {
 	groups [][]*due
 	// again failed in an earlier round; late have run into a limit below full in this one.
@@ -67,8 +67,8 @@ func (r *round) done() {
 	r.groups = r.groups[r.taken:]
 }
 
-// succeeded notes how long an evaluation took. A short limit is for keys that hang, not for a query that is slow for
-// all.
+// succeeded records how long an evaluation took. A short limit is for keys that hang, not for a query that is slow for
+// all of them.
 func (r *round) succeeded(took time.Duration) {
 	if r.limit < r.full {
 		r.limit = min(max(inlineTimeout, 2*took), r.full)
@@ -78,8 +78,8 @@ func (r *round) succeeded(took time.Duration) {
 	r.done()
 }
 
-// failed notes a failure, and reports whether to go on, with fewer keys or others; else a single one has failed. Keys
-// that run into the timeout end the round, so they come in another order each time.
+// failed records a failure, and reports whether to continue, with fewer keys or others; if not, a single one has
+// failed. Keys that run into the timeout end the round, so they come in another order each time.
 func (r *round) failed(err error) (goOn bool) {
 	timeout := postgres.Code(err) == "57014"
 	r.keys = max(1, r.taken/2)

@@ -11,8 +11,8 @@ import (
 	"attendee-relay/outbox"
 )
 
-// What is not a secret, or not a header, is found where it is sent: here all of it is kept as the row gave it, and told
-// from nothing.
+// A text that is not a secret, or not headers, is found when it is sent: here all of them are stored as the row gave
+// them, and differ from a missing one.
 func TestSecretsAndHeadersAreKeptAsTheRowGaveThem(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, `create table people (id int primary key, status text, secret text, headers json)`)

@@ -30,7 +30,7 @@ type Settled struct {
 	// Applied settlements were recorded; Refused ones came after their lease was lost and were no 2xx.
 	Applied int
 	Refused int
-	// Unstorable are those that the database takes in no form. Nothing became of them: their messages are still leased.
+	// Unstorable are those that the database takes in no form. They changed nothing: their messages are still leased.
 	Unstorable []Unstorable
 }
 
@@ -77,8 +77,8 @@ func (o Outcome) storable(encoding string) Outcome {
 	return o
 }
 
-// badData reports whether an error is about what was to be written: a value that cannot be, or a constraint (SQLSTATE
-// classes 22 and 23).
+// badData reports whether an error is about the data to be written: an invalid value, or a constraint (SQLSTATE classes
+// 22 and 23).
 func badData(err error) bool {
 	code := postgres.Code(err)
 	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23")
@@ -127,8 +127,8 @@ func (q *Queue) tellExhausted(settlements []Settlement, dead []int64) {
 	}
 }
 
-// record writes settlements and judgements down in one transaction, and returns the 2xx whose messages were not found
-// where they had been sent to.
+// record writes settlements and judgements in one transaction, and returns the 2xx whose messages were not found at the
+// endpoint that they had been sent to.
 func (q *Queue) record(ctx context.Context, delivered, others []Settlement,
 	judged judgements) (done recorded, elsewhere []Settlement, err error) {
 	found := map[int64]bool{}

@@ -11,8 +11,8 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-// aboutAll is after how many outcomes that are refused one by one, none that is stored, and as many more from all over
-// the batch, the error is taken to be about all of them.
+// aboutAll is how many outcomes have to be refused one by one, with none stored, and as many more from all over the
+// batch, before the error is taken to be about all of them.
 const aboutAll = 8
 
 // Unstorable is a settlement that the database refuses even without the texts of its attempt, and why.
@@ -27,7 +27,7 @@ type halving struct {
 	queue   *Queue
 	all     []Settlement
 	settled Settled
-	// early are those that were recorded before it was their turn.
+	// early are those that were recorded before their turn.
 	early []Settlement
 }
 
@@ -57,7 +57,7 @@ func (h *halving) halves(ctx context.Context, settlements []Settlement) error {
 	return h.record(ctx, settlements[half:])
 }
 
-// reduced records a settlement that was refused as it stands: with its texts as ASCII, which every encoding holds, or
+// reduced records a settlement that was refused unchanged: with its texts as ASCII, which every encoding holds, or
 // without them.
 func (h *halving) reduced(ctx context.Context, s Settlement, err error) error {
 	for _, outcome := range []Outcome{s.Outcome.storable(""), s.Outcome.textless()} {
@@ -81,7 +81,7 @@ func (h *halving) reduced(ctx context.Context, s Settlement, err error) error {
 	return nil
 }
 
-// tryOthers records one of the others, wherever it is: those that are refused may only come first. When the database
+// tryOthers records one of the others, wherever it is: the refused ones may only have come first. If the database
 // refuses each that is tried it returns err.
 func (h *halving) tryOthers(ctx context.Context, err error) error {
 	for _, at := range rand.Perm(len(h.all))[:min(aboutAll, len(h.all))] { //nolint:gosec // only an order
@@ -103,7 +103,7 @@ func (h *halving) tryOthers(ctx context.Context, err error) error {
 	return err
 }
 
-// open returns the settlements without those that were recorded early.
+// open returns the settlements except those that were recorded early.
 func (h *halving) open(settlements []Settlement) []Settlement {
 	if len(h.early) == 0 {
 		return settlements
@@ -118,15 +118,15 @@ func (s *Settlement) same(o *Settlement) bool {
 	return s.Message.Row == o.Message.Row && s.Message.Token == o.Message.Token
 }
 
-// textless is the same outcome without the texts of its attempt.
+// textless returns the same outcome without the texts of its attempt.
 func (o Outcome) textless() Outcome {
 	o.attempt.Error, o.attempt.Response = "", ""
 	return o
 }
 
-// mayBeAboutOne reports whether an error of the database may be about one of several rows that were to be written. One
-// of these classes is not: the session or the transaction (08, 25, 28, 40), what there is and what is allowed (3D, 3F,
-// 42), what the server has left (53), what is in the way (55), a time-out or a shutdown (57), and the disk (58).
+// mayBeAboutOne reports whether an error of the database may be about one of several rows that were to be written.
+// Errors of these classes are not: the session or the transaction (08, 25, 28, 40), missing objects and rights (3D, 3F,
+// 42), exhausted resources (53), objects in use (55), a time-out or a shutdown (57), and the disk (58).
 func mayBeAboutOne(err error) bool {
 	said, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || postgres.Unreachable(err) || len(said.Code) < 2 {

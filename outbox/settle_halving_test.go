@@ -12,8 +12,8 @@ import (
 	"attendee-relay/outbox"
 )
 
-// refuseIf has the database raise an error for the attempts of which the condition on new holds, and counts the
-// attempts that it was shown.
+// refuseIf has the database raise an error for the attempts for which the condition on new holds, and counts the
+// attempts that it was given.
 func refuseIf(t *testing.T, rig *capturetest.Rig, condition, code string) {
 	t.Helper()
 	rig.DB.Exec(t, fmt.Sprintf(`create sequence if not exists shown; grant usage on sequence shown to public;
@@ -28,7 +28,7 @@ func refuseIf(t *testing.T, rig *capturetest.Rig, condition, code string) {
 			execute function refused()`, condition, code))
 }
 
-// outcomes claims all messages: every second one is delivered, the others are to be tried again.
+// outcomes claims all messages: every second one is delivered, the others will be retried.
 func outcomes(t *testing.T, q *outbox.Queue) (list []outbox.Settlement) {
 	t.Helper()
 	for i, m := range claim(t, q, 1000, 1000, time.Minute, nil) {
@@ -41,8 +41,8 @@ func outcomes(t *testing.T, q *outbox.Queue) (list []outbox.Settlement) {
 	return list
 }
 
-// One outcome that the database refuses keeps none of the others from being recorded, whatever the error; where its
-// texts are at fault it is recorded without them.
+// One outcome that the database refuses keeps none of the others from being recorded, whatever the error; if its texts
+// are at fault it is recorded without them.
 func TestOneOutcomeThatTheDatabaseRefuses(t *testing.T) {
 	t.Parallel()
 	const messages = 200
@@ -87,8 +87,8 @@ func TestOneOutcomeThatTheDatabaseRefuses(t *testing.T) {
 	}
 }
 
-// Many that the database refuses, those of one endpoint whose row is broken, keep none of the others from being
-// recorded, though they come first.
+// Many outcomes that the database refuses, those of one endpoint whose row is broken, keep none of the others from
+// being recorded, even if they come first.
 func TestManyOutcomesThatTheDatabaseRefusesComeFirst(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 100, 1)
@@ -101,7 +101,7 @@ func TestManyOutcomesThatTheDatabaseRefusesComeFirst(t *testing.T) {
 	}
 }
 
-// An error for every outcome is no reason to try thousands of times, nor to give any up.
+// An error for every outcome is no reason to try thousands of times, or to give any up.
 func TestOutcomesThatTheDatabaseAllRefuses(t *testing.T) {
 	t.Parallel()
 	rig, q := newQueue(t, 100, 1)

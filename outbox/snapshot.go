@@ -40,7 +40,7 @@ func parseSnapshot(text string) (snapshot, error) {
 	return s, nil
 }
 
-// sees reports whether the snapshot shows what the committed transaction with this 32-bit id did. The stream runs
+// sees reports whether the snapshot shows the changes of the committed transaction with this 32-bit id. The stream runs
 // ahead: the walsender may send a commit before other sessions see it.
 func (s snapshot) sees(xid uint32) bool {
 	full := s.full(xid)

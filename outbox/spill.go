@@ -33,8 +33,9 @@ type spill struct {
 	wrong, storing error
 }
 
-// evaluateSpilling evaluates the acceptances of one key whose rows together are more than is held in memory. All is
-// written in one transaction, and nothing else is recorded meanwhile. failed: the query, or what it gives, is at fault.
+// evaluateSpilling evaluates the acceptances of one key whose rows together are more than may be held in memory. All of
+// it is written in one transaction, and nothing else is recorded meanwhile. failed: the query, or its result, is at
+// fault.
 func (v *Resolver) evaluateSpilling(ctx context.Context, list []*due) (failed, err error) {
 	v.reader.turn <- struct{}{}
 	defer func() { <-v.reader.turn }()

@@ -34,9 +34,9 @@ type spooling struct {
 	truncates []int64
 }
 
-// spool takes one part of a large transaction. With the last part the checkpoint moves past the transaction, in the
-// same database transaction that marks the spool complete; then the spool is applied. An incomplete
-// spool left by a crash is emptied at the next start, and the stream sends the transaction again.
+// spool stores one part of a large transaction. With the last part the checkpoint moves past the transaction, in the
+// same database transaction that marks the spool complete; then the spool is applied. An incomplete spool left by a
+// crash is emptied at the next start, and the stream sends the transaction again.
 func (r *Recorder) spool(ctx context.Context, commit *replication.Commit) error {
 	if commit.EndLSN != 0 && r.inBaseline(commit) {
 		return r.Advance(ctx, commit.EndLSN)
@@ -60,8 +60,8 @@ func (r *Recorder) spool(ctx context.Context, commit *replication.Commit) error 
 	return r.applySpool(ctx)
 }
 
-// clearSpool empties the spool of what an incomplete transaction left. It deletes and does not TRUNCATE, which would
-// wait for everybody who reads the table, a pg_dump for one, and capture with it.
+// clearSpool removes the rows of an incomplete transaction from the spool. It deletes and does not TRUNCATE, which
+// would wait for every reader of the table, a pg_dump for example, and capture with it.
 func (r *Recorder) clearSpool(ctx context.Context) error {
 	for {
 		var cleared int64

@@ -19,8 +19,8 @@ func migrated(t *testing.T) (*pgtest.DB, *pgx.Conn) {
 	return db, conn
 }
 
-// Until the acceptances that wait have followed their rows through a large transaction, none is evaluated, and none
-// that was being evaluated is put off or given up: its row may be elsewhere, under another key.
+// Until the waiting acceptances have followed their rows through a large transaction, none is evaluated, and none that
+// was being evaluated is put off or given up: its row may be elsewhere, under another key.
 func TestNothingIsEvaluatedBeforeItHasFollowedItsRow(t *testing.T) {
 	t.Parallel()
 	db, conn := migrated(t)

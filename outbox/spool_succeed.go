@@ -18,14 +18,13 @@ var (
 	spoolSucceededSQL string
 )
 
-// continued are inserted rows of the spool and the deleted ones that each continues, as the arrays that statements
-// take.
+// continued are inserted rows of the spool and the deleted rows that they continue, as arrays for statements.
 type continued struct {
 	numbers, departed []int64
 }
 
 // succeedSpooled has inserted rows of a stretch of the spool take the place of the deleted rows that they continue: in
-// the spool the two become one row that moved. Nothing after this step needs to know of it.
+// the spool the two become one row that moved. Later steps need not know of it.
 func succeedSpooled(ctx context.Context, tx pgx.Tx, after, until int64) error {
 	if after == 0 {
 		// Statistics of an earlier transaction would have every row compared with every other one.

@@ -47,7 +47,7 @@ func TestWaitingAcceptancesFollowTheirRows(t *testing.T) {
 		{"each row takes the next one's identity",
 			"update people set id = id + 1 where id = 3; update people set id = id + 1 where id = 2; update people set id = " +
 				"id + 1 where id = 1", "1>2=a 2>3=b 3>4=c"},
-		{"a deleted row's key is inserted anew",
+		{"a deleted row's key is inserted again",
 			"delete from people where id = 1; insert into people values (5, 'a', 'Accepted')", "1>5=a 2>2=b 3>3=c"},
 		{"and another row has its identity",
 			"delete from people where id = 1; update people set id = 1 where id = 2; insert into people values (5, 'a', " +
@@ -113,7 +113,7 @@ func TestWaitingAcceptancesFollowTheirRows(t *testing.T) {
 	}
 }
 
-// Of several rows deleted under one identity, an insertion brings back the one deleted last, also when the spool holds
+// Of several rows deleted under one identity, an insertion brings back the one deleted last, even if the spool holds
 // them in another order.
 func TestInsertionBringsBackTheRowDeletedLast(t *testing.T) {
 	t.Parallel()

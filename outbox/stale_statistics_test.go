@@ -13,8 +13,8 @@ import (
 // staleRows is how many messages a staleBacklog has.
 const staleRows = 20_000
 
-// staleBacklog fills the outbox with messages that have each been tried in vain, to 100 endpoints; the statistics of
-// pending are from a moment when it was empty. Their source keys are numbers from 1.
+// staleBacklog fills the outbox with messages to 100 endpoints, each with one failed attempt; the statistics of pending
+// are from a moment when it was empty. Their source keys are numbers from 1.
 func staleBacklog(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
 	const fill = `insert into attendee_relay.pending (id, endpoint, lane, due_at, attempts)
@@ -33,8 +33,8 @@ func staleBacklog(t *testing.T, rig *capturetest.Rig) {
 	proven(t, rig)
 }
 
-// staleCosts fails where batches took longer with the stale statistics than they do with those of now, by much more
-// than a busy machine makes of it. batches returns how long some took.
+// staleCosts fails if batches took longer with the stale statistics than with present ones, by more than a busy machine
+// explains. batches returns how long some took.
 func staleCosts(t *testing.T, rig *capturetest.Rig, name string, batches func() []time.Duration) {
 	t.Helper()
 	measure := func(when string) time.Duration {
@@ -50,10 +50,10 @@ func staleCosts(t *testing.T, rig *capturetest.Rig, name string, batches func() 
 	}
 }
 
-// A backlog that came about after pending was last seen empty: by its statistics it is one row, and reading it from end
-// to end for each message of a batch would seem to cost no more than looking one up. A batch of 500 took 2.8 s where it
-// was answered and 8.4 s where it was not, and could not be given back within the 10 s that the database is waited for;
-// it takes 15 to 50 ms.
+// A backlog that arose after pending was last seen empty: by its statistics it is one row, and reading it from end to
+// end for each message of a batch would seem to cost no more than looking one up. A batch of 500 took 2.8 s if it was
+// answered and 8.4 s if it was not, and could not be given back within the 10 s that the database may take; now it
+// takes 15 to 50 ms.
 func TestABacklogThatStatisticsDoNotKnowOf(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {
@@ -98,8 +98,7 @@ func TestABacklogThatStatisticsDoNotKnowOf(t *testing.T) {
 	}
 }
 
-// As above, for a batch whose organisers have all typed another URL, or taken theirs away: read from end to end 250
-// took 9 s.
+// The same for a batch whose organisers have all changed their URL, or removed it: read from end to end, 250 took 9 s.
 func TestABacklogThatStatisticsDoNotKnowOfIsRedirected(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {
@@ -109,10 +108,7 @@ func TestABacklogThatStatisticsDoNotKnowOfIsRedirected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const batch = 250
-			rig := peopleRig(t, hooksTable)
-			rig.Outbox.Query = hooksQuery
-			rig.Start(t)
-			rig.AwaitLeading(t)
+			rig := hooksRig(t)
 			rig.DB.Exec(t, "insert into people select i, 'Pending' from generate_series(1, $1) as i", staleRows)
 			rig.DB.Exec(t, "insert into hooks (person, delivery_key, url) select i, 'k', $2::text from generate_series(1, $1) "+
 				"as i", staleRows, url)
@@ -137,8 +133,8 @@ func TestABacklogThatStatisticsDoNotKnowOfIsRedirected(t *testing.T) {
 	}
 }
 
-// As above, for a batch of which each has an older message of its attendee that a new URL has led to its endpoint since
-// it was claimed.
+// The same for a batch in which each message has an older one of its attendee that a new URL has led to its endpoint
+// since it was claimed.
 func TestABacklogThatStatisticsDoNotKnowOfGivesWay(t *testing.T) {
 	t.Parallel()
 	if testing.Short() || relaytest.Racing() {

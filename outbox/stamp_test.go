@@ -29,8 +29,8 @@ func acceptFromOrigin(t *testing.T, db *pgtest.DB, name, at string, first, last 
 		select pg_replication_origin_drop('%[1]s')`, name, at, first, last))
 }
 
-// A commit that carries another server's time waits for nothing but OUTBOX_SETTLE, and is dated by this server; so is
-// one too large for memory.
+// A commit with another server's time waits for nothing except OUTBOX_SETTLE, and is dated by this server; so is one
+// too large for memory.
 func TestCommitStampedElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, settle := range []time.Duration{0, 400 * time.Millisecond} {

@@ -29,8 +29,8 @@ const (
 	urlLimit      = 200
 )
 
-// Status is how the outbox stands; the names are fixed by the public contract, section 6. What is nil could not be
-// counted, or estimated where counting took too long: it is no zero.
+// Status is the state of the outbox; the names are fixed by the public contract, section 6. Values that could be
+// neither counted nor, where counting took too long, estimated are nil, not zero.
 type Status struct {
 	// Checkpoint is nil while there is none.
 	Checkpoint  *string `json:"checkpoint_lsn"`
@@ -65,7 +65,7 @@ type EndpointStatus struct {
 	Pending  int64 `json:"pending"`
 }
 
-// ReadStatus reads the state of the outbox. Where there is none yet, everything is zero.
+// ReadStatus reads the state of the outbox; everything is zero if there is none yet.
 func ReadStatus(ctx context.Context, conn *pgx.Conn) (*Status, error) {
 	return readStatus(ctx, conn, countTimeout)
 }
@@ -110,7 +110,7 @@ func readStatus(ctx context.Context, conn *pgx.Conn, limit time.Duration) (*Stat
 	return s, nil
 }
 
-// zero is what there is to count where there is no outbox yet.
+// zero returns the counts of an outbox that does not exist yet.
 func (s *Status) zero() {
 	for _, count := range []**int64{&s.Acceptances.Waiting, &s.Acceptances.Failing, &s.Acceptances.Empty,
 		&s.Outbox.Pending,

@@ -79,11 +79,7 @@ func TestStatusCounts(t *testing.T) {
 // Where counting takes too long, the planner's figures have to do.
 func TestStatusEstimates(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
-	conn := directConn(t, db)
-	if err := Migrate(t.Context(), conn); err != nil {
-		t.Fatal(err)
-	}
+	db, conn := migrated(t)
 	db.Exec(t, `insert into attendee_relay.settled (id, state, settled_at, attempts)
 			select i, case when i % 10 = 0 then 'dead' else 'delivered' end, now(), 1 from generate_series(1, 200000) i;
 		insert into attendee_relay.message (message_id, identity, delivery_key, commit_lsn, attendee_id, event_id)
@@ -101,14 +97,10 @@ func TestStatusEstimates(t *testing.T) {
 	}
 }
 
-// What neither can be counted in time nor was ever analysed is not known.
+// Figures that can neither be counted in time nor estimated are not known.
 func TestStatusThatIsNotKnown(t *testing.T) {
 	t.Parallel()
-	db := pgtest.New(t)
-	conn := directConn(t, db)
-	if err := Migrate(t.Context(), conn); err != nil {
-		t.Fatal(err)
-	}
+	db, conn := migrated(t)
 	db.Exec(t, `insert into attendee_relay.settled (id, state, settled_at, attempts)
 		select i, 'delivered', now(), 1 from generate_series(1, 300000) i`)
 	s, err := readStatus(t.Context(), conn, time.Millisecond)

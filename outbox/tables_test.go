@@ -6,8 +6,8 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// Another tool's FOR ALL TABLES publication holds the relay's tables, too: there a table without a primary key can be
-// neither updated nor deleted from, from the first migration on.
+// Another tool's FOR ALL TABLES publication includes the relay's tables: in it, rows of a table without a primary key
+// can be neither updated nor deleted, from the first migration on.
 func TestBesideAPublicationOfAllTables(t *testing.T) {
 	t.Parallel()
 	rig := peopleRig(t, peopleTable)

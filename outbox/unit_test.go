@@ -169,7 +169,7 @@ func TestIntervalIsReadByPostgres(t *testing.T) {
 func TestArrayLiteral(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,8 +54,8 @@ func NewUnsent(reg prometheus.Registerer, log *zap.Logger) *Unsent {
 	return u
 }
 
-// note logs one message. Messages that never had a URL are normal where webhooks are optional; the others need somebody
-// to look at them.
+// note logs one message. Messages that never had a URL are normal where webhooks are optional; the others need
+// somebody's attention.
 func (u *Unsent) note(reason Reason, messageID string, endpoint uuid.UUID) {
 	if u == nil {
 		return

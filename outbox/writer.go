@@ -72,8 +72,8 @@ func (w *writer) connect(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// setWriting gives the bookkeeping's session its settings: what is confirmed must be durable, also where the role's
-// default is off. Waiting for a standby stays as it is set.
+// setWriting gives the bookkeeping's session its settings: confirmed commits must be durable, also where the role's
+// default is off. Waiting for a standby stays as it is configured.
 func setWriting(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, durableSQL); err != nil {
 		return fmt.Errorf("preparing the bookkeeping's session: %w", err)
@@ -117,8 +117,8 @@ func (w *writer) use(ctx context.Context, do func(context.Context, *pgx.Conn) er
 	return do(ctx, conn)
 }
 
-// lead ends the predecessor's backend, whose open transaction may hold the fence, raises the epoch, and returns where
-// the bookkeeping has come.
+// lead ends the predecessor's backend, whose open transaction may hold the fence, raises the epoch, and returns the
+// position of the bookkeeping.
 func (w *writer) lead(ctx context.Context) (phase, lsn string, settings []byte, err error) {
 	err = w.briefly(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		if _, err := conn.Exec(ctx, leaderSQL); err != nil {
@@ -160,8 +160,8 @@ func fenced(err error) error {
 	return err
 }
 
-// rollBack ends the transaction, if one is open still, or with it the connection when ctx has ended or ends meanwhile:
-// a server that does not answer must not hold up a caller who has given up waiting for it.
+// rollBack ends the open transaction, if there is one, or the connection with it if ctx has ended or ends meanwhile: a
+// server that does not answer must not hold up a caller that has given up waiting for it.
 func rollBack(ctx context.Context, conn *pgx.Conn) {
 	if conn.IsClosed() || conn.PgConn().TxStatus() == 'I' {
 		return

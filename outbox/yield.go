@@ -15,9 +15,8 @@ var applicationWritesSQL string
 const (
 	// manyChanges in a batch mean that capture has fallen behind.
 	manyChanges = 200
-	// busyRows is how many rows a second an application writes that is busy; it is asked for no more often than
-	// writesEvery, since Postgres counts with a second's delay (PGSTAT_MIN_INTERVAL, PostgreSQL 15), and an answer holds
-	// for writesHold.
+	// busyRows is how many rows a second a busy application writes; they are read no more often than writesEvery, because
+	// Postgres counts with a second's delay (PGSTAT_MIN_INTERVAL, PostgreSQL 15), and an answer holds for writesHold.
 	busyRows    = 100
 	writesEvery = time.Second
 	writesHold  = 5 * time.Second
@@ -28,9 +27,8 @@ const (
 	tooLate = 5 * time.Minute
 )
 
-// yield has capture that works off a backlog rest between two batches while the application is busy: what comes late
-// already may come a little later, and the application has the database to itself meanwhile. Without a backlog nothing
-// waits.
+// yield makes capture pause between two batches of a backlog while the application is busy: late messages may come a
+// little later, and the application has the database to itself meanwhile. Without a backlog nothing waits.
 type yield struct {
 	asked  time.Time
 	writes int64

@@ -80,7 +80,8 @@ func TestABusyApplicationIsSeen(t *testing.T) {
 	writes := func(table string) {
 		t.Helper()
 		written[table] += 5000
-		conn, err := pgx.Connect(t.Context(), db.OwnerURL()) // a session that ends leaves nothing uncounted
+		// As the superuser, who may write into both; a session that ends leaves nothing uncounted.
+		conn, err := pgx.Connect(t.Context(), db.OwnerURL())
 		if err == nil {
 			_, err = conn.Exec(t.Context(), "insert into "+table+" select generate_series(1, 5000)")
 			err = errors.Join(err, conn.Close(t.Context()))

@@ -67,8 +67,8 @@ func (s *Source) readValues(ctx context.Context, conn *pgx.Conn, accepted []stri
 	return err
 }
 
-// refusesValue reports whether an error is about the value that was cast: not of the type (class 22), outside its
-// domain (23), or of a type that no text is cast to.
+// refusesValue reports whether an error is about the value that was cast: it does not belong to the type (class 22), is
+// outside its domain (23), or the type has no cast from text.
 func refusesValue(code string) bool {
 	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23") || code == "42846"
 }

@@ -15,8 +15,8 @@ import (
 	"attendee-relay/replication"
 )
 
-// statusTypes are types of a status column, with accepted values that they keep whole, and others that they shorten,
-// round or do not know.
+// statusTypes are types of a status column, with accepted values that they keep unchanged, and others that they
+// shorten, round or refuse.
 var statusTypes = []struct {
 	column         string
 	whole, refused []string
@@ -61,8 +61,8 @@ var statusTypes = []struct {
 	{"jsonb", []string{`{"a": 1}`}, []string{"Accepted"}},
 }
 
-// An accepted value is one that a row can hold as it is written, and is then found in the stream and by SQL; any other
-// is refused by name, with the type that it does not fit.
+// An accepted value must be one that a row can hold unchanged, and is then found in the stream and by SQL. Any other
+// value is refused by name, with the type that it does not fit.
 func TestAcceptedValuesSurviveTheirType(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())

@@ -71,7 +71,7 @@ func (c *Capture) begin(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn,
 // snapshot nor the stream, or in both, does not exist. A crash anywhere in it leaves the phase, and the next start
 // drops the slot and begins again.
 //
-// A slot that was there before exports no snapshot: then an ordinary one is taken, and the bookkeeping skips the
+// A slot that existed before exports no snapshot: then the baseline uses an ordinary one, and the bookkeeping skips the
 // streamed transactions that it shows already.
 func (c *Capture) takeFromOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pgconn.PgConn, source *Source) error {
 	if err := dropSlot(ctx, sql, c.config.Slot); err != nil {
@@ -98,8 +98,8 @@ func (c *Capture) takeFromOwnSlot(ctx context.Context, sql *pgx.Conn, conn *pgco
 	return nil
 }
 
-// unaltered refuses to go on with a table that was altered while the slot was made: that waits for a migration that
-// runs.
+// unaltered refuses to continue with a table that was altered while the slot was made: making the slot may have waited
+// for a migration.
 func (c *Capture) unaltered(ctx context.Context, sql *pgx.Conn, source *Source) error {
 	now, err := ReadSource(ctx, sql, c.config)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // captureFaults are the faults that a running stream disproves.
 var captureFaults = append(obstacles[:len(obstacles):len(obstacles)], fault.StartPending)
 
-// obstacles are those of them that end a try to lead.
+// obstacles are those of captureFaults that end a try to lead.
 var obstacles = []fault.Code{
 	fault.WALLevel, fault.Privilege, fault.SourceMissing, fault.SourceChanged, fault.SourceDrift, fault.NoReplicaIdentity,
 	fault.PublicationMissing, fault.PublicationUnsafe, fault.SlotMissing, fault.SlotLost, fault.SlotBusy,
@@ -62,7 +62,7 @@ type Capture struct {
 	resyncs   atomic.Int64
 	// tasks are watched by the board.
 	tasks tasks
-	// locked: this try had the setup lock. stumbled: the last one that had it failed, and nobody was seen to lead since.
+	// locked: this try had the setup lock. stumbled: the last try with the lock failed, and nobody was seen to lead since.
 	locked, stumbled bool
 	// session is the server's process of the walsender that this process had last.
 	session uint32
@@ -96,7 +96,7 @@ func NewCapture(c Config, url secret.String, deployment string, books Bookkeepin
 // Leading reports whether this process holds the slot and records.
 func (c *Capture) Leading() bool { return c.leading.Load() }
 
-// StandingBy reports whether another process was seen to lead, and this one has not since.
+// StandingBy reports whether another process was seen to lead, and this one has not led since.
 func (c *Capture) StandingBy() bool { return c.standby.Load() }
 
 // Led reports whether this process has led.
@@ -129,7 +129,7 @@ func (c *Capture) Run(ctx context.Context) error {
 // explain puts the reason why capture does not run on the board and returns how long to wait before the next try.
 func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	if errors.Is(err, errSettingUp) && c.stumbled {
-		// Of several processes that fail in turn, each would take the others for one that leads.
+		// Of several processes that fail one after the other, each would take the others for the leader.
 		c.tasks.still()
 		return standbyRetry
 	}
@@ -155,7 +155,7 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 	case postgres.Unreachable(err):
 		f = fault.New(fault.DatabaseUnreachable, "the database cannot be reached for replication%s", refusal(err))
 	default:
-		// What an earlier try found was passed; this one is shown if it lasts, or takes the other's place.
+		// The obstacle of an earlier try is passed; this one is shown if it lasts, or replaces it.
 		c.tasks.failed(err, c.outOfService())
 		c.board.Clear(captureFaults...)
 		c.log.Error("capture stopped and will try again", zap.String("error", fault.Sentence(err)),
@@ -167,18 +167,18 @@ func (c *Capture) explain(err error, wait *backoff) time.Duration {
 			zap.Duration("retry_in", pause))
 	}
 	c.tasks.rest()
-	// A try ends at the first thing that is wrong: what an earlier one found was passed or is not known any more.
+	// A try ends at the first fault: what an earlier try found is passed or no longer known.
 	c.board.Clear(besides(f.Code, captureFaults)...)
 	return pause
 }
 
-// outOfService reports whether this process is not ready already, for want of a role or for a fault: then the reason is
+// outOfService reports whether this process is already not ready, without a role or with a fault: then the reason is
 // shown at once.
 func (c *Capture) outOfService() bool {
 	return !c.standby.Load() && !c.led.Load() || c.board.Holds(captureFaults...)
 }
 
-// besides are the codes but one.
+// besides returns the codes except one.
 func besides(one fault.Code, codes []fault.Code) []fault.Code {
 	return slices.DeleteFunc(slices.Clone(codes), func(code fault.Code) bool { return code == one })
 }

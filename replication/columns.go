@@ -15,10 +15,11 @@ import (
 //go:embed columns.sql
 var columnsSQL string
 
-// readColumns reads the columns that are looked at: the identity's, by their numbers, the key and the status. It
-// refuses one whose name or type no statement of ours could name: a SQL_ASCII database holds names in any encoding.
-func (s *Source) readColumns(ctx context.Context, conn *pgx.Conn, identity []int16, c Config) (columns []Column,
-	err error) {
+// readColumns reads the columns that capture reads: the identity's, by their numbers, the key and the status. It
+// refuses a column whose name or type no statement could contain: a SQL_ASCII database holds names in any encoding.
+func (s *Source) readColumns(
+	ctx context.Context, conn *pgx.Conn, identity []int16, c Config,
+) (columns []Column, err error) {
 	err = postgres.Names(ctx, conn, columnsSQL, []any{s.OID, identity, []string{c.Key, c.Status}},
 		func(rows pgx.Rows) error {
 			columns, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Column])
@@ -42,7 +43,8 @@ func (s *Source) readColumns(ctx context.Context, conn *pgx.Conn, identity []int
 	return columns, nil
 }
 
-// unwritable names the variable with characters that the database's encoding lacks: there is no such column.
+// unwritable returns a fault about the variable whose characters the database's encoding lacks: no column can have that
+// name.
 func (s *Source) unwritable(ctx context.Context, conn *pgx.Conn, c Config) error {
 	for _, v := range []struct{ variable, name string }{{"SOURCE_KEY", c.Key}, {"SOURCE_STATUS", c.Status}} {
 		if _, err := readStreamNames(ctx, conn, []Column{{Name: v.name}}); postgres.Unconvertible(err) {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A commit is dated by the server that sends it where its own record cannot be believed; the record's time, on which
-// message ids rest, stays known.
+// A commit gets its date from the server that sends it where its own record is not credible; the record's time, on
+// which message ids depend, is kept.
 func TestDate(t *testing.T) {
 	t.Parallel()
 	sent := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -200,8 +200,8 @@ func (a *assembler) status(f field) (Status, error) {
 	}
 }
 
-// knows reports whether the catalog showed all labels in a status, as the stream writes it: renamed, an accepted value
-// looks like one that is not.
+// knows reports whether the catalog showed all labels in a status, as the stream writes it: a renamed accepted value
+// looks like one that is not accepted.
 func (s *Source) knows(status string) bool {
 	known := true
 	s.labels.each(status, func(_ string, oid uint32) { known = known && oid != 0 })

@@ -38,8 +38,8 @@ func appendTuple(m []byte, values ...string) []byte {
 	return m
 }
 
-// claimsMuch holds for a truncate of more tables than the message has room for: the library would allocate as much at
-// once, which a server that is Postgres never makes it do.
+// claimsMuch reports whether a message claims a truncate of more tables than it has room for: the library would
+// allocate that much at once. No Postgres server sends such a message.
 func claimsMuch(message []byte) bool {
 	return len(message) > 4 && message[0] == 'T' && (message[1] != 0 || message[2] != 0)
 }
@@ -71,7 +71,7 @@ func FuzzAssembler(f *testing.F) {
 func TestRowText(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,6 @@
 //
 // It owns the slot, the publication and the one connection that reads the stream. Its promise: every committed
 // transaction that touched a watched row reaches the Recorder, whole and in commit order, at least once, and nothing is
-// confirmed to Postgres that the Recorder has not made durable. It knows neither the outbox nor who is told of a
-// commit: which change is an acceptance is the Recorder's to decide. cmd calls it.
+// confirmed to Postgres that the Recorder has not made durable. It knows neither the outbox nor its
+// receivers: the Recorder decides which change is an acceptance. cmd calls it.
 package replication

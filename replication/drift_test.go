@@ -20,16 +20,16 @@ func watched(t *testing.T, ddl string) *capturetest.Rig {
 	return rig
 }
 
-// What is altered under the running relay is named, WAL behind it is not confirmed, and after the repair everything
-// that was accepted meanwhile arrives once.
+// An alteration under the running relay is named, WAL behind it is not confirmed, and after the repair everything that
+// was accepted meanwhile is announced once.
 func TestDriftUntilRepaired(t *testing.T) {
 	t.Parallel()
 	const enum = `create type state as enum ('new', 'Accepted');
 		create table people (id int primary key, status state, note text);`
 	cases := []struct {
 		name, ddl string
-		// drift is followed by meanwhile, which accepts 3; then the repair, and the gap it leaves (none: the stream has it
-		// all).
+		// drift is followed by meanwhile, which accepts 3; then by the repair, and the gap that it leaves ("": the stream has
+		// everything).
 		drift, meanwhile, repair, gap string
 		// held: the stream itself shows the drift, so nothing after it is confirmed.
 		held  bool
@@ -61,7 +61,7 @@ func TestDriftUntilRepaired(t *testing.T) {
 			"alter publication PUB set table people", "source_drift +1 -0", false, []fault.Code{fault.PublicationUnsafe}},
 		{"table taken out", table, "alter publication PUB drop table people", "insert into people values (3, 'Accepted')",
 			"alter publication PUB add table people", "source_drift +1 -0", false, []fault.Code{fault.PublicationMissing}},
-		{"table made anew", table, "alter table people rename to old; create table people (like old including all); insert " +
+		{"table recreated", table, "alter table people rename to old; create table people (like old including all); insert " +
 			"into people select * from old; drop table old",
 			"insert into people values (3, 'Accepted')", "alter publication PUB add table people", "source_drift +1 -0", false,
 			[]fault.Code{fault.PublicationMissing}},

@@ -35,7 +35,7 @@ func orderRig(t *testing.T) *capturetest.Rig {
 func loseOffline(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
 	rig.Stop(t)
-	awaitFreeSlot(t, rig)
+	rig.DB.AwaitFreeSlot(t, rig.Source.Slot)
 	rig.DB.Exec(t, "select pg_drop_replication_slot($1)", rig.Source.Slot)
 }
 
@@ -84,7 +84,7 @@ func TestWaitingKeyChangedInAGap(t *testing.T) {
 // adoptAs is the command adopt, with the rig's settings.
 func adoptAs(t *testing.T, rig *capturetest.Rig) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), rig.DB.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), rig.DB.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,8 +206,8 @@ func TestSlotOfAnotherName(t *testing.T) {
 	}
 }
 
-// A relay that is killed while its slot is made leaves a walsender that goes on making it, for as long as a transaction
-// is open. The next relay ends that, shows what it waits for, and starts when it is over.
+// A relay that is killed while its slot is made leaves a walsender that continues making it as long as a transaction is
+// open. The next relay ends that walsender, shows what making its own slot waits for, and starts when that is over.
 func TestCrashWhileTheSlotIsMade(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)

@@ -16,8 +16,8 @@ import (
 //go:embed cluster.sql
 var clusterSQL string
 
-// Inspector checks everything that capture depends on and reports what it found, good and bad, so that an operator
-// fixes all of it in one round. It changes nothing.
+// Inspector checks everything that capture depends on and reports all findings, good and bad, so that an operator fixes
+// everything in one round. It changes nothing.
 type Inspector struct {
 	Config Config
 	// URL is the direct connection string.
@@ -25,8 +25,8 @@ type Inspector struct {
 	// Deployment names the sessions that are ours, MaxConns is DATABASE_MAX_CONNS.
 	Deployment string
 	MaxConns   int
-	// At is the bookkeeping's checkpoint; the zero value: there is none yet. A slot that it was read from before and that
-	// is missing now is a loss.
+	// At is the bookkeeping's checkpoint; the zero value if there is none yet. A slot that was read before and is missing
+	// now is a loss.
 	At Position
 }
 
@@ -39,11 +39,11 @@ type Inspection struct {
 	Published, Slot bool
 	// Held: a relay of this deployment holds the slot.
 	Held bool
-	// Denied is the right that the role lacked for reading the watched table from the catalog; nil: none.
+	// Denied is the right that the role lacked for reading the watched table from the catalog; nil if none.
 	Denied *fault.Fault
-	// table is the watched table as its state in the catalog says; nil: there is none, or the role may not ask.
+	// table is the state of the watched table in the catalog; nil if there is none, or the role may not ask.
 	table *Source
-	// publicationDenied is as Denied, for its publication.
+	// publicationDenied is the same for the publication.
 	publicationDenied *fault.Fault
 }
 
@@ -72,8 +72,8 @@ func Identify(ctx context.Context, conn *pgx.Conn) (Cluster, error) {
 	return cluster, err
 }
 
-// Inspect looks at one thing after the other; a fault in one is a finding and does not end the list. An error means
-// that the database was lost on the way; what was found until then is in the Inspection.
+// Inspect runs one inspection after the other; a fault in one is a finding and does not end the list. An error means
+// that the database was lost on the way; the Inspection holds the findings until then.
 func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout,
 		errors.New("the database did not answer the checks in time"))
@@ -91,9 +91,9 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 	for _, look := range []struct {
 		at   string
 		take func(context.Context, *pgx.Conn, *Inspection) error
-		// judges are the requirements that the look says something of, beside the role's rights.
+		// judges are the requirements that the inspection decides, apart from the role's rights.
 		judges []fault.Code
-		// denied is told of a right that the look lacked.
+		// denied is set to a right that the inspection lacked.
 		denied **fault.Fault
 	}{
 		{"the watched table", i.inspectTable,
@@ -103,7 +103,8 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 			&found.publicationDenied},
 		{"the tables that inherit from the watched one", i.inspectHeirs, []fault.Code{fault.Inheritance}, nil},
 		{"the replication slot", i.inspectSlot, []fault.Code{fault.SlotMissing}, nil},
-		{"what the stream depends on", i.inspectPins, nil, nil}, {"the server", i.inspectServer, nil, nil},
+		{"what the stream depends on", i.inspectPins, nil, nil},
+		{"the server", i.inspectServer, nil, nil},
 		{"the replication connection", i.inspectWalsender, []fault.Code{fault.SenderTimeout}, nil},
 	} {
 		err := look.take(ctx, conn, found)
@@ -121,8 +122,8 @@ func (i Inspector) Inspect(ctx context.Context, conn *pgx.Conn) (*Inspection, er
 	return found, nil
 }
 
-// note adds a fault that ended one look, and returns any other error. Where it is a right that the role lacks, it
-// returns that, and each of the requirements that the look could not judge for want of it is a line of its own.
+// note adds a fault that ended one inspection, and returns any other error. Of a missing right it returns the fault,
+// and adds a line for each requirement that the inspection could not judge.
 func (i *Inspection) note(err error, judges ...fault.Code) (lacking *fault.Fault, other error) {
 	var f *fault.Fault
 	if !errors.As(err, &f) {
@@ -136,7 +137,7 @@ func (i *Inspection) note(err error, judges ...fault.Code) (lacking *fault.Fault
 	return f, nil
 }
 
-// unasked adds a line for each of these requirements, which could not be judged for want of a right.
+// unasked adds a line for each of these requirements, which could not be judged because of a missing right.
 func (i *Inspection) unasked(lacking *fault.Fault, codes ...fault.Code) {
 	for _, code := range codes {
 		i.add(fault.Unasked(code, fault.Fail, lacking))

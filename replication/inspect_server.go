@@ -36,12 +36,12 @@ type question struct {
 	args   []any
 	judge  func(pgx.Row) ([]fault.Finding, error)
 	unsaid string
-	// also is a second requirement that the answer is about.
+	// also is a second requirement that the answer decides.
 	also fault.Code
 }
 
-// inspectServer judges the server's settings and what it has left, each question for itself: one that the role may not
-// ask is a finding and keeps the others from nothing.
+// inspectServer judges the server's settings and its free capacity, one question at a time: a question that the role
+// may not ask is a finding, and the others are still asked.
 func (i Inspector) inspectServer(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
 	role := roleName(conn.PgConn())
 	for _, q := range []question{
@@ -72,7 +72,7 @@ func (i Inspector) inspectServer(ctx context.Context, conn *pgx.Conn, found *Ins
 	return nil
 }
 
-// unasked is the answer to a question that takes these grants.
+// unasked returns the findings of a question that needs these grants.
 func (q question) unasked(grants string) []fault.Finding {
 	lines := one(fault.Warning(q.code, grants, "the role may not ask %s", q.unsaid))
 	if q.also != "" {
@@ -194,8 +194,8 @@ func (i *Inspection) preparedTransactions(row pgx.Row) ([]fault.Finding, error) 
 	return one(fault.Passed(fault.PreparedTransactions, "no prepared transaction is open")), nil
 }
 
-// ask runs a catalog statement that capture cannot do without and scans its one row, whose texts are shown. A right
-// that the role lacks is the fault privilege.
+// ask runs a catalog statement that capture needs and scans its one row, whose texts may be shown. A missing right is
+// the fault privilege.
 func ask(ctx context.Context, conn *pgx.Conn, doing, sql string, args []any, into ...any) error {
 	err := postgres.Names(ctx, conn, sql, args, func(rows pgx.Rows) error {
 		_, err := pgx.CollectOneRow(rows, func(row pgx.CollectableRow) (struct{}, error) {

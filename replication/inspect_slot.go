@@ -14,8 +14,8 @@ import (
 //go:embed heirs.sql
 var heirsSQL string
 
-// inspectPublication judges the publication, or the right to make it. A table that cannot be captured yet can be looked
-// up in it all the same.
+// inspectPublication judges the publication, or the right to make it. A table that cannot be captured yet is still
+// looked up in it.
 func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
 	source := cmp.Or(found.Source, found.table)
 	switch {
@@ -39,7 +39,8 @@ func (i Inspector) inspectPublication(ctx context.Context, conn *pgx.Conn, found
 	}
 	var missing *fault.Fault
 	if errors.As(err, &missing) && s != nil && !published && !s.active && !i.streaming() && s.ours(i.Config.Slot) == nil {
-		// Made after the slot, a publication would not exist at the position the slot is read from: both are recreated.
+		// If it were made after the slot, a publication would not exist at the position the slot is read from: both are
+		// recreated.
 		err = missing.WithFix(missing.Fix + "; " + (&Capture{config: i.Config}).remakeSlotSQL())
 	}
 	if published || s != nil || i.Config.Setup != "auto" {
@@ -121,7 +122,7 @@ func (i Inspector) noSlot() fault.Finding {
 	return fault.Passed(fault.SlotMissing, "replication slot %q will be made by run or setup", i.Config.Slot)
 }
 
-// lost is the finding of a slot that is gone or lost, with the fix that the fault of a relay would have.
+// lost returns the finding of a slot that is gone or lost, with the fix of a running relay's fault.
 func (i Inspector) lost(f *fault.Fault) fault.Finding {
 	switch {
 	case i.streaming() && i.Config.OnLoss != "resync":
@@ -164,7 +165,7 @@ func (i Inspector) inspectPins(_ context.Context, _ *pgx.Conn, found *Inspection
 
 func (i Inspector) resyncs() bool { return i.Config.OnLoss == "resync" && i.Config.Setup == "auto" }
 
-// willResync is a loss from which a relay recovers by itself.
+// willResync returns the finding of a loss from which a relay recovers by itself.
 func (i Inspector) willResync(f *fault.Fault) fault.Finding {
 	return fault.Warning(f.Code, "attendee-relay run",
 		"%s: a relay that starts makes a new one, compares ledger and table and announces what is missing", f.Message)

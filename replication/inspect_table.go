@@ -25,7 +25,7 @@ type tableState struct {
 	mayUse, maySelect bool
 }
 
-// inspectTable judges the watched table by what each requirement of its own says.
+// inspectTable judges the watched table, each requirement of its own.
 func (i Inspector) inspectTable(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
 	schema, table, _ := strings.Cut(i.Config.Table, ".")
 	name, role := pgx.Identifier{schema, table}.Sanitize(), roleName(conn.PgConn())
@@ -43,7 +43,7 @@ func (i Inspector) inspectTable(ctx context.Context, conn *pgx.Conn, found *Insp
 	return nil
 }
 
-// inspectSource judges the watched table by the very check that run makes: nothing may pass that is refused there.
+// inspectSource judges the watched table by the same check as run: no table may pass here that run refuses.
 func (i Inspector) inspectSource(ctx context.Context, conn *pgx.Conn, found *Inspection) error {
 	source, err := ReadSource(ctx, conn, i.Config)
 	if err == nil {

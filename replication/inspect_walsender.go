@@ -17,8 +17,8 @@ import (
 //go:embed sender_timeout.sql
 var senderTimeoutSQL string
 
-// inspectWalsender opens a replication connection: only that shows what role, pg_hba.conf and a pooler on the way let
-// through.
+// inspectWalsender opens a replication connection: nothing else shows whether role, pg_hba.conf and a pooler on the way
+// allow it.
 func (i Inspector) inspectWalsender(ctx context.Context, sql *pgx.Conn, found *Inspection) error {
 	role := roleName(sql.PgConn())
 	if found.fails(fault.SendersExhausted) {
@@ -27,7 +27,7 @@ func (i Inspector) inspectWalsender(ctx context.Context, sql *pgx.Conn, found *I
 	conn, err := postgres.Replication(ctx, i.URL, "attendee-relay/"+i.Deployment+" check", i.Config.Takeover)
 	if err == nil {
 		defer closeWalsender(conn)
-		// an ordinary connection, from something that drops start-up parameters, does not know it
+		// It fails on an ordinary connection: something on the way drops start-up parameters.
 		_, err = identify(ctx, conn)
 	}
 	switch code := postgres.Code(err); {

@@ -19,6 +19,7 @@ func TestTakeoverThatDoesNotArrive(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, pgtest.Empty())
 	role := "relay_" + db.Name()
+	// A superuser lacks nothing else that would be found.
 	db.Exec(t, table+"create role "+role+" superuser login password 'x'")
 	t.Cleanup(func() { db.Exec(t, "drop role "+role) })
 	i := inspector(t, db)

@@ -52,8 +52,8 @@ func eachLabelled(t *testing.T, test func(t *testing.T, rig *capturetest.Rig, va
 	}
 }
 
-// A label that is renamed and renamed back behaves the same wherever in the status's type it stands: what was accepted
-// under the other name is found by a comparison, which leaves a gap.
+// A label that is renamed and renamed back behaves the same wherever in the status's type it is: a comparison, which
+// leaves a gap, finds the rows that were accepted under the other name.
 func TestLabelRenamedAndBack(t *testing.T) {
 	eachLabelled(t, func(t *testing.T, rig *capturetest.Rig, value func(label string) string) {
 		rig.DB.Exec(t, "alter type state rename value 'Accepted' to 'Approved'")

@@ -16,7 +16,7 @@ var (
 	labelsSQL string
 )
 
-// shape is how the text of a type is made of the labels of enums.
+// shape describes how the text of a type is built from the labels of enums.
 type shape struct {
 	// kind is the catalog's typtype, or a for an array.
 	kind  string
@@ -25,7 +25,7 @@ type shape struct {
 	labels map[string]uint32
 }
 
-// readShape reads what a type is made of.
+// readShape reads the parts of a type.
 func readShape(ctx context.Context, conn *pgx.Conn, column Column) (*shape, error) {
 	fails := func(err error) error { return fmt.Errorf("reading the values of column %q: %w", column.Name, err) }
 	rows, err := conn.Query(ctx, madeOfSQL, column.TypeOID)
@@ -72,7 +72,7 @@ func readShape(ctx context.Context, conn *pgx.Conn, column Column) (*shape, erro
 	return shapes[0].parts[0], nil
 }
 
-// each calls found with each label in a text of the type: its oid, or 0 where the enum has no such label.
+// each calls found with each label in a text of the type: its oid, or 0 if the enum has no such label.
 func (s *shape) each(text string, found func(label string, oid uint32)) {
 	if s == nil {
 		return
@@ -89,7 +89,7 @@ func (s *shape) each(text string, found func(label string, oid uint32)) {
 	case "c":
 		pieces = split(inside(text), ",")
 	case "r":
-		pieces = split(inside(text), ",") // of the text empty, which has no bounds, none remains
+		pieces = split(inside(text), ",") // the range empty has no bounds, so no piece remains
 	case "m":
 		pieces, parts = split(inside(text), "[](),"), parts[0].parts // the bounds of all its ranges
 	}
@@ -100,14 +100,14 @@ func (s *shape) each(text string, found func(label string, oid uint32)) {
 	}
 }
 
-// piece is a part of a text. It is there unless it is NULL, or nothing stands between two separators.
+// piece is a part of a text. It is not there if it is NULL, or if nothing is between two separators.
 type piece struct {
 	text  string
 	there bool
 }
 
-// elements are those of an array in text form, of all its dimensions (array_out, PostgreSQL 14-18). Before it may stand
-// where it begins, as in [0:1]={a,b}.
+// elements returns those of an array in text form, of all its dimensions (array_out, PostgreSQL 14-18). The text may
+// begin with the bounds, as in [0:1]={a,b}.
 func elements(text string) []piece {
 	pieces := split(text[max(0, strings.IndexByte(text, '{')):], "{},")
 	for i, p := range pieces {
@@ -116,10 +116,10 @@ func elements(text string) []piece {
 	return pieces
 }
 
-// unquotedNull is the text by which split gives NULL where it is not quoted; a label cannot hold it.
+// unquotedNull is the text that split returns for a NULL without quotes; a label cannot hold it.
 const unquotedNull = "\x00"
 
-// inside is a text without its brackets.
+// inside returns a text without its brackets.
 func inside(text string) string {
 	if len(text) < 2 || !strings.ContainsRune("([{", rune(text[0])) {
 		return ""
@@ -127,8 +127,8 @@ func inside(text string) string {
 	return text[1 : len(text)-1]
 }
 
-// split cuts a text at separators that are not quoted, and takes quotation marks and backslashes out: in quotes both
-// are doubled or stand after a backslash (array_out, record_out and range_out, PostgreSQL 14-18).
+// split cuts a text at separators that are not quoted, and removes quotation marks and backslashes: in quotes both are
+// doubled or follow a backslash (array_out, record_out and range_out, PostgreSQL 14-18).
 func split(text, separators string) (pieces []piece) {
 	var b strings.Builder
 	quoted, wasQuoted := false, false

@@ -14,7 +14,7 @@ import (
 // publication was another.
 type unreadable struct {
 	fault *fault.Fault
-	// status is one that the catalog did not explain; "": it was something else.
+	// status is one that the catalog did not explain; "" if the loss is another.
 	status string
 	// again: it came right after a resync, which therefore is no way out.
 	again bool
@@ -88,8 +88,8 @@ func (c *Capture) slotMoved(at Position, s *slot) *fault.Fault {
 // resyncRest is the least time between two resyncs that the stream makes necessary, so that nothing loops.
 const resyncRest = time.Minute
 
-// plan decides how a baseline begins: with a slot that the relay makes, or with one that is there. lost is nil on a
-// first start, and when one was begun before.
+// plan decides how a baseline begins: with a slot that the relay makes, or with one that exists. lost is nil on a first
+// start, and if a baseline was begun before.
 func (c *Capture) plan(at Position, s *slot, lost *fault.Fault) (Phase, error) {
 	if s != nil && s.beingMade() && at.Phase != PhaseOwnSlot {
 		return "", c.slotPending()

@@ -58,9 +58,9 @@ func TestPlan(t *testing.T) {
 		{"slot lost", "auto", "resync", PhaseStreaming, lostSlot, nil, false, PhaseOwnSlot},
 		{"slot lost, stop", "auto", "stop", PhaseStreaming, lostSlot, nil, false, ""},
 		{"slot moved", "auto", "resync", PhaseStreaming, moved, nil, false, PhaseGivenSlot},
-		{"slot made anew by a DBA", "manual", "resync", PhaseStreaming, moved, nil, false, PhaseGivenSlot},
-		{"publication made anew, manual", "manual", "resync", PhaseStreaming, ok, nil, false, ""},
-		{"publication made anew", "auto", "resync", PhaseStreaming, ok, nil, false, PhaseOwnSlot},
+		{"slot recreated by a DBA", "manual", "resync", PhaseStreaming, moved, nil, false, PhaseGivenSlot},
+		{"publication recreated, manual", "manual", "resync", PhaseStreaming, ok, nil, false, ""},
+		{"publication recreated", "auto", "resync", PhaseStreaming, ok, nil, false, PhaseOwnSlot},
 		{"drift right after a resync", "auto", "resync", PhaseStreaming, ok, again, false, ""},
 		{"drift a while after a resync", "auto", "resync", PhaseStreaming, ok, again, true, PhaseOwnSlot},
 	} {

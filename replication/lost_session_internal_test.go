@@ -10,7 +10,7 @@ import (
 	"attendee-relay/internal/secret"
 )
 
-// A relay whose own lost session holds the slot does not stand by: nobody leads, and that has a fault until it streams
+// A relay whose own lost session holds the slot does not stand by: nobody leads, and a fault says so until it streams
 // again.
 func TestALostSessionOfOnesOwnIsNoLeader(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,6 @@
--- The type $1 and all that it is made of, each under the type that it is a part of ($1 under 0): what is beneath a
--- domain, the elements of an array, the columns of a composite type in their order, the bounds of a range, the ranges
--- of a multirange. An array is of the kind a, all others are of that which the catalog gives.
+-- The type $1 and its parts, each under the type that it is a part of ($1 under 0): the base type of a domain, the
+-- elements of an array, the columns of a composite type in their order, the bounds of a range, the ranges of a
+-- multirange. An array is of the kind a, all others have the kind of the catalog.
 WITH RECURSIVE made AS (
     SELECT 0::pg_catalog.oid AS whole, 0 AS place, $1::pg_catalog.oid AS type
      UNION

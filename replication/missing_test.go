@@ -8,21 +8,26 @@ import (
 	"attendee-relay/internal/pgtest"
 )
 
-// dropBooks drops the relay's schema, and makes it anew for the role as the README has it.
+// dropBooks drops the relay's schema, and makes it again for the role as the README does.
 const dropBooks = `drop schema attendee_relay cascade; create schema attendee_relay authorization attendee_relay`
 
 // stretches lists the closed gaps; each has a stretch that ends where it was closed.
 func stretches(t *testing.T, rig *capturetest.Rig) []string {
 	t.Helper()
 	return pgtest.Values[string](t, rig.DB, `select format('%s: added %s, announced %s, behind %s', reason, added,
-		announce,
-		from_lsn < to_lsn) from attendee_relay.gap where ended_at is not null order by number`)
+		announce, from_lsn < to_lsn) from attendee_relay.gap where ended_at is not null order by number`)
 }
 
-// Whoever finds the bookkeeping gone says so, and how many rows were accepted by then; they are not announced by guess,
-// and what is accepted afterwards is announced as ever.
+// A relay that finds the bookkeeping gone reports it with the number of rows accepted by then. These are not announced
+// on a guess, and rows accepted afterwards are announced as usual.
 func TestBookkeepingThatIsGoneIsSaid(t *testing.T) {
 	t.Parallel()
+	whileStopped := func(t *testing.T, rig *capturetest.Rig) {
+		rig.Stop(t)
+		rig.DB.Exec(t, dropBooks)
+		rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
+		rig.Start(t)
+	}
 	for name, c := range map[string]struct {
 		lose     func(*testing.T, *capturetest.Rig)
 		baseline string
@@ -38,7 +43,7 @@ func TestBookkeepingThatIsGoneIsSaid(t *testing.T) {
 			rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
 			rig.DB.Exec(t, "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1",
 				rig.Source.Slot)
-			pool := rig.DB.OwnerPool(t)
+			pool := rig.DB.OwnerPool(t) // a DBA
 			pgtest.WaitUntil(t, capturetest.Patience, "the slot is dropped", func() (bool, string) {
 				_, err := pool.Exec(t.Context(), `select pg_drop_replication_slot(slot_name) from pg_replication_slots
 					where slot_name = $1`, rig.Source.Slot)
@@ -46,18 +51,9 @@ func TestBookkeepingThatIsGoneIsSaid(t *testing.T) {
 			})
 			rig.DB.Exec(t, "create schema attendee_relay authorization attendee_relay")
 		}, "mark", "books_lost: added 2, announced f, behind t", []string{"3"}},
-		"dropped while no relay ran": {func(t *testing.T, rig *capturetest.Rig) {
-			rig.Stop(t)
-			rig.DB.Exec(t, dropBooks)
-			rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
-			rig.Start(t)
-		}, "mark", "slot_older: added 2, announced f, behind t", []string{"3"}},
-		"dropped, and all is to be announced": {func(t *testing.T, rig *capturetest.Rig) {
-			rig.Stop(t)
-			rig.DB.Exec(t, dropBooks)
-			rig.DB.Exec(t, "insert into people values (2, 'Accepted')")
-			rig.Start(t)
-		}, "send", "slot_older: added 2, announced t, behind t", []string{"1", "2", "3"}},
+		"dropped while no relay ran": {whileStopped, "mark", "slot_older: added 2, announced f, behind t", []string{"3"}},
+		"dropped, and all is to be announced": {whileStopped, "send", "slot_older: added 2, announced t, behind t",
+			[]string{"1", "2", "3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +67,7 @@ func TestBookkeepingThatIsGoneIsSaid(t *testing.T) {
 				t.Fatalf("a first start has the gaps %q", got)
 			}
 			c.lose(t, rig)
-			pgtest.WaitUntil(t, capturetest.Patience, "a baseline was taken anew", func() (bool, string) {
+			pgtest.WaitUntil(t, capturetest.Patience, "a new baseline was taken", func() (bool, string) {
 				const taken = `select count(*) from pg_class where oid = to_regclass('attendee_relay.gap')`
 				return pgtest.Value[int64](t, rig.DB, taken) == 1 && len(stretches(t, rig)) > 0, "not yet"
 			})

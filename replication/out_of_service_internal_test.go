@@ -17,11 +17,10 @@ import (
 func newIdle() (*Capture, *fault.Board) {
 	board := fault.NewBoard()
 	return NewCapture(Config{Slot: "s", Publication: "p", Setup: "auto"}, secret.New("postgres://nowhere"), "test", nil,
-		nil,
-		board, zap.NewNop()), board
+		nil, board, zap.NewNop()), board
 }
 
-// tries are all the ways in which a try to lead ends, but for another process that leads.
+// tries are the ways in which a try to lead ends, except that another process leads.
 var tries = map[string]error{
 	"a fault with a code":     fault.New(fault.SlotBusy, "somebody reads it"),
 	"an unreachable server":   fmt.Errorf("reading: %w", postgres.ErrSilent),
@@ -29,7 +28,7 @@ var tries = map[string]error{
 	"a session that is lost":  &lostSessionError{7},
 }
 
-// A process that is out of service says why at every moment, whatever one try after the other ends with.
+// A process that is out of service shows why at every moment, however one try after the other ends.
 func TestWhoIsOutOfServiceSaysWhy(t *testing.T) {
 	t.Parallel()
 	c, board := newIdle()
@@ -69,7 +68,7 @@ func TestWhoIsOutOfServiceSaysWhy(t *testing.T) {
 }
 
 // A process without a role, or with a fault on the board, shows the next reason at once; one that led, or stood by, is
-// in service until it has lasted.
+// in service until a failure has lasted.
 func TestAReasonIsShownAtOnceWhereTheProcessIsOutOfService(t *testing.T) {
 	t.Parallel()
 	for name, err := range tries {
@@ -96,7 +95,7 @@ func TestAReasonIsShownAtOnceWhereTheProcessIsOutOfService(t *testing.T) {
 	}
 }
 
-// An error that was shown at once is over with the stream that starts, and comes back if it lasts.
+// An error that was shown at once goes when the stream starts, and comes back if it lasts.
 func TestWhatWasShownAtOnceIsOverWithTheStream(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -9,8 +9,8 @@ import (
 	"attendee-relay/internal/postgres"
 )
 
-// Whatever the server needs, one of the next streams waits long enough for it; the one after a commit is as strict as
-// ever.
+// However long the server is silent, one of the next streams waits long enough; the one after a commit is as strict as
+// before.
 func TestSilenceIsMetWithMorePatienceEachTime(t *testing.T) {
 	t.Parallel()
 	const interval = time.Second

@@ -23,8 +23,8 @@ type Pins struct {
 	Versions string `json:"versions,omitempty"`
 	// Columns are the identity, the key and the status.
 	Columns []PinnedColumn `json:"columns,omitempty"`
-	// Labels are the oids of the accepted values, if the status is made of enums. None may also mean that an earlier
-	// version wrote them, which did not know of these.
+	// Labels are the oids of the accepted values, if the status is made of enums. They may also be missing because an
+	// earlier version, which did not keep them, wrote the pins.
 	Labels []uint32 `json:"labels,omitempty"`
 }
 
@@ -35,7 +35,8 @@ type PinnedColumn struct {
 	Type   string `json:"type"`
 }
 
-// pin notes what a source depends on; publication, membership and their versions are filled in by checkPublication.
+// pin records the objects that a source depends on; checkPublication fills in publication, membership and their
+// versions.
 func (s *Source) pin() Pins {
 	p := Pins{Table: s.OID}
 	for _, c := range append(slices.Clone(s.Identity), s.Key, s.Status) {

@@ -48,8 +48,8 @@ func (c *Capture) prepare(ctx context.Context) (*pgconn.PgConn, Position, *Sourc
 	return conn, at, source, nil
 }
 
-// forgetFaults takes the faults of earlier tries off the board where a later one is connected and takes long: they hid
-// that it hangs. That the slot is being made is this try's own.
+// forgetFaults takes the faults of earlier tries off the board where a later try is connected and takes long: they
+// would hide that it hangs. SlotPending is this try's own.
 func (c *Capture) forgetFaults() {
 	c.passed(besides(fault.SlotPending, obstacles)...)
 }
@@ -140,8 +140,8 @@ func (e *lostSessionError) Error() string {
 		e.pid, e.pid)
 }
 
-// held says by whom a slot is held: by a lost session of this process, by a relay of this deployment, which leads, or
-// by somebody else.
+// held returns who holds the slot: a lost session of this process, a relay of this deployment, which leads, or somebody
+// else.
 func (c *Capture) held(s *slot) error {
 	if c.session != 0 && int64(s.pid) == int64(c.session) {
 		return &lostSessionError{c.session}

@@ -65,8 +65,8 @@ func mayNotPublish(c Config, s *Source) error {
 		WithFix("as the table's owner: " + createPublicationSQL(c, s))
 }
 
-// checkPublication fills in the source's pins. It reports, with the fault, whether the publication exists: one that
-// does and cannot be used is somebody's, and left to them.
+// checkPublication fills in the source's pins. It returns, with the fault, whether the publication exists: one that
+// exists and cannot be used belongs to somebody, and is left alone.
 func checkPublication(ctx context.Context, conn *pgx.Conn, c Config, s *Source) (exists bool, err error) {
 	var p published
 	err = ask(ctx, conn, fmt.Sprintf("reading publication %q", c.Publication), publicationSQL, []any{c.Publication, s.OID},

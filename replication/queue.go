@@ -19,7 +19,7 @@ type item struct {
 	unseen *difference
 }
 
-// itemWeight is the memory of an item without its commit's changes: as much as so many of them.
+// itemWeight is the memory of an item without its commit's changes, counted in changes.
 const itemWeight = 3
 
 // weight counts what an item holds in memory, in changes with little text. One that is larger than the queue weighs
@@ -34,7 +34,7 @@ func (it item) weight() int64 {
 	return min(weight, queueWeight)
 }
 
-// queue is between the goroutine that reads and the one that records. It holds at most queueWeight changes.
+// queue connects the goroutine that reads and the one that records. It holds at most queueWeight changes.
 type queue struct {
 	items chan item
 	free  chan int64 // holds one value: the weight that is free
@@ -90,9 +90,8 @@ func (q *queue) release(weight int64) {
 }
 
 const (
-	// gather is how long a batch that is late waits to become fuller, and lateness how old its first commit is then. Each
-	// batch costs a transaction that is flushed to the disk, and a stream that is read faster than it comes would have one
-	// for every few commits.
+	// gather is how long a late batch waits for more commits, and lateness how old its first commit is then. Each batch
+	// costs a transaction that is flushed to the disk, and a fast stream would have one for every few commits.
 	gather   = 10 * time.Millisecond
 	lateness = time.Second
 )

@@ -30,8 +30,8 @@ const (
 
 var errSlowRecording = errors.New("recording commits took too long")
 
-// record takes what receive queued, in order, and has the Recorder store it. While one batch is stored the next is
-// prepared.
+// record takes the items that receive has queued, in order, and has the Recorder store them. While one batch is stored
+// the next is prepared.
 type record struct {
 	recorder   Recorder
 	reconciler Reconciler

@@ -13,10 +13,10 @@ import (
 type Recorder interface {
 	// Resume finishes what a predecessor's crash left half done. It comes before everything else, and may take long.
 	Resume(ctx context.Context) error
-	// Prepare finds out what recording the commits, in order, comes to. It stores nothing yet. It is called while the
-	// Recording before is being stored, and waits for that where it has to know what that stores. Recordings are stored in
-	// the order in which they were prepared; those left when one fails are dropped, and Resume is called again before
-	// another Prepare.
+	// Prepare works out the result of recording the commits, in order. It stores nothing yet. It is called while the
+	// Recording before is being stored, and waits for that Recording where it depends on it. Recordings are stored in the
+	// order in which they were prepared; those left when one fails are dropped, and Resume is called again before another
+	// Prepare.
 	Prepare(ctx context.Context, commits []Commit) (Recording, error)
 	// Advance moves the checkpoint to an LSN at which nothing is open and nothing is left to record.
 	Advance(ctx context.Context, to pglogrepl.LSN) error
@@ -51,8 +51,8 @@ type Baseline interface {
 	// Begin stores the phase before its slot is made. lost says why the stream cannot be read on from the checkpoint; nil:
 	// nothing was recorded yet, or the loss is stored already.
 	Begin(ctx context.Context, phase Phase, lost *fault.Fault) error
-	// Miss stores that the bookkeeping is new although the stream was read before, or waits to be read, from there on:
-	// rows that the first baseline shows may have been accepted since.
+	// Miss stores that the bookkeeping is new although the stream was read before from that position on, or waits to be
+	// read: rows that the first baseline shows may have been accepted since.
 	Miss(ctx context.Context, reason Missing, from pglogrepl.LSN) error
 	// Take compares ledger and table in the snapshot that belongs to start (an empty name: an ordinary one), stores the
 	// difference and the phase streaming, and closes the gap, in one transaction.
@@ -64,7 +64,7 @@ type Reconciler interface {
 	// Compare looks for rows that are in one of the two only, and returns the look's number and how many it found, at most
 	// CompareLimit. A look ends an earlier one.
 	Compare(ctx context.Context, conn *pgx.Conn) (look int64, found int, err error)
-	// Reconcile records what a look found. It is called when everything is recorded that was committed before the look
+	// Reconcile records the result of a look. It is called when everything is recorded that was committed before the look
 	// ended. done is false when there may be more to find.
 	Reconcile(ctx context.Context, look int64) (done bool, err error)
 }
@@ -77,8 +77,8 @@ type Cluster struct {
 	WAL pglogrepl.LSN
 }
 
-// Phase says how far a first start, or a new start after a loss, has come. It is stored before the step it names, so
-// that a crash in the step is seen by the next start.
+// Phase is how far a first start, or a new start after a loss, has advanced. It is stored before the step that it
+// names, so that the next start notices a crash in the step.
 type Phase string
 
 // The phases of the bookkeeping.
@@ -93,11 +93,11 @@ const (
 	PhaseStreaming Phase = "streaming"
 )
 
-// Position is how far the bookkeeping has come: every transaction that ends at or before LSN is recorded.
+// Position is how far the bookkeeping reaches: every transaction that ends at or before LSN is recorded.
 type Position struct {
 	Phase Phase
 	LSN   pglogrepl.LSN
-	// Pins are what the stream depended on when streaming began; nil: not known.
+	// Pins are the objects that the stream depended on when streaming began; nil if not known.
 	Pins *Pins
 }
 

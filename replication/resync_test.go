@@ -27,7 +27,7 @@ func offline(t *testing.T, rig *capturetest.Rig, loss func()) {
 	rig.DB.Exec(t, "insert into people values (1, 'Accepted'), (2, 'Accepted'), (3, 'new')")
 	rig.Settled(t)
 	rig.Stop(t)
-	awaitFreeSlot(t, rig)
+	rig.DB.AwaitFreeSlot(t, rig.Source.Slot)
 	rig.DB.Exec(t, "insert into people values (4, 'Accepted')") // before the loss: the slot would have had it
 	loss()
 	rig.DB.Exec(t, "update people set status = 'Accepted' where id = 3")
@@ -36,17 +36,8 @@ func offline(t *testing.T, rig *capturetest.Rig, loss func()) {
 	rig.DB.Exec(t, "insert into people values (5, 'Accepted')")
 }
 
-func awaitFreeSlot(t *testing.T, rig *capturetest.Rig) {
-	t.Helper()
-	pgtest.WaitUntil(t, capturetest.Patience, "the slot is free", func() (bool, string) {
-		active := pgtest.Values[bool](t, rig.DB, "select active from pg_replication_slots where slot_name = $1",
-			rig.Source.Slot)
-		return !slices.Contains(active, true), fmt.Sprint(active)
-	})
-}
-
-// verifyMended expects what offline's changes come to, once, and a stream that goes on.
-func verifyMended(t *testing.T, rig *capturetest.Rig, reason fault.Code) {
+// verifyRepaired expects the announcements of offline's changes, once each, and a stream that continues.
+func verifyRepaired(t *testing.T, rig *capturetest.Rig, reason fault.Code) {
 	t.Helper()
 	rig.Settled(t)
 	rig.DB.Exec(t, "insert into people values (6, 'Accepted')")
@@ -70,7 +61,7 @@ func verifyMended(t *testing.T, rig *capturetest.Rig, reason fault.Code) {
 	}
 }
 
-// A slot that cannot be read on is made anew, and the ledger is compared with the table in its snapshot.
+// A slot that cannot be read on is recreated, and the ledger is compared with the table in its snapshot.
 func TestResync(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
@@ -80,16 +71,16 @@ func TestResync(t *testing.T) {
 	}{
 		{"dropped", fault.SlotMissing, "select pg_drop_replication_slot('SLOT')"},
 		{"moved by somebody else", fault.SlotLost, "select pg_replication_slot_advance('SLOT', pg_current_wal_lsn())"},
-		{"made anew by somebody else", fault.SlotLost,
+		{"recreated by somebody else", fault.SlotLost,
 			"select pg_drop_replication_slot('SLOT'); select pg_create_logical_replication_slot('SLOT', 'pgoutput')"},
-		{"publication made anew", fault.SourceDrift,
+		{"publication recreated", fault.SourceDrift,
 			"drop publication SLOT; create publication SLOT for table people with (publish_via_partition_root = true)"},
 		{"publication altered and altered back", fault.SourceDrift,
 			"alter publication SLOT set (publish = 'insert'); alter publication SLOT set (publish = 'insert, update, delete, " +
 				"truncate')"},
 		{"table taken out and put back", fault.SourceDrift,
 			"alter publication SLOT drop table people; alter publication SLOT add table people"},
-		{"table made anew", fault.SourceDrift,
+		{"table recreated", fault.SourceDrift,
 			"alter table people rename to old; create table people (like old including all); insert into people select * from " +
 				"old; alter publication SLOT set table people"},
 		{"teardown", fault.SlotMissing, "select pg_drop_replication_slot('SLOT'); drop publication SLOT"},
@@ -105,7 +96,7 @@ func TestResync(t *testing.T) {
 				}
 			})
 			rig.Start(t)
-			verifyMended(t, rig, c.reason)
+			verifyRepaired(t, rig, c.reason)
 		})
 	}
 	t.Run("max_slot_wal_keep_size", func(t *testing.T) {
@@ -116,7 +107,7 @@ func TestResync(t *testing.T) {
 		rig.Start(t)
 		offline(t, rig, func() { loseSlot(t, rig) })
 		rig.Start(t)
-		verifyMended(t, rig, fault.SlotLost)
+		verifyRepaired(t, rig, fault.SlotLost)
 	})
 }
 
@@ -167,8 +158,8 @@ func TestStopOnLoss(t *testing.T) {
 	}
 }
 
-// A DBA's slot is never touched: when it is lost the relay says what to run, and takes the new one with an ordinary
-// snapshot.
+// A DBA's slot is never touched: when it is lost the relay shows the statement to run, and uses the new slot with an
+// ordinary snapshot.
 func TestResyncWithASlotOfADBA(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t, pgtest.New(t, pgtest.Empty()), table)
@@ -204,12 +195,12 @@ func TestResyncUnderLoadAndRestarts(t *testing.T) {
 	w := startWriters(t, rig.DB, 2)
 	for range 3 {
 		rig.Stop(t)
-		awaitFreeSlot(t, rig)
+		rig.DB.AwaitFreeSlot(t, rig.Source.Slot)
 		rig.DB.Exec(t, "select pg_drop_replication_slot($1)", rig.Source.Slot)
 		rig.Start(t)
 		time.Sleep(20 * time.Millisecond) // anywhere in the resync
 		rig.Stop(t)
-		awaitFreeSlot(t, rig)
+		rig.DB.AwaitFreeSlot(t, rig.Source.Slot)
 		rig.Start(t)
 		rig.AwaitLeading(t)
 	}

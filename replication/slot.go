@@ -139,8 +139,8 @@ func slotsExhausted(all int64) *fault.Fault {
 		WithFix(raised("max_replication_slots", all))
 }
 
-// raised is how a setting is raised above its value. A number that nobody compared with it could lower it, and Postgres
-// does not start with fewer slots than there are.
+// raised returns the statement that raises a setting above its value. A number that was not compared with the value
+// could lower it, and Postgres does not start with fewer slots than there are.
 func raised(setting string, now int64) string {
 	if now == 0 {
 		return "SHOW " + setting + "; -- then ALTER SYSTEM SET a higher value, and restart Postgres"
@@ -174,8 +174,8 @@ func createSlot(ctx context.Context, conn *pgconn.PgConn, c Config, serverVersio
 	return start, made.SnapshotName, err
 }
 
-// EndReader ends the session that reads the slot, if there is one, so that the relay behind it looks at the bookkeeping
-// anew: an idle one has no other reason to.
+// EndReader ends the session that reads the slot, if there is one, so that its relay reads the bookkeeping again: an
+// idle one has no other reason to.
 func EndReader(ctx context.Context, conn *pgx.Conn, c Config) error {
 	_, err := conn.Exec(ctx, slotEndReaderSQL, c.Slot)
 	if err != nil {

@@ -16,7 +16,7 @@ func TestTheFixForExhaustedSlotsRaisesTheSetting(t *testing.T) {
 	server := pgtest.Start(t, map[string]string{"max_replication_slots": "24", "wal_level": "replica"})
 	db := pgtest.On(t, server, pgtest.Empty())
 	db.Exec(t, "select pg_create_physical_replication_slot('other_' || i) from generate_series(1, 24) i")
-	pool := db.OwnerPool(t)
+	pool := db.Pool(t)
 	conn, err := pool.Acquire(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func TestTheSourceIsReadWhileItIsMadeAnew(t *testing.T) {
 	const create = "create table attendees (id int primary key, status text)"
 	db.Exec(t, create)
 	ctx, stop := context.WithCancel(t.Context())
-	pool := db.OwnerPool(t)
+	pool := db.OwnerPool(t) // the application
 	var making sync.WaitGroup
 	making.Go(func() {
 		for ctx.Err() == nil {
@@ -28,7 +28,7 @@ func TestTheSourceIsReadWhileItIsMadeAnew(t *testing.T) {
 	})
 	defer making.Wait()
 	defer stop()
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 //go:embed status.sql
 var statusSQL string
 
-// SlotStatus is how the slot stands; the names are fixed by the public contract, section 6. What is not known, because
-// there is no slot, it is lost, or it could not be read, is null.
+// SlotStatus is the state of the slot; the names are fixed by the public contract, section 6. A value is null if it is
+// not known, because there is no slot, it is lost, or it could not be read.
 type SlotStatus struct {
 	Name        string  `json:"name"`
 	Active      *bool   `json:"active"`

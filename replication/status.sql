@@ -1,4 +1,4 @@
--- The slot, if it is there, and how far it is behind. restart_lsn is NULL once the slot is lost. A standby may have a
+-- The slot, if it exists, and how far it is behind. restart_lsn is NULL once the slot is lost. A standby may have a
 -- copy of it.
 SELECT s.active,
        s.wal_status,

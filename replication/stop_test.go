@@ -145,7 +145,7 @@ func TestWhatIsDoneToTheBookkeepingIsShown(t *testing.T) {
 			if c.do != "" {
 				rig.DB.Exec(t, c.do)
 			} else {
-				undo = rig.DB.Lock(t, "attendee_relay.ledger")
+				_, undo = rig.DB.Lock(t, "attendee_relay.ledger")
 			}
 			rig.Board.Raise(fault.New(fault.DatabaseUnreachable, "the server was away before"))
 			rig.DB.Exec(t, "insert into people values (1, 'Accepted')")
@@ -220,7 +220,7 @@ func TestWaitingForAStandbyIsNoFault(t *testing.T) {
 			rig.CaughtUp(t)
 			lackStandby(t, rig)
 			accepted := make(chan error, 1)
-			pool := rig.DB.OwnerPool(t)
+			pool := rig.DB.OwnerPool(t) // the application
 			go func() {
 				_, err := pool.Exec(context.Background(),
 					"begin; set local synchronous_commit = "+commit+"; insert into people values (1, 'Accepted'); commit")

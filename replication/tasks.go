@@ -10,9 +10,9 @@ import (
 	"attendee-relay/internal/fault"
 )
 
-// tasks are what the fault board watches of capture. Hanging calls show by themselves. Errors end the stream, and a new
-// one reads again from the checkpoint; that it started, or recorded again what it had recorded before, is no progress:
-// a failure is over when the stream has passed the place where it failed.
+// tasks are the parts of capture that the fault board watches. Hanging calls show by themselves. Errors end the stream,
+// and a new stream reads again from the checkpoint. It is not progress that it started, or recorded again what was
+// recorded before: a failure is over when the stream has passed the place of the failure.
 type tasks struct {
 	// capturing is the whole: getting hold of the slot, and every error that ended a stream.
 	capturing *fault.Task
@@ -53,7 +53,7 @@ func (c *Capture) newTasks() tasks {
 	}
 }
 
-// begin: a try to get to the stream begins.
+// begin notes that a try to reach the stream begins.
 func (t *tasks) begin() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -61,7 +61,7 @@ func (t *tasks) begin() {
 	t.capturing.Begin()
 }
 
-// whileStarting runs do if a try is on its way, which does not end meanwhile.
+// whileStarting runs do if a try is on its way, and keeps the try from ending meanwhile.
 func (t *tasks) whileStarting(do func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,7 +81,7 @@ func (t *tasks) rest() {
 	t.watching.Rest()
 }
 
-// failed notes why capture does not run. atOnce: the process is out of service already.
+// failed records why capture does not run. atOnce: the process is already out of service.
 func (t *tasks) failed(err error, atOnce bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -89,7 +89,7 @@ func (t *tasks) failed(err error, atOnce bool) {
 	t.end(err, atOnce)
 }
 
-// still: this try learnt nothing, and what failed before is not disproved.
+// still: this try found nothing new, and the earlier failure is not disproved.
 func (t *tasks) still() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -101,7 +101,7 @@ func (t *tasks) still() {
 	}
 }
 
-// blocked notes that the slot cannot be had yet, which is over as soon as the stream starts.
+// blocked records that the slot is not available yet, which is over as soon as the stream starts.
 func (t *tasks) blocked(err error, atOnce bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,8 +160,8 @@ func (t *tasks) over() {
 	t.capturing.End(nil)
 }
 
-// reach is how far a batch reaches. The parts of a large transaction have its commit's LSN; a position lies behind all
-// commits.
+// reach returns the LSN up to which a batch reaches. The parts of a large transaction have their commit's LSN; a
+// position lies behind all commits.
 func (b *batch) reach() place {
 	p := place{lsn: b.position}
 	for i := range b.commits {
@@ -178,8 +178,8 @@ func (c *Capture) awaitsStandby(ctx context.Context) bool {
 	return err == nil && waits.Standby
 }
 
-// works reports whether the bookkeeping's session does something that takes long by nature: a baseline, a migration. It
-// has that shown.
+// works reports whether the bookkeeping's session runs something that naturally takes long: a baseline, a migration. It
+// raises the fault that shows it.
 func (c *Capture) works(ctx context.Context) bool {
 	waits, err := ReadWaits(ctx, c.url, c.deployment)
 	switch {
@@ -188,8 +188,8 @@ func (c *Capture) works(ctx context.Context) bool {
 	case waits.Standby:
 		c.showStartPending("a commit of the bookkeeping waits for a synchronous standby")
 	default:
-		c.showStartPending("a statement on the bookkeeping is at work: a migration, what was left half recorded, or the " +
-			"comparison of ledger and table")
+		c.showStartPending("a statement on the bookkeeping is running: a migration, the rest of a large transaction, or " +
+			"the comparison of ledger and table")
 	}
 	return true
 }
@@ -197,7 +197,7 @@ func (c *Capture) works(ctx context.Context) bool {
 // passed takes faults off the board that did not stop this try, which is still on its way.
 func (c *Capture) passed(codes ...fault.Code) {
 	if c.board.Holds(codes...) {
-		c.showStartPending("what stood in the way before is over, and the stream is not reached yet")
+		c.showStartPending("an earlier obstacle is gone, and the stream is not reached yet")
 	}
 	c.board.Clear(codes...)
 }

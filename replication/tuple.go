@@ -11,8 +11,8 @@ import (
 var errCutShort = errors.New("it is malformed: it is cut short")
 
 // rowMessage is an Insert, Update or Delete of pgoutput (PostgreSQL 14-18, "Logical Replication Message Formats"). It
-// is read in place, because most columns of most rows are not looked at: what it holds is valid as long as the
-// message's bytes, and its room is used again for the next one.
+// is read in place, because most columns of most rows are not needed: its fields are valid as long as the message's
+// bytes, and its memory is used again for the next message.
 type rowMessage struct {
 	op       Op
 	relation uint32
@@ -112,8 +112,8 @@ func (t *tuple) read(data []byte) ([]byte, error) {
 	return data, nil
 }
 
-// field returns what a row has at a place. An unchanged TOAST value, which the new row leaves out, is in the old
-// one under REPLICA IDENTITY FULL, or with a key column.
+// field returns a row's field at a position. An unchanged TOAST value, which the new row leaves out, is taken from the
+// old row under REPLICA IDENTITY FULL, or with a key column.
 func (t *tuple) field(at int, old *tuple) (field, error) {
 	if t == nil || at >= len(t.fields) {
 		return field{}, errors.New("a change in the stream has fewer columns than its table")

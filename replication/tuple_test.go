@@ -29,7 +29,7 @@ func rowMessages() [][]byte {
 	}
 }
 
-// What is read of a message is what the library reads, whatever was read before into the same place, and what the
+// A message is read as the library reads it, whatever was read into the same memory before, and a message that the
 // library refuses is refused.
 func FuzzRowMessage(f *testing.F) {
 	for _, message := range rowMessages() {
@@ -61,8 +61,8 @@ func FuzzRowMessage(f *testing.F) {
 	})
 }
 
-// claimsLongText holds for a message that may claim a text longer than itself: the library would allocate as much at
-// once, which a server that is Postgres never makes it do.
+// claimsLongText reports whether a message may claim a text longer than itself: the library would allocate that much at
+// once. No Postgres server sends such a message.
 func claimsLongText(message []byte) bool {
 	for i := 1; i+2 < len(message); i++ {
 		if (message[i] == 't' || message[i] == 'b') && (message[i+1] != 0 || message[i+2] != 0) {
@@ -72,8 +72,8 @@ func claimsLongText(message []byte) bool {
 	return false
 }
 
-// wronglyMarked holds for an update whose new row does not begin as one: the library looks for that only where there is
-// no old row.
+// wronglyMarked reports whether an update's new row begins with a wrong mark: the library checks the mark only if there
+// is no old row.
 func wronglyMarked(update []byte) bool {
 	var old tuple
 	rest, err := old.read(update[6:])
@@ -107,9 +107,11 @@ func TestAMalformedRowIsRefused(t *testing.T) {
 	for name, message := range map[string][]byte{
 		"an insert with the mark of an old row": appendTuple(rowStart('I', 'O'), "1", "Accepted"),
 		"an insert with an old row": appendTuple(append(appendTuple(rowStart('I', 'O'), "1", "x"), 'N'), "1",
-			"Accepted"), "an update with an unknown mark": appendTuple(rowStart('U', 'X'), "1", "Accepted"),
+			"Accepted"),
+		"an update with an unknown mark": appendTuple(rowStart('U', 'X'), "1", "Accepted"),
 		"an update with two old rows": appendTuple(append(appendTuple(rowStart('U', 'K'), "1", "x"), 'K'), "1",
-			"x"), "an update with an old row only": appendTuple(rowStart('U', 'O'), "1", "Accepted"),
+			"x"),
+		"an update with an old row only": appendTuple(rowStart('U', 'O'), "1", "Accepted"),
 		"a delete with a new row":        appendTuple(rowStart('D', 'N'), "1", "Accepted"),
 		"a text longer than the message": append(rowStart('I', 'N'), "\x00\x01t\x00\x00\x00\x021"...),
 		"a text of 4 GiB":                append(rowStart('I', 'N'), "\x00\x01t\xff\xff\xff\xff1"...),
@@ -128,7 +130,7 @@ func TestAMalformedRowIsRefused(t *testing.T) {
 	}
 }
 
-// The stream's buffer is used again for the next message, while the commit goes its way.
+// The stream's buffer is used again for the next message while the commit is still being recorded.
 func TestACommitOutlivesItsMessages(t *testing.T) {
 	t.Parallel()
 	a := newAssembler(testSource(), 10)
@@ -153,7 +155,7 @@ func TestACommitOutlivesItsMessages(t *testing.T) {
 	}
 }
 
-// An unchanged TOAST value is the old row's where that has one, and else unknown.
+// An unchanged TOAST value is the old row's if that has one, and otherwise unknown.
 func TestAnUnchangedValueStandsInTheOldRow(t *testing.T) {
 	t.Parallel()
 	const unchanged = "\x00\x02t\x00\x00\x00\x011u"
@@ -163,7 +165,8 @@ func TestAnUnchangedValueStandsInTheOldRow(t *testing.T) {
 	}{
 		"no old row": {append(rowStart('U', 'N'), unchanged...), StatusUnchanged},
 		"an old row": {append(append(appendTuple(rowStart('U', 'O'), "1", "Accepted"), 'N'), unchanged...),
-			Accepted}, "an old row without it": {append(append(append(rowStart('U', 'O'), unchanged...), 'N'), unchanged...),
+			Accepted},
+		"an old row without it": {append(append(append(rowStart('U', 'O'), unchanged...), 'N'), unchanged...),
 			StatusUnchanged},
 		"an old row with a NULL": {append(append(append(rowStart('U', 'K'), "\x00\x02t\x00\x00\x00\x011n"...), 'N'),
 			unchanged...), StatusUnchanged},

@@ -1,5 +1,5 @@
--- Whether a commit of the bookkeeping waits for a synchronous standby, and whether a statement of it is at work, that
--- is, waits neither for a lock nor for us. A role sees this of its own sessions (PostgreSQL 14-18).
+-- Whether a commit of the bookkeeping waits for a synchronous standby, and whether one of its statements is running,
+-- that is, not waiting for a lock or for the client. A role sees this of its own sessions (PostgreSQL 14-18).
 SELECT count(*) FILTER (WHERE a.wait_event OPERATOR(pg_catalog.=) 'SyncRep') OPERATOR(pg_catalog.>) 0,
        count(*) FILTER (WHERE a.wait_event_type IS NULL
                         OR a.wait_event_type OPERATOR(pg_catalog.<>) ALL ('{Lock,Client}'))

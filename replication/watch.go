@@ -27,8 +27,8 @@ const watchEvery = 30 * time.Second
 // CompareLimit is how many differing rows are handled at a time.
 const CompareLimit = 10_000
 
-// difference is that ledger and table differ. It is reconciled when the stream has passed after, so that nothing had
-// merely not been read yet.
+// difference is a difference between ledger and table. It is reconciled when the stream has passed after, because until
+// then a change may only not have been read yet.
 type difference struct {
 	look  int64
 	after pglogrepl.LSN
@@ -58,8 +58,8 @@ const compareTimeout = 10 * time.Minute
 var errPartitions = errors.New(
 	"the partitions of the watched table changed: Postgres 14 streams those attached only to a new session")
 
-// run returns a fault when the objects that capture depends on have changed. Anything that cannot be checked is
-// checked next time.
+// run returns a fault when the objects that capture depends on have changed. A check that fails is repeated the next
+// time.
 func (w *watch) run(ctx context.Context) error {
 	ticker := time.NewTicker(w.every)
 	defer ticker.Stop()
@@ -110,8 +110,8 @@ func (w *watch) look(ctx context.Context) error {
 	return w.compareFiles(ctx, conn)
 }
 
-// partitionsChanged reports whether other tables hold the rows than at the last look; a truncated one only has another
-// file.
+// partitionsChanged reports whether the rows are in other tables than at the last look; a truncated table only has
+// another file.
 func (w *watch) partitionsChanged(files string) bool {
 	leaves := func(files string) (oids []string) {
 		for _, file := range strings.Fields(files) {

@@ -19,8 +19,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// cluster is a primary with one standby, whose name is second. The application and the relay know one address each,
-// which leads to the primary until failOver.
+// cluster is a primary with one standby, named second. The application and the relay have one address each, which leads
+// to the primary until failOver.
 type cluster struct {
 	primary, standby *pgserver.Server
 	own              *pgtest.DB      // on the first primary
@@ -107,8 +107,8 @@ func arrivals(t *testing.T, db *pgtest.DB, event int64) (stop func()) {
 	return stop
 }
 
-// acceptPhantom accepts somebody in a commit that waits for the standby, and returns when the relay was sent it and has
-// said that it got it.
+// acceptPhantom accepts somebody in a commit that waits for the standby. It returns once the relay has received the
+// commit and confirmed that it was written.
 func (c *cluster) acceptPhantom(t *testing.T, event int64) *sync.WaitGroup {
 	t.Helper()
 	pool := c.own.OwnerPool(t)

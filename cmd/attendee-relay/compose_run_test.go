@@ -48,8 +48,8 @@ func TestComposeServicesWorkWithoutAnEngine(t *testing.T) {
 	listening.AwaitStdout(t, ready, `"surname": "Müller-Lüdenscheidt"`)
 }
 
-// startDatabase does what the image of Postgres does at its first start: the role and the database of the environment,
-// then the scripts in the order of their names.
+// startDatabase starts the database as the Postgres image does at its first start: it makes the role and the database
+// named in the environment and runs the scripts in the order of their names.
 func startDatabase(t *testing.T, server *pgserver.Server, project *types.Project, local *strings.Replacer) *url.URL {
 	t.Helper()
 	service := project.Services["db"]

@@ -14,8 +14,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// Under load, with failures and retries, a relay has at most DATABASE_MAX_CONNS sessions and one walsender, from its
-// first moment on.
+// Under load, with failures and retries, a relay never has more than DATABASE_MAX_CONNS sessions and one walsender,
+// from its start on.
 func TestConnectionsStayWithinTheirLimit(t *testing.T) {
 	t.Parallel()
 	const limit = 6 // the least that is allowed
@@ -44,11 +44,11 @@ func TestConnectionsStayWithinTheirLimit(t *testing.T) {
 	}
 }
 
-// startCounting counts the relays' sessions again and again, until the returned function is called. That gives the most
-// that were seen, with their names.
+// startCounting counts the relays' sessions again and again until the returned function is called. That function
+// returns the largest count and the names of those sessions.
 func startCounting(t *testing.T, db *pgtest.DB) func() (most, walsenders int, names string, samples int) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL()) // so that this session is not one of the role's
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,9 +56,9 @@ func (c *chatty) await(t *testing.T, n int) []string {
 	return got
 }
 
-// The whole relay on databases that are not UTF-8: bytes without UTF-8 in a row that is not even accepted end nothing,
-// bodies are UTF-8, a body that cannot be waits alone, and every answer is recorded. A default URL may have characters
-// that the database lacks.
+// The whole relay works on databases that are not UTF-8. Bytes without UTF-8 in a row that is not even accepted stop
+// nothing, bodies are UTF-8, a body that cannot be UTF-8 waits alone, and every answer is recorded. A default URL may
+// have characters that the database lacks.
 func TestRunInOtherEncodings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ encoding, name, odd, want, answer string }{

@@ -119,7 +119,7 @@ func enableEndpoint(ctx context.Context, conn *pgx.Conn, name string, yes bool, 
 	return nil
 }
 
-// endpointHistory says since when and why an endpoint is in its state, as far as that is known.
+// endpointHistory describes since when and why an endpoint is in its state, as far as that is known.
 func endpointHistory(e *outbox.Endpoint) (text string) {
 	if e.Since != nil {
 		text = " since " + e.Since.UTC().Format(time.RFC3339)

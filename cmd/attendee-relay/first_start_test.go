@@ -9,6 +9,7 @@ import (
 
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/internal/relaytest"
+	"attendee-relay/internal/tcptest"
 )
 
 // plainRole makes a role as the README says, with a publication made by the owner and no grant yet, and returns it
@@ -118,7 +119,7 @@ func TestOneKeyThatFailsIsShown(t *testing.T) {
 		'EUR' as currency, e.id as event_id,
 		e.name as event_name, e.webhook_url, e.webhook_secret as secret from public.attendees a join public.events e
 			on e.id = a.event_id where a.id = any ($1::bigint[])`
-	addr := freeAddr(t)
+	addr := tcptest.FreeAddr(t)
 	environ := append(relaytest.Environ(db), "SOURCE_QUERY="+query, "ADMIN_ADDR="+addr)
 	relay := relaytest.Run(t, db, "SOURCE_QUERY="+query)
 	relay.AwaitRole(t, ready, "leader")
@@ -148,7 +149,7 @@ func TestAWrongAcceptedValueIsWarnedOf(t *testing.T) {
 	db.Exec(t, "insert into attendees (event_id, name, surname, status) select $1, 'a', 'b', case when i <= 3 then "+
 		"'CANCELLED' else 'ACTIVE' end from generate_series(1, 10) i", event)
 	const want = "status has ACTIVE 7, CANCELLED 3; none is Accepted"
-	environ := append(relaytest.Environ(db), "ADMIN_ADDR="+freeAddr(t))
+	environ := append(relaytest.Environ(db), "ADMIN_ADDR="+tcptest.FreeAddr(t))
 	if unmet, _ := checked(t, environ, statusDone); !slices.Contains(unmet, "warn accepted_unseen") {
 		t.Errorf("check says %q", unmet)
 	}

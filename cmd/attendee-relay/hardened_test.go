@@ -16,8 +16,8 @@ import (
 
 var ofTheCatalog = regexp.MustCompile(`pg_catalog\.(\w+)`)
 
-// takeable are the rights of PUBLIC on what has one of the names $1: views and tables, and functions by their
-// arguments.
+// takeable lists the rights of PUBLIC on the objects named $1: views and tables, and functions with their argument
+// types.
 const takeable = `
 	select format('SELECT ON pg_catalog.%I', relname) from pg_class
 	 where relnamespace = 'pg_catalog'::regnamespace and relkind in ('r', 'v') and relname = any ($1)
@@ -28,15 +28,15 @@ const takeable = `
 	   and has_function_privilege('public', oid, 'EXECUTE')
 	 order by 1`
 
-// setsUp are the functions by which every session gets our search_path and settings. A role without them has no session
-// on which anything could be asked safely, so check has one line then, which names the grant.
+// setsUp lists the functions by which every session gets our search_path and settings. A role without them has no
+// session on which a question would be safe, so check prints a single line then, which names the grant.
 var setsUp = []string{"EXECUTE ON FUNCTION pg_catalog.set_config(setting_name text, new_value text, is_local boolean)",
 	"EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean)",
 	"EXECUTE ON FUNCTION pg_catalog.current_setting(text, boolean)"}
 
-// Hardened servers take rights from PUBLIC that everybody has else. Whichever of those that our statements could need
-// is taken, before a first start and later, check has a line for each requirement that it has else: what it may not ask
-// is one that names the grant, and the grants that it prints are enough.
+// Hardened servers revoke rights that PUBLIC has by default. Whichever of the rights that our statements may need is
+// revoked, before a first start or later, check still has a line for each requirement: where the role may not ask, the
+// line names the missing grant, and the printed grants are enough.
 func TestCheckOnAHardenedServer(t *testing.T) {
 	t.Parallel()
 	named := map[string]bool{}
@@ -77,14 +77,14 @@ func TestCheckOnAHardenedServer(t *testing.T) {
 	}
 }
 
-// hardened is a database of which check says full, and how many rights changed that.
+// hardened is a database with the findings of a complete check, and counts how many revoked rights changed them.
 type hardened struct {
 	db            *pgtest.DB
 	full          []fault.Finding
 	felt, oneLine int
 }
 
-// without takes a right from PUBLIC, and gives it back.
+// without revokes a right from PUBLIC, runs check, and grants it again.
 func (h *hardened) without(t *testing.T, right string) {
 	t.Helper()
 	h.db.Exec(t, "revoke "+right+" from public")
@@ -117,7 +117,7 @@ func (h *hardened) without(t *testing.T, right string) {
 	}
 }
 
-// lost are the codes of which there are fewer lines than there were.
+// lost returns the codes that have fewer lines than before.
 func lost(full, findings []fault.Finding) (missing []fault.Code) {
 	lines := map[fault.Code]int{}
 	for _, f := range full {

@@ -68,8 +68,8 @@ func (s *inspection) close(ctx context.Context) {
 	}
 }
 
-// look inspects the books before capture, which is judged by where they stand, and reports capture first, as run meets
-// it. One look that fails for want of a right is a finding, and does not end the list.
+// look inspects the books first, because capture is judged by their checkpoint, and lists the findings of capture
+// first, as run meets them. An inspection that fails because of a missing right is a finding and does not end the list.
 func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	books := outbox.Inspector{Config: cfg.Outbox, Settings: settings(cfg), Deployment: cfg.Deployment}
 	cluster, ofBooks, err := s.lookAtBooks(ctx, cfg, books)
@@ -101,7 +101,7 @@ func (s *inspection) look(ctx context.Context, cfg *config.Config) error {
 	return nil
 }
 
-// lookAtValues says whether rows have the accepted values, where the table could be looked at.
+// lookAtValues adds a finding about the accepted values: whether rows have them.
 func (s *inspection) lookAtValues(ctx context.Context, cfg *config.Config) error {
 	source := s.replication.Source
 	if source == nil {
@@ -117,7 +117,7 @@ func (s *inspection) lookAtValues(ctx context.Context, cfg *config.Config) error
 	return s.note(ctx, "counting the values of the status", nil, err)
 }
 
-// booksJudge are the requirements that the bookkeeping is looked at for, beside the role's rights.
+// booksJudge lists the requirements that reading the bookkeeping decides, apart from the role's rights.
 var booksJudge = []fault.Code{fault.SchemaNewer, fault.ClusterChanged, fault.SourceChanged, fault.LSNBehind,
 	fault.SourceDrift}
 
@@ -165,10 +165,11 @@ func (s *inspection) note(ctx context.Context, doing string, found []fault.Findi
 	return err
 }
 
-// denied is an error as a finding, if it is a fault or that the role lacks a right. For want of a right, each of the
-// requirements that could not be judged is a line of its own.
-func (s *inspection) denied(ctx context.Context, doing string, err error, judges ...fault.Code) ([]fault.Finding,
-	error) {
+// denied turns an error into findings if it is a fault or a missing right. For a missing right, each of the
+// requirements that could not be judged has a line of its own.
+func (s *inspection) denied(
+	ctx context.Context, doing string, err error, judges ...fault.Code,
+) ([]fault.Finding, error) {
 	var f *fault.Fault
 	switch {
 	case errors.As(err, &f) && !errors.As(err, &fault.Denied{}):

@@ -22,16 +22,16 @@ const (
 	isolationShort, isolationLong = 2 * time.Second, 20 * time.Second
 )
 
-// isolated is one run's situation: of the endpoints so many hang from the first request, and the first of those has a
-// backlog; or fifty are paused, and have so many messages that wait.
+// isolated is the situation of one run: some endpoints hang from the first request on, the first of them with a
+// backlog; or fifty are paused, each with messages that wait.
 type isolated struct {
 	name                      string
 	hanging, backlog, waiting int
 }
 
-// What hangs delays nobody else: the same load to the same healthy endpoints, alone, beside one endpoint that hangs and
-// has a backlog, and beside fifty. ISOLATION_ROUNDS=5 compares the medians of so many interleaved rounds; one short
-// round, as in every test run, is no measurement, and only what a timeout would show is an error there.
+// An endpoint that hangs delays no other: the same load goes to the same healthy endpoints alone, beside one endpoint
+// that hangs and has a backlog, and beside fifty. ISOLATION_ROUNDS=5 compares the medians of five interleaved rounds. A
+// single short round, as in every test run, measures nothing: only delays of the length of a timeout fail it.
 func TestHangingEndpointsDelayNoOther(t *testing.T) {
 	if relaytest.Racing() {
 		t.Skip("under the race detector nothing is fast")

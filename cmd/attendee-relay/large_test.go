@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -27,18 +26,10 @@ const (
 
 func rowsOfALargeTransaction(t *testing.T) int {
 	t.Helper()
-	text := os.Getenv("LARGE_ROWS")
-	switch {
-	case text == "" && relaytest.Racing():
-		return largeRowsRacing
-	case text == "":
-		return largeRows
+	if relaytest.Racing() {
+		return relaytest.Sized(t, "LARGE_ROWS", largeRowsRacing)
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("LARGE_ROWS: %v", err)
-	}
-	return n
+	return relaytest.Sized(t, "LARGE_ROWS", largeRows)
 }
 
 // One transaction accepts very many rows, another is rolled back: memory stays bounded, what there is to deliver is
@@ -141,7 +132,7 @@ func checkOutbox(t *testing.T, db *pgtest.DB, events map[string]int64, n, others
 	}
 }
 
-// waits says how long the other registrations took from commit to receipt: those made before the large transaction's
+// waits describes how long other registrations took from commit to receipt: those made before the large transaction's
 // commit, those made while it was being recorded, and later ones.
 func waits(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, committed, recorded time.Time) string {
 	t.Helper()
@@ -174,8 +165,8 @@ func waits(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, committed,
 	for i, took := range [][]time.Duration{before, during, after} {
 		if len(took) > 0 {
 			text += fmt.Sprintf(", %s (%d) median %v, max %v", []string{"before", "while it was recorded", "after"}[i],
-				len(took),
-				relaytest.Percentile(took, .5).Round(time.Millisecond), relaytest.Percentile(took, 1).Round(time.Millisecond))
+				len(took), relaytest.Percentile(took, .5).Round(time.Millisecond),
+				relaytest.Percentile(took, 1).Round(time.Millisecond))
 		}
 	}
 	return text

@@ -10,8 +10,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// Everything goes wrong at once, at the most talkative level, and nothing of it shows who registered, where webhooks
-// go, or what opens a door.
+// Everything fails at once, at the most verbose log level, and no output shows who registered, where webhooks go, or
+// any secret.
 func TestNothingSecretIsLogged(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, nil)

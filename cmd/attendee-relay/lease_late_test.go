@@ -38,8 +38,9 @@ func TestLeaseThatEndedBeforeAnOutcomeAndTheMessageIsDelivered(t *testing.T) {
 	}
 }
 
-// The other relay waits for its answers when the frozen one wakes up and records its own: a late failure leaves the
-// message to the one that has it now, a late 2xx is its delivery, and then the other one's failure is late.
+// The other relay still waits for its answers when the frozen one wakes up and records its own. A late failure leaves
+// the message to the relay that holds it now. A late 2xx counts as the delivery, and then the other relay's failure is
+// late.
 func TestLeaseThatEndedBeforeAnOutcomeAndAnotherHasTheMessage(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ late, other, lateOfFirst, lateOfSecond int }{
@@ -86,8 +87,8 @@ func TestLeaseThatEndedBeforeAnOutcomeAndAnotherHasTheMessage(t *testing.T) {
 	}
 }
 
-// frozenBeforeRecording runs a relay whose requests are answered in time with that status. It is frozen before it has
-// recorded that, and its session ended: it tries again when it wakes up.
+// frozenBeforeRecording runs a relay whose requests are answered in time with that status. The relay is frozen before
+// it has recorded the answers, and its session is ended; when it wakes up it tries again.
 func frozenBeforeRecording(t *testing.T, db *pgtest.DB, event int64, status int) *relaytest.Relay {
 	t.Helper()
 	outcome := "delivered"
@@ -109,10 +110,10 @@ func frozenBeforeRecording(t *testing.T, db *pgtest.DB, event int64, status int)
 	return relay
 }
 
-// holdOutcomes keeps relays from recording what became of messages, until let is called; claiming goes on.
+// holdOutcomes keeps relays from recording outcomes until let is called; claiming goes on.
 func holdOutcomes(t *testing.T, db *pgtest.DB) (let func()) {
 	t.Helper()
-	lock, err := db.OwnerPool(t).Begin(t.Context())
+	lock, err := db.Pool(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

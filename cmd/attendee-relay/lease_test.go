@@ -20,9 +20,9 @@ const (
 	leaseTimeout  = "DELIVERY_TIMEOUT=2s"
 )
 
-// The answers to a frozen relay's requests come, and nobody reads them. When it wakes up, its timeout is over as well:
-// whether it finds a late 2xx or a timeout is the scheduler's choice. Both come after the lease, when the other one has
-// delivered, so both are refused and counted, and change nothing.
+// The answers to a frozen relay's requests arrive, and nobody reads them. When it wakes up, its timeout is over as
+// well: the scheduler decides whether it finds a late 2xx or a timeout. Both come after the lease, when the other relay
+// has delivered, so both are refused and counted, and change nothing.
 func TestLeaseOfARelayFrozenInFlight(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64
@@ -49,8 +49,8 @@ func TestLeaseOfARelayFrozenInFlight(t *testing.T) {
 	wake(t, db, first, receiver, event)
 }
 
-// takeOver starts another relay and checks that it sends each message again once, as it was, when the lease is over and
-// not before. It returns the other relay.
+// takeOver starts another relay and checks that it sends each message again once, unchanged, when the lease is over and
+// not before. It returns that relay.
 func takeOver(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, settings ...string) *relaytest.Relay {
 	t.Helper()
 	leases := map[string]time.Time{}
@@ -81,8 +81,7 @@ func takeOver(t *testing.T, db *pgtest.DB, receiver *relaytest.Receiver, setting
 	return second
 }
 
-// wake lets the frozen relay go on and checks that what it comes with is refused, counted by itself and without
-// consequence.
+// wake resumes the frozen relay and checks that its outcomes are refused, counted by itself, and have no effect.
 func wake(t *testing.T, db *pgtest.DB, first *relaytest.Relay, receiver *relaytest.Receiver, event int64) {
 	t.Helper()
 	const rows = "select format('%s %s %s %s', message_id, state, attempts, delivered_at) from attendee_relay.outbox " +

@@ -10,7 +10,7 @@ import (
 // maxLibraryLine bounds what is logged of a library's line; a panic that net/http caught comes with its stack.
 const maxLibraryLine = 4 << 10
 
-// libraryLog takes what net/http and other libraries print to Go's standard logger: one structured line each.
+// libraryLog turns each line that net/http and other libraries print to Go's standard logger into a structured one.
 type libraryLog struct{ log *zap.Logger }
 
 // captureLibraries sends the standard logger's lines to log, until the returned function is called.

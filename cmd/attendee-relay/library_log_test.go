@@ -61,8 +61,7 @@ func TestLinesOfNetHTTPAreLoggedWithoutTheReceiversBytes(t *testing.T) {
 	relay := relaytest.Run(t, db)
 	relay.AwaitRole(t, ready, "leader")
 	const line = "Unsolicited response received on idle HTTP channel"
-	// Whether the two writes come together is the network's to say; net/http sees an idle connection only when they do
-	// not.
+	// The network decides whether the two writes arrive together; net/http sees an idle connection only if they do not.
 	event := relaytest.AddEvent(t, db, "http://"+address+"/")
 	var accepted int64
 	pgtest.WaitUntil(t, time.Minute, "net/http prints its line", func() (bool, string) {

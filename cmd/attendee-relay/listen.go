@@ -124,8 +124,8 @@ func (p *program) listenSecrets(o listenOptions) ([]string, error) {
 	return secrets, nil
 }
 
-// serve runs an HTTP server until ctx is done and lets answers under way end. It returns why it ended, if that was
-// neither an interruption nor enough.
+// serve runs an HTTP server until ctx is done and lets answers under way finish. It returns an error unless the server
+// ended because of an interruption or after the last webhook that was asked for.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, complaints *zap.Logger) error {
 	server := &http.Server{
 		Handler:           handler,

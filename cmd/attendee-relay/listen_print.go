@@ -19,8 +19,7 @@ import (
 	"attendee-relay/demo"
 )
 
-// webhookPrinter is listen's handler: the demo's receiver, whose webhooks it prints, with the answer that was asked
-// for.
+// webhookPrinter is listen's handler: it has the demo's receiver print each webhook and answers as the flags ask.
 type webhookPrinter struct {
 	out     io.Writer
 	secrets []string

@@ -10,8 +10,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// Somebody holds a table that the payload query reads, the watched one among them, directly or through a view: the
-// fault names table and holder, and what waited is sent when it is free.
+// A session locks a table that the payload query reads, the watched one among them, directly or through a view: the
+// fault names table and holder, and the messages that waited are sent when the lock is released.
 func TestALockedTableOfThePayloadQueryIsNamed(t *testing.T) {
 	t.Parallel()
 	const throughView = `create view priced as select id, price, currency from fees`
@@ -19,7 +19,7 @@ func TestALockedTableOfThePayloadQueryIsNamed(t *testing.T) {
 		e.id AS event_id,
 		e.name AS event_name, e.webhook_url FROM attendees a JOIN events e ON e.id = a.event_id
 		LEFT JOIN priced p ON p.id = a.fee_id WHERE a.id = ANY ($1::bigint[])`
-	// for making a slot waits for every transaction of its server, those that hold locks too
+	// Making a slot waits for every transaction of its server, those that hold locks too.
 	server := pgtest.Start(t, nil)
 	for _, c := range []struct {
 		name, table, query string
@@ -40,7 +40,7 @@ func TestALockedTableOfThePayloadQueryIsNamed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			relaytest.Accept(t, db, event, 1)
-			holder, release := heldUp(t, db, c.table)
+			holder, release := db.Lock(t, c.table)
 			var message string
 			relay.Await(t, stopped, "names the holder", func(s relaytest.State) bool {
 				for _, f := range s.Faults {
@@ -65,7 +65,7 @@ func TestALockedTableOfThePayloadQueryIsNamed(t *testing.T) {
 func TestAFirstStartThatWaitsForALockNamesTheHolder(t *testing.T) {
 	t.Parallel()
 	db := pgtest.On(t, pgtest.Start(t, nil))
-	holder, release := heldUp(t, db, "attendees")
+	holder, release := db.Lock(t, "attendees")
 	relay := relaytest.Run(t, db)
 	var message string
 	relay.Await(t, stopped, "names the holder", func(s relaytest.State) bool {

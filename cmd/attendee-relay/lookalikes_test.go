@@ -21,9 +21,10 @@ import (
 //go:embed testdata/lookalikes.sql
 var lookalikes string
 
-// Somebody who may create things in public, which even stands first in the role's own search_path, has none of them run
-// by the relay or by check: neither by a statement of ours, nor by the default payload query. Nor, through a pooler, by
-// a client that leaves such a search_path and temporary tables in the session that they share.
+// Functions, operators and types that somebody has created in public are never run by the relay or by check, even where
+// public is first in the role's own search_path: not by our statements, and not by the default payload query. The same
+// holds through a pooler, beside a client that leaves such a search_path and temporary tables in the session that they
+// share.
 func TestNothingOfPublicRunsAsTheRelay(t *testing.T) {
 	t.Parallel()
 	server := map[string]string{"track_functions": "pl"}
@@ -43,7 +44,7 @@ func TestNothingOfPublicRunsAsTheRelay(t *testing.T) {
 	}
 }
 
-// plant plants them in a database, where the role looks into public first.
+// plant creates the look-alikes in a database whose role has public first in its search_path.
 func plant(t *testing.T, db *pgtest.DB) {
 	t.Helper()
 	db.Exec(t, lookalikes)
@@ -61,7 +62,7 @@ func pathOfTheRole(t *testing.T, db *pgtest.DB, path string) {
 	db.Exec(t, fmt.Sprintf("alter role %s in database %s set search_path = %s", pgtest.Role, db.Name(), path))
 }
 
-// traps are statements that run a look-alike on a session with the path of the role, one for each kind.
+// traps are statements that run a look-alike on a session with the role's search_path, one for each kind.
 var traps = map[string]string{
 	"function":  "select to_jsonb(e) from public.events e",
 	"aggregate": "select json_agg(e) from public.events e",
@@ -71,7 +72,7 @@ var traps = map[string]string{
 	"relation":  "select gid from pg_prepared_xacts",
 }
 
-// live makes sure that somebody who does not set the path falls into each kind of trap.
+// live checks that a session without a search_path of its own does run a look-alike of each kind.
 func live(t *testing.T, conn *pgx.Conn) {
 	t.Helper()
 	defer func() { _ = conn.Close(context.Background()) }()
@@ -86,10 +87,11 @@ func live(t *testing.T, conn *pgx.Conn) {
 	}
 }
 
-// ofPublic are names of public as a plan has them, under a search_path that leaves it out.
+// ofPublic matches names of public as a plan has them under a search_path without it.
 var ofPublic = regexp.MustCompile(`\bpublic\.[^\s,;()]+`)
 
-// planted lists what of public, beside the application's tables, the plan of a statement uses, called or not.
+// planted lists the objects of public that the plan of a statement uses, called or not, apart from the application's
+// tables.
 func planted(t *testing.T, conn *pgx.Conn, begin string, s pgtap.Statement) (found []string) {
 	t.Helper()
 	do := func(sql string) [][][]byte {
@@ -131,14 +133,14 @@ func planted(t *testing.T, conn *pgx.Conn, begin string, s pgtap.Statement) (fou
 	return found
 }
 
-// eachStatementBesideLookAlikes runs all that the program may ask before they are planted and after.
+// eachStatementBesideLookAlikes runs every statement of the program before the look-alikes are planted and after.
 func eachStatementBesideLookAlikes(t *testing.T, w *way) {
 	exercise(t, w.db, w.settings...)
 	statements := withUnsent(t, w.statements())
 	plain := w.answers(t, statements)
 	wanted := invoke(t, w.environ(), "check", "--json").stdout
 	plant(t, w.db)
-	live(t, w.unprotected(t))
+	live(t, pgtest.Connect(t, w.address))
 	now := w.answers(t, statements)
 	for _, s := range statements {
 		if is, was := now[s.SQL], plain[s.SQL]; is.code != was.code || is.rows != was.rows && !moves(s) {
@@ -155,8 +157,8 @@ func eachStatementBesideLookAlikes(t *testing.T, w *way) {
 	}
 }
 
-// eachCommandBesideLookAlikes has the program do all that it does beside them, from the first start on, and then with
-// an operator's query, which has the role's own search_path.
+// eachCommandBesideLookAlikes runs every command beside the look-alikes, from the first start on, and then with an
+// operator's query, which has the role's own search_path.
 func eachCommandBesideLookAlikes(t *testing.T, w *way) {
 	plant(t, w.db)
 	stop := w.spoilAllTheTime(t)
@@ -198,13 +200,13 @@ func eachCommandBesideLookAlikes(t *testing.T, w *way) {
 		t.Errorf("look-alikes were called %d times", n)
 	}
 	pathOfTheRole(t, w.db, "public, pg_catalog")
-	live(t, w.unprotected(t))
+	live(t, pgtest.Connect(t, w.address))
 	if n := w.calls(t); n == 0 {
 		t.Error("calls of look-alikes are not counted")
 	}
 }
 
-// operatorsQuery names things as a query does in psql.
+// operatorsQuery names things without their schemas, as one does in psql.
 const operatorsQuery = `select a.id as key, a.id as attendee_id, shown(a.name) as name, a.surname, a.email,
 	null::numeric as price, null as currency, a.event_id, e.name as event_name, e.webhook_url, e.webhook_secret as secret
 	from attendees a join events e on e.id = a.event_id where a.id = any ($1::bigint[])`

@@ -25,12 +25,12 @@ type way struct {
 	db       *pgtest.DB
 	settings []string
 	taps     []*pgtap.Tap
-	// session is one as the program's; begin begins a transaction in it.
+	// session is a session as the program has it; begin is the statement that begins a transaction in it.
 	session *pgx.Conn
 	begin   string
-	// address is where one that sets no search_path connects to.
+	// address is for sessions that set no search_path.
 	address string
-	// neighbour shares the session; nil: nobody does.
+	// neighbour shares the session; nil if nobody does.
 	neighbour *pgx.Conn
 	pooler    *pgbouncer.Pooler
 	ticks     int64
@@ -59,29 +59,13 @@ func pooled(t *testing.T, db *pgtest.DB) *way {
 	w := &way{db: db, taps: []*pgtap.Tap{tap, shared}, address: pooler.URL(t), pooler: pooler,
 		settings: []string{"DATABASE_URL=" + db.By(t, shared.Addr()).URL(),
 			"DATABASE_REPLICATION_URL=" + db.By(t, tap.Addr()).URL()}}
-	w.session, w.neighbour = w.unprotected(t), w.unprotected(t)
+	w.session, w.neighbour = pgtest.Connect(t, w.address), pgtest.Connect(t, w.address)
 	return w
-}
-
-// unprotected is a session of somebody who sets no search_path.
-func (w *way) unprotected(t *testing.T) *pgx.Conn {
-	t.Helper()
-	config, err := pgx.ParseConfig(w.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	conn, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return conn
 }
 
 func (w *way) environ() []string { return append(relaytest.Environ(w.db)[1:], w.settings...) }
 
-// statements are those that the program has sent by this way, and how it begins a transaction in a shared session.
+// statements returns the statements that the program has sent this way. It sets begin.
 func (w *way) statements() (all []pgtap.Statement) {
 	for _, tap := range w.taps {
 		all = append(all, tap.Statements()...)
@@ -106,9 +90,9 @@ func (w *way) answers(t *testing.T, statements []pgtap.Statement) map[string]ans
 	return given
 }
 
-// spoilt are what a neighbour leaves behind: the path of somebody who looks into public first, and temporary tables,
-// which Postgres looks up before all others where the path does not say where. It calls nothing.
-const spoilt = `set search_path = public, pg_catalog; create temporary table if not exists pg_class (oid int);
+// leftovers is the state in which a neighbour leaves the session: a search_path with public first, and temporary
+// tables, which Postgres finds before all others if the search_path does not say otherwise. It calls nothing.
+const leftovers = `set search_path = public, pg_catalog; create temporary table if not exists pg_class (oid int);
 	create temporary table if not exists pg_replication_slots (slot_name int); create temporary table if not exists
 	pending (id int); create temporary table if not exists message (id int);
 		create temporary table if not exists checkpoint
@@ -120,12 +104,12 @@ func (w *way) spoil(t *testing.T) {
 	if w.neighbour == nil {
 		return
 	}
-	if _, err := w.neighbour.Exec(t.Context(), spoilt); err != nil {
+	if _, err := w.neighbour.Exec(t.Context(), leftovers); err != nil {
 		t.Fatalf("the neighbour: %v", err)
 	}
 }
 
-// spoilAllTheTime has the neighbour do so again and again, until it is stopped.
+// spoilAllTheTime has the neighbour spoil the session again and again until stop is called.
 func (w *way) spoilAllTheTime(t *testing.T) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -133,7 +117,7 @@ func (w *way) spoilAllTheTime(t *testing.T) (stop func()) {
 	go func() {
 		defer close(ended)
 		for w.neighbour != nil {
-			if _, err := w.neighbour.Exec(ctx, spoilt); err != nil && ctx.Err() == nil {
+			if _, err := w.neighbour.Exec(ctx, leftovers); err != nil && ctx.Err() == nil {
 				t.Errorf("the neighbour: %v", err)
 				return
 			}

@@ -26,8 +26,8 @@ type answer struct {
 	rows       int
 }
 
-// answers runs each statement on a session of the program's, and takes back what it did. The planner's settings, which
-// such a session has as Postgres is shipped, are made in it all the same: a statement must not need them.
+// answers runs each statement on a session of the program's kind and rolls it back. The planner's settings, which such
+// a session pins to Postgres's defaults, are changed in it here: no statement may depend on them.
 func answers(t *testing.T, db *pgtest.DB, statements []pgtap.Statement, setting string) map[string]answer {
 	t.Helper()
 	conn, err := postgres.Direct(t.Context(), secret.New(db.URL()), "matrix")
@@ -74,8 +74,8 @@ func planners(setting string) bool {
 			"effective_cache_size"}, name)
 }
 
-// moves reports whether the rows of a statement may be others the next time: it counts sessions, or is about the
-// setting itself.
+// moves reports whether the rows of a statement may differ the next time: it counts sessions, or is about the setting
+// itself.
 func moves(s pgtap.Statement) bool {
 	return strings.Contains(s.SQL, "pg_stat_activity") ||
 		strings.HasPrefix(s.SQL, "-- For this session: a commit is on disk")
@@ -97,8 +97,8 @@ func excused(s pgtap.Statement, code string) bool {
 	return false
 }
 
-// control is what only has a meaning in its place, or an effect that is not taken back: transactions, the walsender's
-// commands, definitions, a slot that is dropped.
+// control matches statements that only have a meaning in their place, or an effect that cannot be rolled back:
+// transactions, the walsender's commands, definitions, dropping a slot.
 var control = regexp.MustCompile(
 	`(?is)^\s*(--[^\n]*\n)*\s*(begin|commit|rollback|set |reset |deallocate|create |alter |drop |do |lock |` +
 		`identify_system|start_replication|create_replication_slot|create schema|;|-- ping|$)` +

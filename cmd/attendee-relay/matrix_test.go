@@ -13,8 +13,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// clutter are the tables of an application that has many: some with rows stored apart (TOAST), whose schema no role may
-// use, some partitioned, some without a key, in a schema of their own.
+// clutter makes the tables of an application that has many: some with rows stored in TOAST tables, whose schema no role
+// may use, some partitioned, some without a key, in a schema of their own.
 const clutter = `
 	create schema clutter;
 	do $$ begin
@@ -32,9 +32,9 @@ const clutter = `
 	create type clutter.mood as enum ('glad');
 	create materialized view clutter.seen as select 1 as id;`
 
-// Every statement of ours gives the same answer as the README's role beside thousands of tables, with analysed
-// catalogs, under every setting that a role or a database may have: each planner switch, odd costs, and whatever else
-// changes what SQL means.
+// Every statement of ours gives the README's role the same answer beside thousands of tables, with analysed catalogs,
+// under every setting that a role or a database may have: each planner switch, odd costs, and every setting that
+// changes the meaning of SQL.
 func TestStatementsUnderEverySetting(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, nil)
@@ -111,8 +111,8 @@ var hostile = []string{
 	"transform_null_equals = on", "quote_all_identifiers = on", "work_mem = '64kB'", "application_name = 'x'",
 }
 
-// settingsToTry returns what is tried, each alone, as "name = value": every switch of a session turned over, every
-// value of those that have a list, and numbers far from the usual.
+// settingsToTry returns the settings to try one by one, as "name = value": every boolean inverted, every value of an
+// enum, and numbers far from the default.
 func settingsToTry(t *testing.T, db *pgtest.DB) []string {
 	t.Helper()
 	const listed = `select format('%I = %L', name, case setting when 'on' then 'off' else 'on' end)
@@ -145,8 +145,8 @@ func settingsToTry(t *testing.T, db *pgtest.DB) []string {
 	return slices.Compact(tried)
 }
 
-// exercised returns the statements of the program as it sent them with their parameters, and after them those of the
-// embedded files that it had no reason to send, with parameters of NULL.
+// exercised returns the statements that the program sent, with their parameters, and after them those of the embedded
+// files that it had no reason to send, with NULL for every parameter.
 func exercised(t *testing.T, db *pgtest.DB) []pgtap.Statement {
 	t.Helper()
 	tap := pgtap.New(t, serverAddress(t, db))
@@ -154,7 +154,8 @@ func exercised(t *testing.T, db *pgtest.DB) []pgtap.Statement {
 	return withUnsent(t, tap.Statements())
 }
 
-// exercise has the program do what it can, command after command, with these settings.
+// exercise runs command after command with these settings, so that the program sends as many of its statements as
+// possible.
 func exercise(t *testing.T, db *pgtest.DB, settings ...string) {
 	t.Helper()
 	environ := append(relaytest.Environ(db)[1:], "DELIVERY_BREAKER_FAILURES=2", "DELIVERY_BREAKER_PROBE=1s",

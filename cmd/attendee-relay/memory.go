@@ -12,14 +12,14 @@ const (
 	restEvery = 10 * time.Second
 	// limitEvery is how often Go's memory limit is adjusted to what is in use.
 	limitEvery = time.Second
-	// restful is how much is allocated in that time, in bytes, by a process that rests, and worthwhile how much by one
-	// that has worked.
+	// restful is how many bytes an idle process allocates in that time at most; worthwhile is how many one allocates that
+	// has worked.
 	restful    = 1 << 20
 	worthwhile = 4 << 20
 )
 
-// memory gives what work has left to the operating system when there is no more work: Go would keep it for minutes,
-// until the next collection that nothing but time calls for.
+// memory returns freed memory to the operating system once a process is idle again: Go would keep it for minutes, until
+// its next periodic collection.
 type memory struct {
 	// allocated is how much the process has ever allocated, in bytes; free collects what is garbage and gives it back.
 	allocated func() uint64

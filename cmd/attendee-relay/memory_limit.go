@@ -23,7 +23,7 @@ type memoryLimit struct {
 	// ceiling is what the container allows.
 	ceiling int64
 	set     func(int64) int64
-	// used returns what the last collection has left in the heap, and the memory in use outside the heap.
+	// used returns the size of the heap after the last collection, and the memory in use outside the heap.
 	used func() (live, besides uint64)
 	// seen was live at the look before: a large row that passes through does not raise the limit.
 	seen uint64

@@ -9,7 +9,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// movingTable has its identity, its key, and who the row is about in columns of their own, so that each can change.
+// movingTable has columns of their own for its identity, its key and the person that the row is about, so that each can
+// change alone.
 const movingTable = `create table registrations (id int, part int, number text, person int, status text,
 	primary key (id, part))
 	partition by list (part);
@@ -22,8 +23,9 @@ const movingQuery = `select r.number as key, r.person as attendee_id, 'n' as nam
 	1 as event_id, 'e' as event_name, h.url as webhook_url
 	from public.registrations r join public.webhooks h on h.person = r.person where r.number = any ($1::text[])`
 
-// newMoving starts a relay on them. Everything under /a is answered with 500, all else with 204. It returns once the
-// row of person 1 was announced to /a in vain; its message is asked for by the row's key before each further attempt.
+// newMoving starts a relay on these tables. Requests to /a are answered with 500, all others with 204. It returns after
+// the first failed attempt for the row of person 1; before each further attempt its message is looked up by the row's
+// key.
 func newMoving(t *testing.T) *knowing {
 	t.Helper()
 	t.Parallel()
@@ -47,17 +49,16 @@ func newMoving(t *testing.T) *knowing {
 	return k
 }
 
-// A row stays the row that was accepted whatever becomes of its identity and its key, and a late message goes where the
-// payload query sends the row now.
+// A row is still the row that was accepted when its identity and its key have changed, and a late message goes where
+// the payload query sends the row now.
 func TestALateMessageFollowsItsRow(t *testing.T) {
 	const toB = "update webhooks set url = replace(url, '/a', '/b'); "
 	for name, c := range map[string]struct{ change, want string }{
 		"another key":              {"update registrations set number = 'n2'", "n1 /b delivered"},
 		"another identity":         {"update registrations set id = 2", "n1 /b delivered"},
 		"another identity and key": {"update registrations set id = 2, number = 'n2'", "n1 /b delivered"},
-		"both in two steps": {"update registrations set id = 2, number = 'n2'; update registrations set id = 3, number = " +
-			"'n3'",
-			"n1 /b delivered"},
+		"both in two steps": {"update registrations set id = 2, number = 'n2'; " +
+			"update registrations set id = 3, number = 'n3'", "n1 /b delivered"},
 		"there and back": {"update registrations set id = 2, number = 'n2'; update registrations set id = 1, number = 'n3'",
 			"n1 /b delivered"},
 		"deleted and inserted with its identity and another key": {
@@ -78,7 +79,7 @@ func TestALateMessageFollowsItsRow(t *testing.T) {
 	}
 }
 
-// The same, in transactions of their own, after which the change of the key comes on top.
+// The same in several transactions, and with a change of the key at the end.
 func TestALateMessageFollowsItsRowThroughSeveralTransactions(t *testing.T) {
 	k := newMoving(t)
 	k.db.Exec(t, "update registrations set part = 2")
@@ -88,7 +89,7 @@ func TestALateMessageFollowsItsRowThroughSeveralTransactions(t *testing.T) {
 	k.become("n1 /b delivered")
 }
 
-// The identity and the key that a row left belong to whoever takes them.
+// The identity and the key that a row has left belong to the row that takes them.
 func TestALateMessageDoesNotFollowWhoTookItsRowsPlace(t *testing.T) {
 	k := newMoving(t)
 	k.db.Exec(t, "update registrations set id = 2, number = 'n2'")

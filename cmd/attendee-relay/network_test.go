@@ -18,7 +18,7 @@ var directions = map[string]struct{ up, down bool }{
 	"what it sends": {true, false}, "what it gets": {false, true}, "both": {true, true},
 }
 
-// A relay whose network stalls says so by the time that the server gives its slot away, and goes on by itself
+// A relay whose network stalls shows a fault by the time that the server gives its slot away, and continues by itself
 // afterwards.
 func TestStalledNetworkIsNoticed(t *testing.T) {
 	t.Parallel()
@@ -55,8 +55,8 @@ func TestStalledNetworkIsNoticed(t *testing.T) {
 	}
 }
 
-// Half-open connections: the other side is not there any more, without a word, and new connections lead to one that is.
-// All of the relay's are replaced, and nothing waits for the old ones for long.
+// Half-open connections: the other side is gone without a word, and new connections lead to a server that works. All of
+// the relay's connections are replaced, and nothing waits long for the old ones.
 func TestHalfOpenConnections(t *testing.T) {
 	t.Parallel()
 	const takeover = 2 * time.Second

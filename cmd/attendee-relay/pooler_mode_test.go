@@ -10,8 +10,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// A pooler in statement mode can hold no transaction: check and run's fault say so, with what to change. A first start
-// waits for that; later capture goes on meanwhile, and what was accepted is delivered when the mode is right again.
+// A pooler in statement mode allows no transactions: check and run's fault name the setting to change. A first start
+// waits for that. Later capture goes on meanwhile, and what was accepted is delivered when the mode is right again.
 func TestPoolerInStatementMode(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -51,7 +51,7 @@ func TestPoolerInStatementMode(t *testing.T) {
 	relay.AwaitRole(t, 2*ready, "leader")
 }
 
-// Whatever a pooler resets between its clients, and whether it does it in transaction mode too, all is delivered.
+// Everything is delivered whatever a pooler resets between its clients, also where it does so in transaction mode.
 func TestPoolersThatReset(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string][]string{

@@ -17,7 +17,7 @@ import (
 )
 
 // Through a PgBouncer, beside an application's client that leaves its own settings in the session that they share,
-// everything is delivered once, also after the pooler was away.
+// everything is delivered once, also after the pooler was down.
 func TestDeliveryThroughAPooler(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{"transaction", "session"} {
@@ -59,8 +59,8 @@ func TestDeliveryThroughAPooler(t *testing.T) {
 	}
 }
 
-// unsettle is an application's client that sets what it likes and leaves it so, again and again; it comes back when it
-// was cut off.
+// unsettle runs a client of the application that changes settings of its session again and again and leaves them so. It
+// connects again when it is cut off.
 func unsettle(t *testing.T, address string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

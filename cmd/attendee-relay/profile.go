@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A binary built with the tag profile shows where its time and memory go, on this machine only. The bench builds such a
-// one; the released binary has none of it.
+// A binary built with the tag profile serves profiles of time and memory, on this machine only. The bench builds such a
+// binary; the released one has none of it.
 func init() {
 	server := &http.Server{Addr: "127.0.0.1:6363", ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.ListenAndServe() }()

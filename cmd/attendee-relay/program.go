@@ -66,8 +66,7 @@ func (p *program) complain(format string, args ...any) {
 	_ = out.Sync()
 }
 
-// noteStart makes every command say when its own code begins: what fails before, cobra has found wrong in the
-// arguments.
+// noteStart has every command note that its own code begins: earlier errors are cobra's, about the arguments.
 func noteStart(command *cobra.Command, started *bool) {
 	if inner := command.RunE; inner != nil {
 		command.RunE = func(cmd *cobra.Command, args []string) error {

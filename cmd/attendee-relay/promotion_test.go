@@ -43,8 +43,8 @@ func checkAnnouncedOnce(t *testing.T, db *pgtest.DB, receiver *relaytest.Receive
 	return accepted, len(receiver.Webhooks()) - len(received)
 }
 
-// The slot is not on the standby (before PostgreSQL 17, or where it is not copied): what the old one had not given out
-// is found by comparing ledger and table.
+// The slot is not on the standby (before PostgreSQL 17, or where it is not copied): what the old primary had not
+// streamed is found by comparing ledger and table.
 func TestPromotionWithoutTheSlot(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, pgserver.StandbyOptions{})

@@ -8,7 +8,7 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// An organiser who mends the URL gets what is waiting, and so does one whose old URL is gone for good.
+// An organiser who corrects the URL gets what is waiting, also where the old URL is gone for good.
 func TestARetryGoesToTheURLOfNow(t *testing.T) {
 	t.Parallel()
 	for name, status := range map[string]int{"after failures": http.StatusInternalServerError,
@@ -17,7 +17,7 @@ func TestARetryGoesToTheURLOfNow(t *testing.T) {
 			t.Parallel()
 			const n = 5
 			old := relaytest.NewReceiver(t, func(relaytest.Webhook) int { return status })
-			mended := relaytest.NewReceiver(t, nil)
+			repaired := relaytest.NewReceiver(t, nil)
 			db := pgtest.New(t)
 			event := pgtest.Value[int64](t, db, "insert into events (name, webhook_url, webhook_secret) values ('Sommerfest', "+
 				"$1, 'another_secret') returning id", old.URL)
@@ -25,14 +25,14 @@ func TestARetryGoesToTheURLOfNow(t *testing.T) {
 				"DELIVERY_BREAKER_FAILURES=3", "DELIVERY_BREAKER_PROBE=300ms").AwaitRole(t, ready, "leader")
 			relaytest.Accept(t, db, event, n)
 			tried := old.Await(t, 1, ready)
-			db.Exec(t, "update events set webhook_url = $2, webhook_secret = $3 where id = $1", event, mended.URL,
+			db.Exec(t, "update events set webhook_url = $2, webhook_secret = $3 where id = $1", event, repaired.URL,
 				relaytest.Secret)
 			awaitState(t, db, "delivered", n)
 			bodies := map[string]string{}
 			for _, w := range tried {
 				bodies[w.ID] = w.Body
 			}
-			for _, w := range mended.Webhooks() {
+			for _, w := range repaired.Webhooks() {
 				if w.Verified != nil {
 					t.Errorf("it is not signed with the secret of now: %v", w.Verified)
 				}

@@ -9,8 +9,8 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// The outcome of one message is refused by a trigger on a table of ours: the others are recorded, a fault names it, and
-// it is not sent again. When the trigger is gone it is recorded.
+// A trigger on a table of ours refuses the outcome of one message: the others are recorded, a fault names that message,
+// and it is not sent again. Without the trigger its outcome is recorded.
 func TestAnOutcomeThatTheDatabaseRefusesIsNamed(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -129,9 +129,8 @@ func newRelay(ctx context.Context, cfg *config.Config, pool *postgres.Connection
 // closing is the end of SHUTDOWN_TIMEOUT, kept for closing the connections after the stages have finished.
 func closing(shutdown time.Duration) time.Duration { return min(shutdown/10, time.Second) }
 
-// await returns what run ended with. It waits for SHUTDOWN_TIMEOUT and no longer: a Postgres that hangs, or commits
-// that wait for its standby, would keep the process until it is killed. Work that is cut off then is as safe as in a
-// crash.
+// await returns run's result. It waits no longer than SHUTDOWN_TIMEOUT: a Postgres that hangs, or commits that wait for
+// its standby, would keep the process until it is killed. Work that is cut off then is as safe as in a crash.
 func (r *relay) await(ctx context.Context, shutdown time.Duration, ended <-chan error) error {
 	select {
 	case err := <-ended:

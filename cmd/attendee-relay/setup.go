@@ -103,8 +103,8 @@ func planSetup(ctx context.Context, cfg *config.Config, out io.Writer) ([]string
 	return missing(ctx, cfg, seen)
 }
 
-// missing lists what setup has to make. A relay that streamed before and has lost its slot gets it back from run, which
-// then also compares ledger and table.
+// missing lists the objects that setup has to make. A relay that streamed before and has lost its slot gets a new one
+// from run, which then also compares ledger and table.
 func missing(ctx context.Context, cfg *config.Config, seen *inspection) (steps []string, err error) {
 	if !seen.replication.Published {
 		steps = append(steps, fmt.Sprintf("publication %q is made for %s", cfg.Replication.Publication,

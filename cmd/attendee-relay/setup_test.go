@@ -79,7 +79,7 @@ func TestSetupAndTeardown(t *testing.T) {
 		t.Fatalf("there is %q", got)
 	}
 	says("Nothing to do", statusDone, "teardown", "--yes")
-	says("are compared", statusDone, "setup", "--yes") // the books know of a slot: its loss is mended
+	says("are compared", statusDone, "setup", "--yes") // the books know of a slot: its loss is repaired
 	db.Exec(t, "create view of_others as select message_id from attendee_relay.outbox")
 	says("public.of_others", statusFailed, "teardown", "--purge", "--yes")
 	db.Exec(t, "drop view of_others")
@@ -133,7 +133,7 @@ func TestTeardownDoesNotWaitForLocks(t *testing.T) {
 	if got := invoke(t, relaytest.Environ(db), "setup", "--yes"); got.status != statusDone {
 		t.Fatalf("%+v", got)
 	}
-	tx, err := db.OwnerPool(t).Begin(t.Context())
+	tx, err := db.OwnerPool(t).Begin(t.Context()) // somebody's report
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestSetupSQL(t *testing.T) {
 	}
 }
 
-// runScript runs statements one by one, as psql -f does.
+// runScript runs statements one by one, as a superuser's psql -f does.
 func runScript(t *testing.T, db *pgtest.DB, script string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), db.OwnerURL())

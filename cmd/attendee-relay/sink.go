@@ -13,10 +13,11 @@ const (
 	sinkPatience = time.Second
 )
 
-// sink is where log lines go. A pipe that nobody reads blocks its writer, and with it whoever logs under a lock;
-// therefore Write only puts a line into a buffer of bounded size, from which one goroutine writes to the reader. A line
-// that finds no room is dropped and counted, and so is one that could not be written (a full disk, a closed pipe); when
-// lines get through again, one of them says how many are missing. It implements zapcore.WriteSyncer.
+// sink receives the log. A pipe that nobody reads blocks its writer, and with it every goroutine that logs under a
+// lock; therefore Write only puts a line into a buffer of bounded size, and one goroutine writes from the buffer to the
+// pipe. A line that finds no room is dropped and counted, and so is one that could not be written (a full disk, a
+// closed pipe); once lines get through again, one of them reports how many are missing. It implements
+// zapcore.WriteSyncer.
 type sink struct {
 	w io.Writer
 	// notice is the line that says how many lines are missing.
@@ -31,7 +32,7 @@ type sink struct {
 	idle    chan struct{}
 }
 
-// entry is a line, and how many lines are lost with it: itself, and those that it reports as missing.
+// entry is a line and how many lines are lost with it: itself, and those that it reports as missing.
 type entry struct {
 	text   []byte
 	stands int

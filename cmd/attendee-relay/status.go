@@ -74,7 +74,7 @@ faults are those that check finds.`,
 	return command
 }
 
-// readStatus reads what there is to read. With an error the status holds what was known until then; the rest is nil.
+// readStatus reads the whole status. With an error the status holds what was read before it; the rest is nil.
 func readStatus(ctx context.Context, cfg *config.Config) (*relayStatus, error) {
 	s := &relayStatus{Role: "none", Slot: replication.SlotStatus{Name: cfg.Replication.Slot}, Faults: []faultStatus{}}
 	conn, err := s.roleAndFaults(ctx, cfg)
@@ -193,7 +193,7 @@ func (f faultStatus) String() string {
 	return text
 }
 
-// figure is a number without decimals; unknown is no zero.
+// figure formats a number without decimals; an unknown one is not shown as zero.
 func figure[T int64 | float64](n *T) string {
 	if n == nil {
 		return "unknown"

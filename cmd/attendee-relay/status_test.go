@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 
 	"attendee-relay/internal/pgtest"
 	"attendee-relay/internal/relaytest"
+	"attendee-relay/internal/tcptest"
 )
 
 // shape is the contract's, section 6, in its order.
@@ -74,7 +74,7 @@ func TestStatus(t *testing.T) {
 
 	failing := relaytest.NewReceiver(t, func(relaytest.Webhook) int { return http.StatusInternalServerError })
 	good := relaytest.NewReceiver(t, nil)
-	addr := freeAddr(t)
+	addr := tcptest.FreeAddr(t)
 	relay := relaytest.Run(t, db, "DELIVERY_RETRY_SCHEDULE=1h")
 	relay.AwaitRole(t, ready, "leader")
 	relaytest.Accept(t, db, relaytest.AddEvent(t, db, good.URL), 2)
@@ -162,7 +162,7 @@ func unknown(t *testing.T, environ []string) {
 	}
 }
 
-// A table that cannot be counted is named, and no figure is made up for it.
+// A table that cannot be counted is named, and its figures are unknown.
 func TestStatusThatCannotCount(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -174,17 +174,6 @@ func TestStatusThatCannotCount(t *testing.T) {
 	if got := invoke(t, relaytest.Environ(db), "status"); !strings.Contains(got.stderr, "counting the outbox") {
 		t.Errorf("%+v", got)
 	}
-}
-
-// freeAddr returns an address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 // What listens on ADMIN_ADDR may be something else.

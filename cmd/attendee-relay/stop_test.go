@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -17,11 +16,11 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// stopped is how long a stage that does not get on may take to be shown: 10 s, the time-out of the call that was under
-// way, and what the machine needs.
+// stopped is how long a stage that makes no progress may take until it has a fault: 10 s, the time-out of the call
+// under way, and time for a busy machine.
 const stopped = 40 * time.Second
 
-// failing waits until a relay shows a fault of this code that says so, and is not ready, and returns its message.
+// failing waits until a relay is not ready and shows a fault of this code with this text, and returns its message.
 func failing(t *testing.T, relay *relaytest.Relay, code, words string) (message string) {
 	t.Helper()
 	relay.Await(t, stopped, "shows "+code, func(s relaytest.State) bool {
@@ -36,39 +35,18 @@ func failing(t *testing.T, relay *relaytest.Relay, code, words string) (message 
 	return message
 }
 
-// heldUp has the application hold a lock on a table until the returned function is called.
-func heldUp(t *testing.T, db *pgtest.DB, table string) (holder uint32, release func()) {
-	t.Helper()
-	tx, err := db.OwnerPool(t).Begin(t.Context())
-	if err == nil {
-		_, err = tx.Exec(t.Context(), "set application_name = 'the application'")
-	}
-	if err == nil {
-		_, err = tx.Exec(t.Context(), "lock table "+table+" in access exclusive mode")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) // or the pool waits for it
-	return tx.Conn().PgConn().PID(), func() {
-		if err := tx.Rollback(t.Context()); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// namesHolder expects a fault to say who holds which table.
+// namesHolder expects a fault to name a table and the session that pgtest's Lock has lock it.
 func namesHolder(t *testing.T, message, table string, holder uint32) {
 	t.Helper()
 	want := fmt.Sprintf("%s is locked by process %d of the server (application_name %q, role %q)", table, holder,
-		"the application",
-		"postgres")
+		"the application", "postgres")
 	if !strings.Contains(message, want) {
 		t.Errorf("%q does not say %q", message, want)
 	}
 }
 
-// Somebody holds a table of ours: the stages that need it say so and who it is, and go on when it is free.
+// A session locks a table of ours: the stages that need the table show a fault that names the holder, and continue when
+// it is free.
 func TestALockedTableIsAFault(t *testing.T) {
 	t.Parallel()
 	for table, code := range map[string]string{"pending": "delivery_failing", "ledger": "capture_failing",
@@ -90,7 +68,7 @@ func TestALockedTableIsAFault(t *testing.T) {
 						"none"
 				})
 			}
-			holder, release := heldUp(t, db, "attendee_relay."+table)
+			holder, release := db.Lock(t, "attendee_relay."+table)
 			if table != "acceptance" {
 				relaytest.Accept(t, db, event, 1)
 			}

@@ -22,8 +22,8 @@ import (
 //go:embed testdata/version_8.sql
 var version8Rows string
 
-// version8 makes the schema as version 8 left it, as the relay's role, and fills it; ledger more rows are in the
-// ledger.
+// version8 makes the schema as version 8 left it, owned by the relay's role, and fills it; the ledger gets that many
+// more rows.
 func version8(t *testing.T, db *pgtest.DB, receiver string, ledger int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), db.URL())
@@ -37,7 +37,7 @@ func version8(t *testing.T, db *pgtest.DB, receiver string, ledger int) {
 			t.Fatalf("%.200s: %v", sql, err)
 		}
 	}
-	// As the migrations' library makes it.
+	// As the migration library made it.
 	run("create table attendee_relay.schema_version (version int4 not null); insert into attendee_relay.schema_version " +
 		"values (8)")
 	for version := range 8 {
@@ -70,8 +70,8 @@ func endpointID(url string) string {
 	return uuid.UUID(h.Sum(nil)[:16]).String()
 }
 
-// The books of version 8, with messages, attempts and acceptances in every state, are the same to who reads them after
-// run has upgraded them, and what was pending goes on: each once.
+// The books of version 8, with messages, attempts and acceptances in every state, read the same after run has upgraded
+// them, and what was pending is delivered once.
 func TestUpgradeFromVersion8(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

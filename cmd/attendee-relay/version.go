@@ -24,8 +24,8 @@ func newVersionCommand(p *program) *cobra.Command {
 	}
 }
 
-// buildVersion is the version as receivers see it in User-Agent, too: the release's, else what the Go toolchain
-// recorded (a module version or a revision), else "devel".
+// buildVersion is the version, which receivers see in User-Agent as well: the release's, else the one that the Go
+// toolchain recorded (a module version or a revision), else "devel".
 func buildVersion() string {
 	if version != "" {
 		return version

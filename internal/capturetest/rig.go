@@ -41,7 +41,7 @@ type Rig struct {
 	Deployment string
 	// Unprepared: the publication is not made beforehand, as the README has the owner of the table make it.
 	Unprepared bool
-	// Capture and Recorder change the stages before they start; Through comes between the two.
+	// Capture and Recorder change the stages before they start; Through may put something between the two.
 	Capture  func(*replication.Capture)
 	Recorder func(*outbox.Recorder)
 	Through  func(replication.Recorder) replication.Recorder
@@ -128,8 +128,8 @@ func (r *Rig) Start(t testing.TB) {
 	})
 }
 
-// Publish makes the publication as the owner of the table, where the table can be published and the publication is not
-// there.
+// Publish makes the publication as the owner of the table, if the table can be published and the publication does not
+// exist.
 func (r *Rig) Publish(t testing.TB) {
 	t.Helper()
 	const ready = `select exists (select from pg_class

@@ -59,8 +59,8 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Strand leaves every connection half-open: it never carries anything any more, and nobody is told. New ones are let
-// through.
+// Strand leaves every connection half-open: it carries nothing from now on, and neither side is told. New connections
+// are let through.
 func (p *Proxy) Strand() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -18,7 +18,7 @@ type Board struct {
 	tasks  []*Task
 	// judged are the codes whose fault was raised for a task that gets nowhere.
 	judged map[Code]bool
-	// holders says who has what we need locked; nil: nobody can be asked.
+	// holders names who has locked what we need; nil if it cannot be asked.
 	holders func(ctx context.Context) string
 }
 
@@ -55,8 +55,8 @@ func (b *Board) raise(f Fault) (changed bool) {
 	return !had || before != f
 }
 
-// Clear takes the faults of these codes off the board and reports whether any was there. The tasks that they stood for
-// have their time begin again; what failed at once takes their place in the same moment.
+// Clear takes the faults of these codes off the board and reports whether there were any. Their tasks get their whole
+// time again; a failure that is a fault at once is shown again at once.
 func (b *Board) Clear(codes ...Code) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -78,7 +78,7 @@ func (b *Board) Clear(codes ...Code) (changed bool) {
 	return changed
 }
 
-// Holds reports whether a fault of one of the codes is on the board that stops its stage.
+// Holds reports whether the board has a fault of one of the codes that stops its stage.
 func (b *Board) Holds(codes ...Code) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -46,7 +46,7 @@ const (
 const (
 	// SlotPending: the slot is being made, which waits for every transaction that was open before.
 	SlotPending Code = "slot_pending"
-	// StartPending: capture is on its way to the stream, and a step of it takes long.
+	// StartPending: capture is starting, and a step takes long.
 	StartPending Code = "start_pending"
 	// RetentionFailing: what is too old is not erased.
 	RetentionFailing Code = "retention_failing"
@@ -109,7 +109,7 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("%s: %s; to fix it: %s", f.Code, f.Message, f.Fix)
 }
 
-// Denied is a fault for a question that the role may not ask: what the question is about is not known.
+// Denied is a fault for a question that the role has no right to ask: the answer is not known.
 type Denied struct{ *Fault }
 
 // Unwrap gives errors.As the fault.

@@ -74,7 +74,8 @@ func Failed(f *Fault) Finding {
 	return Finding{Code: f.Code, Level: Fail, Message: f.Message, Fix: f.Fix}
 }
 
-// Unasked says that the role lacks the right to ask for what this requirement is judged by; denied names the right.
+// Unasked is the finding for a requirement that could not be judged because the role lacks a right; denied names the
+// right.
 func Unasked(code Code, level Level, denied *Fault) Finding {
 	return Finding{Code: code, Level: level, Message: "not known: " + denied.Message, Fix: denied.Fix}
 }

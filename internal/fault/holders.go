@@ -11,12 +11,12 @@ import (
 // holdersTimeout bounds the question who holds a lock.
 const holdersTimeout = 3 * time.Second
 
-// AskHolders has the board ask who has locked what a task needs, when a task that may wait for a lock has got nowhere
-// for so long that it is a fault. holders gives a sentence without values, or "" where nobody is seen to; it may ask
-// the database, and must return soon after ctx ends. It is called before anything runs.
+// AskHolders has the board ask who has locked the object that a task needs, once a task that may wait for a lock has
+// made no progress for so long that it is a fault. holders returns a sentence without values, or "" if it sees nobody;
+// it may ask the database, and must return soon after ctx ends. Call AskHolders before anything runs.
 func (b *Board) AskHolders(holders func(ctx context.Context) string) { b.holders = holders }
 
-// Holders asks who has locked what we need; "": nobody is seen to.
+// Holders names who has locked what we need; "" if it sees nobody.
 func (b *Board) Holders(ctx context.Context) string {
 	if b.holders == nil {
 		return ""
@@ -26,7 +26,7 @@ func (b *Board) Holders(ctx context.Context) string {
 	return b.holders(ctx)
 }
 
-// lookForHolders has the tasks that seem to wait for a lock say who has it.
+// lookForHolders has the tasks that may be waiting for a lock say who has it.
 func (b *Board) lookForHolders(ctx context.Context) {
 	waiting := b.waitingForLocks()
 	if len(waiting) == 0 {
@@ -36,14 +36,15 @@ func (b *Board) lookForHolders(ctx context.Context) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range waiting {
-		// Who is not seen between two tries of ours may be there all the same.
+		// A holder that is not seen between two tries of ours may still be there.
 		if t.waitsForLock() && (holder != "" || t.err == nil) {
 			t.holder = holder
 		}
 	}
 }
 
-// waitingForLocks are the tasks that get nowhere, maybe for a lock, and for which nobody was asked of late.
+// waitingForLocks returns the tasks that make no progress, perhaps because of a lock, and for which nobody has been
+// asked recently.
 func (b *Board) waitingForLocks() (list []*Task) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -57,14 +58,13 @@ func (b *Board) waitingForLocks() (list []*Task) {
 	return list
 }
 
-// waitsForLock reports whether what keeps the task from getting on may be a lock: a call hangs, or ended with a
-// time-out.
+// waitsForLock reports whether a lock may be what holds the task up: a call hangs, or ended with a time-out.
 func (t *Task) waitsForLock() bool {
 	return !t.since.IsZero() && (t.err == nil || TimedOut(t.err))
 }
 
-// TimedOut reports whether err is that a lock was not had in time, a statement was ended for its time, or an answer did
-// not come.
+// TimedOut reports whether err means that a lock was not granted in time, a statement was cancelled for its duration,
+// or an answer did not arrive.
 func TimedOut(err error) bool {
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return said.Code == "55P03" || said.Code == "57014"

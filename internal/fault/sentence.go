@@ -20,8 +20,8 @@ func Sentence(err error) string {
 	return strings.ReplaceAll(text, "error preprocessing batch (prepare): ", "") // pgx's step, of use to nobody
 }
 
-// serverSaid is what Postgres said, as far as it cannot hold data: messages of the classes 22 and 23 quote the value,
-// and what a function or an extension raises may hold anything (PostgreSQL 14-18, appendix A of its documentation).
+// serverSaid returns the message of Postgres if it cannot hold data: messages of the classes 22 and 23 quote the value,
+// and functions and extensions may raise any text (PostgreSQL 14-18, appendix A of its documentation).
 func serverSaid(e *pgconn.PgError) string {
 	message := e.Message
 	switch e.Code[:min(2, len(e.Code))] {

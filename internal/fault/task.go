@@ -18,11 +18,11 @@ type Task struct {
 	allowed time.Duration
 	// named are the faults that say already why the task gets nowhere.
 	named []Code
-	// instead are faults that the task's own takes off the board.
+	// instead are faults that are taken off the board when the task's own is raised.
 	instead []Code
 	// partial: the stage works without this task.
 	partial bool
-	// locking: it may wait for a lock.
+	// locking: the task may wait for a lock.
 	locking bool
 	// excused reports whether what a call waits for is no fault.
 	excused func(ctx context.Context) bool
@@ -33,13 +33,13 @@ type Task struct {
 	stepped time.Time
 	calls   int
 	err     error
-	// more is how much longer the step under way may take.
+	// more is how much longer than the limit the step under way may take.
 	more time.Duration
 	// atOnce: the failure is a fault without waiting.
 	atOnce bool
 	// asked is when excused was asked last.
 	asked time.Time
-	// looked is when it was asked last who holds a lock, holder what the answer was.
+	// looked is when holders was last asked for it, holder its answer.
 	looked time.Time
 	holder string
 }
@@ -47,25 +47,25 @@ type Task struct {
 // Option changes how a Task is judged.
 type Option func(*Task)
 
-// Allowing lets a step take this much longer than the board's limit: a time-out of its own, or the pause between two
-// looks.
+// Allowing lets a step take this much longer than the board's limit: the time-out of the step itself, or the pause
+// between two looks.
 func Allowing(more time.Duration) Option { return func(t *Task) { t.allowed = more } }
 
-// Unless names faults that say already why the task gets nowhere: while one of them is on the board, the task's own is
-// not.
+// Unless names faults that explain why the task makes no progress: while one of them is on the board, the task's own
+// fault is not.
 func Unless(codes ...Code) Option { return func(t *Task) { t.named = codes } }
 
 // InsteadOf names faults that say less than the task's own: they go when it is raised.
 func InsteadOf(codes ...Code) Option { return func(t *Task) { t.instead = codes } }
 
-// Locking is for a task that may wait for a lock: its fault says who has it, if the board can ask.
+// Locking is for a task that may wait for a lock: its fault names the holder, if the board can ask.
 func Locking() Option { return func(t *Task) { t.locking = true } }
 
 // Partly is for a task without which its stage works.
 func Partly() Option { return func(t *Task) { t.partial = true } }
 
-// Excusing has the board ask, before it raises a fault for a call that hangs, whether what the call waits for is no
-// fault. excused may ask the database; it must return soon after ctx ends.
+// Excusing has the board ask, before it raises a fault for a call that hangs, whether the wait is excused, that is, not
+// a fault. excused may ask the database; it must return soon after ctx ends.
 func Excusing(excused func(ctx context.Context) bool) Option {
 	return func(t *Task) { t.excused = excused }
 }
@@ -116,7 +116,7 @@ func (t *Task) End(err error) {
 	t.board.relieve(t.code)
 }
 
-// Step says that a step of a long call is finished. What failed before is over only with the end of a call: one bad
+// Step notes that a step of a long call is finished. Earlier failures are over only with the end of a call: one bad
 // step among good ones must not look like progress.
 func (t *Task) Step() {
 	if t == nil {
@@ -147,7 +147,7 @@ func (t *Task) Allow(more time.Duration) {
 	t.more = more
 }
 
-// Fail says that something failed outside any call, and that it is a fault at once.
+// Fail notes a failure outside any call that is a fault at once.
 func (t *Task) Fail(err error) {
 	if t == nil {
 		return
@@ -159,7 +159,7 @@ func (t *Task) Fail(err error) {
 	t.board.judgeCode(t.code)
 }
 
-// GoOn says that the work goes on although nothing has disproved err yet: it is a fault only if it lasts.
+// GoOn notes that the work continues although nothing has disproved err yet: it is a fault only if it lasts.
 func (t *Task) GoOn(err error) {
 	if t == nil {
 		return
@@ -181,8 +181,7 @@ func (t *Task) fail(err error) {
 	}
 }
 
-// Rest says that there is no work for this process: another one does it, or the obstacle has a fault of its
-// own.
+// Rest notes that this process has no work: another process does it, or the obstacle has a fault of its own.
 func (t *Task) Rest() {
 	if t == nil {
 		return
@@ -193,8 +192,8 @@ func (t *Task) Rest() {
 	t.board.relieve(t.code)
 }
 
-// Progress says that the calls under way for this code get on, or wait for something that is no fault. It says nothing
-// of what failed: the steps may be those of a new try.
+// Progress notes that the calls under way for this code advance, or have an excused wait. It does not disprove earlier
+// failures: the steps may be those of a new try.
 func (b *Board) Progress(code Code) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -225,7 +224,7 @@ func (t *Task) stuck(now time.Time) bool {
 	}
 }
 
-// fault is what the board shows of a task that gets nowhere. A stage that finishes steps beside the failure works in
+// fault returns the fault of a task that makes no progress. A stage that finishes steps beside the failure works in
 // part.
 func (t *Task) fault(now time.Time) *Fault {
 	limit := t.board.limit + t.allowed

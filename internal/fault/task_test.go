@@ -250,37 +250,37 @@ func TestSentence(t *testing.T) {
 	}
 }
 
-// Who holds a lock is asked only for a task that has got nowhere for as long as makes a fault, and that may wait for a
-// lock; once within the limit, and no more when it gets on.
+// The holders of a lock are asked for only if a task may wait for a lock and has made no progress for long enough to be
+// a fault; once within the limit, and no longer when the task makes progress.
 func TestHoldersAreNamed(t *testing.T) {
 	t.Parallel()
 	const second = time.Second
 	timedOut := fmt.Errorf("recording: %w", &pgconn.PgError{Severity: "ERROR", Code: "55P03", Message: "lock timeout"})
+	hangs := func(lasts ...time.Duration) func(*bench, *fault.Task) {
+		return func(b *bench, w *fault.Task) {
+			w.Begin()
+			for _, d := range lasts {
+				b.pass(d)
+			}
+		}
+	}
+	fails := func(err error) func(*bench, *fault.Task) {
+		return func(b *bench, w *fault.Task) {
+			w.Begin()
+			w.End(err)
+			b.pass(10 * second)
+		}
+	}
 	for name, c := range map[string]struct {
 		do    func(*bench, *fault.Task)
 		named bool
 		asked int
 	}{
-		"a call that hangs": {func(b *bench,
-			w *fault.Task) {
-			w.Begin()
-			b.pass(10 * second)
-			b.pass(9 * second)
-		}, true, 1},
-		"a call that hangs for longer": {func(b *bench,
-			w *fault.Task) {
-			w.Begin()
-			b.pass(10 * second)
-			b.pass(10 * second)
-		}, true, 2},
-		"a call that takes its time": {func(b *bench, w *fault.Task) { w.Begin(); b.pass(9 * second) }, false, 0},
-		"calls that time out": {func(b *bench, w *fault.Task) { w.Begin(); w.End(timedOut); b.pass(10 * second) },
-			true, 1}, "calls that fail for something": {func(b *bench,
-			w *fault.Task) {
-			w.Begin()
-			w.End(errUnknown)
-			b.pass(10 * second)
-		}, false, 0},
+		"a call that hangs":            {hangs(10*second, 9*second), true, 1},
+		"a call that hangs for longer": {hangs(10*second, 10*second), true, 2},
+		"a call that takes its time":   {hangs(9 * second), false, 0},
+		"calls that time out":          {fails(timedOut), true, 1},
+		"calls that fail otherwise":    {fails(errUnknown), false, 0},
 		"a lock that was let go": {func(b *bench, w *fault.Task) {
 			w.Begin()
 			b.pass(10 * second)

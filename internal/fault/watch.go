@@ -12,7 +12,7 @@ const (
 	excuseTimeout = 2 * time.Second
 )
 
-// Watch judges the tasks until ctx ends, and reports each fault that it raises, changes or (held: false) takes off the
+// Watch judges the tasks until ctx ends. It reports each fault that it raises, changes or (held: false) takes off the
 // board.
 func (b *Board) Watch(ctx context.Context, report func(f Fault, held bool)) {
 	ticker := time.NewTicker(b.limit / judgments)
@@ -100,8 +100,8 @@ func (b *Board) excuse(ctx context.Context, t *Task) {
 	}
 }
 
-// judgeCode brings the board in line with the tasks of a code. Of several that get nowhere it shows one that stops the
-// stage before one that does not, and one that knows an error before one that hangs.
+// judgeCode updates the board for the tasks of a code. Of several tasks without progress it shows one that stops the
+// stage before one that does not, and one with a known error before one that hangs.
 func (b *Board) judgeCode(code Code) {
 	now := b.now()
 	var worst *Fault

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"attendee-relay/internal/pgtest"
+	"attendee-relay/internal/tcptest"
 )
 
 // Pooler is a PgBouncer before one database.
@@ -54,22 +55,11 @@ func Start(t testing.TB, db *pgtest.DB, mode string, settings ...string) *Pooler
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p := &Pooler{db: db, dir: dir, address: freeAddress(t)}
+	p := &Pooler{db: db, dir: dir, address: tcptest.FreeAddr(t)}
 	p.Configure(t, mode, settings...)
 	t.Cleanup(func() { p.Stop(t) })
 	p.start(t, program)
 	return p
-}
-
-// freeAddress returns an address of this machine that nobody listens on.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 // Configure writes the configuration that the process has from its next start on.

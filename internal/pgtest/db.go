@@ -39,8 +39,8 @@ func Encoding(name string) Option {
 	return func(o *options) { o.template, o.encoding = "template0", name }
 }
 
-// CopyOf asks for a copy of another test's database on the same server, as it is now; nobody may be connected to that
-// one.
+// CopyOf makes the database a copy of another test's database on the same server, as it is now. No session may be
+// connected to that one.
 func CopyOf(other *DB) Option {
 	return func(o *options) {
 		other.own.Reset()
@@ -109,8 +109,7 @@ func alive(c *pgxpool.Config) {
 // slots after it, since slots belong to the whole server.
 func (db *DB) Name() string { return db.name }
 
-// URL returns the address of the database for the relay's role, which is no superuser and owns nothing but its own
-// schema.
+// URL returns the address of the database for the relay's role, which is not a superuser and owns only its own schema.
 func (db *DB) URL() string { return db.as(url.UserPassword(Role, rolePassword)) }
 
 // OwnerURL returns the address of the database for the superuser, who owns the application's tables: what Exec, Value
@@ -188,10 +187,13 @@ func (db *DB) Exec(t testing.TB, sql string, args ...any) {
 	}
 }
 
-// Lock has somebody hold a lock on a table of the database until the returned function is called.
-func (db *DB) Lock(t testing.TB, table string) (release func()) {
+// Lock has a session of the application, with the process ID holder, lock a table until release is called.
+func (db *DB) Lock(t testing.TB, table string) (holder uint32, release func()) {
 	t.Helper()
 	tx, err := db.OwnerPool(t).Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), "set application_name = 'the application'")
+	}
 	if err == nil {
 		_, err = tx.Exec(t.Context(), "lock table "+table+" in access exclusive mode")
 	}
@@ -199,11 +201,36 @@ func (db *DB) Lock(t testing.TB, table string) (release func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tx.Rollback(context.Background()) }) // or the pool waits for it
-	return func() {
+	return tx.Conn().PgConn().PID(), func() {
 		if err := tx.Rollback(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// AwaitFreeSlot waits until no session reads a replication slot.
+func (db *DB) AwaitFreeSlot(t testing.TB, slot string) {
+	t.Helper()
+	WaitUntil(t, timeout, "the slot is free", func() (bool, string) {
+		return Value[int](t, db, "select count(*)::int from pg_replication_slots where slot_name = $1 and active", slot) == 0,
+			"it is read"
+	})
+}
+
+// Connect opens a session as psql does: nothing is prepared. It is closed when the test ends.
+func Connect(t testing.TB, address string) *pgx.Conn {
+	t.Helper()
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		t.Fatalf("reading the address of a session: %v", err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatalf("opening a session: %v", err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
 }
 
 // Value returns the one value that the query gives.

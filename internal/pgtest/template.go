@@ -29,7 +29,7 @@ var (
 	grantsSQL string
 )
 
-// closeSQL makes public what it is since PostgreSQL 15.
+// closeSQL gives public the rights that it has since PostgreSQL 15.
 const closeSQL = "revoke create on schema public from public"
 
 // makeTemplates creates the templates and the relay's role. The catalogs are analysed, as autovacuum has them in a

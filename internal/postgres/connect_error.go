@@ -29,11 +29,11 @@ type connectError struct {
 // errDropped says that the server has not got our start-up parameters.
 var errDropped = errors.New("something on the way drops start-up parameters")
 
-// errUnpinnable says that the role may not call what a session is set up with.
+// errUnpinnable: the role may not call the functions that set a session up.
 var errUnpinnable = errors.New("the role may not set its session up")
 
-// PinGrant returns the statement that lets the role set its sessions up, where err says that it may not; else "".
-// Nothing is asked on a session that is not set up, so this is known without asking.
+// PinGrant returns the statement that lets the role set its sessions up if err says that it may not, else "". No
+// session that is not set up is asked anything, so this has to be known without asking.
 func PinGrant(err error) string {
 	var failed *pgconn.ConnectError
 	if !errors.Is(err, errUnpinnable) || !errors.As(err, &failed) {
@@ -118,7 +118,7 @@ func (e connectError) reason() string {
 // parameterPattern finds the start-up parameter that a pooler does not take (PgBouncer 1.18 to 1.24, client.c).
 var parameterPattern = regexp.MustCompile(`^unsupported startup parameter(?: in options)?:? ?"?([A-Za-z_.]*)`)
 
-// refusal is what a server's or a pooler's answer means for somebody who cannot connect; their own words name role and
+// refusal explains the answer of a server or a pooler to somebody who cannot connect; their own words name role and
 // database.
 func (e connectError) refusal(refused *pgconn.PgError) string {
 	said := " (SQLSTATE " + refused.Code + ")"

@@ -17,8 +17,8 @@ type target struct {
 	addresses map[string][]string
 }
 
-// unusable says why a connection string cannot be used now: it, or the file that holds it, may be another one the next
-// time.
+// unusable is the error of a connection string that cannot be used now; the next time it, or the file that holds it,
+// may have changed.
 type unusable struct{ reason string }
 
 // Error implements error.
@@ -41,7 +41,7 @@ func read(conninfo secret.String) (*target, error) {
 	return found, nil
 }
 
-// Check returns what is wrong with a connection string, as sentences that hold no part of it but known names of
+// Check returns the faults of a connection string as sentences that hold no part of it except known names of
 // parameters.
 func Check(text string) []string {
 	_, faults := understand(text)
@@ -67,8 +67,8 @@ func understand(text string) (*target, []string) {
 	return &target{config, addresses}, faults
 }
 
-// misunderstood says what pgx does not understand. Its own words repeat the text, and with some mistakes the password
-// in it.
+// misunderstood explains what pgx cannot parse. Its own words repeat the text, and with some mistakes the password in
+// it.
 func misunderstood(err error) string {
 	for _, name := range []string{"target_session_attrs", "sslcertmode", "connect_timeout", "min_protocol_version",
 		"max_protocol_version", "channel_binding", "require_auth"} {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The driver dials to cancel what a lost connection still does, while the next connection is looked at. The race
-// detector sees it.
+// The driver dials to cancel the query of a lost connection while the next connection is being examined. The race
+// detector would report a conflict.
 func TestDialsAreNotedFromSeveralGoroutines(t *testing.T) {
 	t.Parallel()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")

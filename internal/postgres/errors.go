@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ErrSilent says that the connection is open, as far as we know, but the server does not answer on it.
+// ErrSilent means that the connection is open, as far as we know, but the server does not answer on it.
 var ErrSilent = errors.New("the server has been silent")
 
 // Unreachable reports whether err means that the server cannot be talked to now (and may be later): the connection

@@ -98,8 +98,8 @@ var (
 	npgsqlPattern = regexp.MustCompile(`(?i)^\s*(host|server|data source|database|username|user id)\s*=[^;']*;`)
 )
 
-// foreignForm says what is wrong with a text that is another library's form of a connection string; "": nothing. One of
-// another scheme with a "=" in it would pass as key=value words, and lead to a database that nobody meant.
+// foreignForm explains a text that is another library's form of a connection string; "" if it is none. With another
+// scheme and a "=" in it, it would pass as key=value words and lead to an unintended database.
 func foreignForm(text string) string {
 	if npgsqlPattern.MatchString(text) {
 		return "it is in the form of Npgsql, with semicolons; " + inTheURL

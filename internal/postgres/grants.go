@@ -22,9 +22,9 @@ var (
 // word is what may be the name of a relation or a function in a statement, or in what Postgres says of one.
 var word = regexp.MustCompile(`[a-z_][a-z0-9_]+`)
 
-// Grants returns the statements that give the role of conn what it lacks to run sql, which was refused with denied
-// (SQLSTATE 42501). It is for statements that read pg_catalog and our schema. A view of pg_catalog may call a function
-// that the statement does not name; Postgres names that in its message.
+// Grants returns the statements that give the role of conn the rights that it lacks for running sql, which was refused
+// with denied (SQLSTATE 42501). It works for statements that read pg_catalog and our schema. A view of pg_catalog may
+// call a function that the statement does not name; Postgres names that in its message.
 func Grants(ctx context.Context, conn *pgx.Conn, sql string, denied error) string {
 	const unknown = "grant the role what the server's log says it lacks"
 	var refused *pgconn.PgError
@@ -54,8 +54,8 @@ func Grants(ctx context.Context, conn *pgx.Conn, sql string, denied error) strin
 	return unknown
 }
 
-// grantsOnNamed returns the grants on all that Postgres's message names, "" where there is none: for a role that lacks
-// what Grants itself needs.
+// grantsOnNamed returns the grants on everything that Postgres's message names, "" if it names nothing: for a role that
+// lacks the rights that Grants itself needs.
 func grantsOnNamed(ctx context.Context, conn *pgx.Conn, refused *pgconn.PgError, role string) string {
 	rows, err := conn.Query(ctx, grantsNamedSQL, word.FindAllString(refused.Message, -1))
 	if err != nil {

@@ -1,5 +1,5 @@
--- What in pg_catalog and in our schema has one of these names ($1): its schema, its name, and a function's arguments.
--- It calls no function, and casts only what the server casts without one: it is for a role that lacks just those.
+-- The objects of pg_catalog and of our schema with one of these names ($1): schema, name, and a function's arguments.
+-- It calls no function, and uses only casts that need none, because the role may lack the right to call them.
 SELECT n.nspname, p.proname, p.proargtypes::pg_catalog.regtype[]::pg_catalog.text[]
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace

@@ -94,8 +94,8 @@ func TestAllServersSilent(t *testing.T) {
 	}
 }
 
-// Each value of target_session_attrs takes the server of a pair that it asks for, in either order, also where the role
-// is read-only by default: our sessions are not.
+// Each value of target_session_attrs picks the matching server of a pair, in either order, also where the role is
+// read-only by default: our sessions are not.
 func TestTargetSessionAttrs(t *testing.T) {
 	t.Parallel()
 	primary := pgtest.Start(t, nil)

@@ -23,10 +23,10 @@ const (
 	passedOverFor = 30 * time.Second
 )
 
-// locate looks up every host of config and puts its addresses in the hosts' place, one after the other, those last that
-// were passed over lately. It sets how long each may take, and returns how long all may. The names stay in config where
+// locate looks up every host of config and replaces the hosts by their addresses, one after the other, those that
+// failed recently last. It sets how long each may take, and returns how long all may. The names stay in config where
 // TLS needs them. pgconn would look up all names under one deadline, and give up the whole list when the first server's
-// is the outer one.
+// deadline is the outer one.
 func locate(ctx context.Context, config *pgconn.Config, known map[string][]string) (time.Duration, error) {
 	hosts := append([]*pgconn.FallbackConfig{{Host: config.Host, Port: config.Port, TLSConfig: config.TLSConfig}},
 		config.Fallbacks...)
@@ -108,7 +108,7 @@ func bound(config *pgconn.Config, list []*pgconn.FallbackConfig) time.Duration {
 
 func key(host string, port uint16) string { return net.JoinHostPort(host, strconv.Itoa(int(port))) }
 
-// passedOver are the addresses that did not serve while one after them did. Trying them first again would cost each new
+// passedOver are the addresses that failed while one after them worked. Trying them first again would cost each new
 // connection a time-out.
 type passedOver struct {
 	mu    sync.Mutex
@@ -142,8 +142,8 @@ func (p *passedOver) add(addresses []string) {
 	}
 }
 
-// dialled remembers which addresses one attempt to connect has tried. The driver dials by it later as well, from
-// goroutines of its own, to cancel what a connection that was given up still does (pgx 5.12, CancelRequest).
+// dialled remembers which addresses one attempt to connect has tried. The driver uses it later as well, from goroutines
+// of its own, to cancel the query of a connection that was given up (pgx 5.12, CancelRequest).
 type dialled struct {
 	mu        sync.Mutex
 	addresses []string

@@ -15,8 +15,8 @@ import (
 //go:embed lock_holders.sql
 var lockHoldersSQL string
 
-// A session of ours waits for a lock for lockTimeout and tries again after a pause: where nobody is seen to hold a
-// table that is known to be needed, the look is taken some times more.
+// A session of ours waits for a lock for lockTimeout and tries again after a pause: if nobody is seen to hold a table
+// that is known to be needed, the look is repeated.
 const (
 	looks = 10
 	// maxName is where Postgres cuts off application_name.
@@ -24,8 +24,8 @@ const (
 	lookAgain = 150 * time.Millisecond
 )
 
-// LockHolders says who holds up the sessions whose names begin so, or has one of these tables locked, in a sentence;
-// "": nobody is seen to, or it cannot be asked. It asks over a connection of its own, which waits for nobody.
+// LockHolders returns a sentence about who holds up the sessions whose names begin so, or has locked one of these
+// tables; "" if it sees nobody, or cannot ask. It asks over a connection of its own, which waits for nobody.
 func LockHolders(ctx context.Context, conninfo secret.String, sessions string, tables []string) string {
 	conn, err := Direct(ctx, conninfo, sessions+"locks")
 	sessions = sessions[:min(len(sessions), maxName)]
@@ -56,12 +56,12 @@ func LockHolders(ctx context.Context, conninfo secret.String, sessions string, t
 	return ""
 }
 
-// lockHeld is that a process has a lock that we need; without a table: on a row, or on something else.
+// lockHeld is a lock of another process that we need; without a table it is on a row, or on something else.
 type lockHeld struct {
 	table             string
 	pid               int
 	application, role string
-	// waits: it waits for a lock itself.
+	// waits: the process waits for a lock itself.
 	waits bool
 }
 
@@ -75,7 +75,7 @@ func sentenceOf(held []lockHeld) string {
 
 // String is the lock in words.
 func (h *lockHeld) String() string {
-	what, after := "what it waits for", ""
+	what, after := "a row or object that it needs", ""
 	if h.table != "" {
 		what = h.table
 	}

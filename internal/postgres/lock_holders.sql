@@ -1,6 +1,6 @@
--- Who holds us up. What a session of ours, whose name begins with $1, waits for at this moment; and who has, or waits
--- for, a lock on a table of ours or on one of these names ($2) that keeps us out. A plain role sees all of this of
--- other roles' sessions (PostgreSQL 14-18). Process 0 is a prepared transaction.
+-- Who holds us up: the objects that sessions of ours, whose names begin with $1, wait for at this moment; and who has,
+-- or waits for, a lock on a table of ours or on one of these names ($2) that keeps us out. A plain role sees all of
+-- this of other roles' sessions (PostgreSQL 14-18). Process 0 is a prepared transaction.
 WITH ours AS MATERIALIZED (
     SELECT a.pid
       FROM pg_catalog.pg_stat_activity a

@@ -9,9 +9,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Names runs a query whose answer has names from the catalog, to be shown, and takes its rows in. A name may have bytes
-// that Postgres cannot convert to UTF-8: SQL_ASCII holds any, and roles and databases are named in whatever encoding
-// their author's database had. Then the rows are read again as they are stored; Legible makes their texts printable.
+// Names runs a query whose answer has names from the catalog that will be shown, and collects its rows. A name may have
+// bytes that Postgres cannot convert to UTF-8: SQL_ASCII holds any, and roles and databases are named in the encoding
+// of whichever database their author used. Then the rows are read again as they are stored; Legible makes their texts
+// printable.
 func Names(ctx context.Context, conn *pgx.Conn, sql string, args []any, take func(pgx.Rows) error) error {
 	ask := func() error {
 		rows, err := conn.Query(ctx, sql, args...)
@@ -30,7 +31,7 @@ func Names(ctx context.Context, conn *pgx.Conn, sql string, args []any, take fun
 	return apart(ctx, conn, func() error { return asStored(ctx, conn, sql, args, take) })
 }
 
-// asStored has the arguments converted as ever, and the rows not: between the two the encoding is changed.
+// asStored has the arguments converted as usual, and the rows not: the encoding is changed between the two.
 func asStored(ctx context.Context, conn *pgx.Conn, sql string, args []any, take func(pgx.Rows) error) error {
 	if _, err := conn.Exec(ctx, "DECLARE attendee_relay_names NO SCROLL CURSOR FOR "+sql, args...); err != nil {
 		return err
@@ -45,7 +46,7 @@ func asStored(ctx context.Context, conn *pgx.Conn, sql string, args []any, take 
 	return take(rows)
 }
 
-// apart runs do in a transaction, or in a part of the one that is open, and undoes what it set.
+// apart runs do in a transaction, or in a part of the open one, and undoes its settings.
 func apart(ctx context.Context, conn *pgx.Conn, do func() error) error {
 	begin, undo := "BEGIN", "ROLLBACK"
 	if conn.PgConn().TxStatus() != 'I' {
@@ -64,7 +65,7 @@ func apart(ctx context.Context, conn *pgx.Conn, do func() error) error {
 // Unconvertible reports whether err says that a text cannot be converted between UTF-8 and the database's encoding.
 func Unconvertible(err error) bool { return Code(err) == "22P05" || Code(err) == "22021" }
 
-// Legible is a name as it can be shown: what is no UTF-8 in it is written as \x81.
+// Legible returns a name as it can be shown: bytes that are not UTF-8 are written as \x81.
 func Legible(name string) string {
 	if utf8.ValidString(name) {
 		return name

@@ -16,7 +16,7 @@ const transactionTimeout, timesTransactions = "transaction_timeout", 17
 // newer holds the addresses whose server times transactions, as they said when they were last connected to.
 var newer sync.Map
 
-// learn remembers what the server of a new connection is. A failed statement does not change that.
+// learn remembers which version a new connection's server has. A failed statement does not change that.
 func learn(conn *pgconn.PgConn, address string) {
 	version := conn.ParameterStatus("server_version")
 	if end := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {

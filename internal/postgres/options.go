@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// dropOptions takes the settings that every transaction sets itself out of an options word (-c name=value,
-// --name=value), which poolers refuse as a whole. The rest of it stays: some hosts learn from it which database is
+// dropOptions removes the settings that every transaction sets itself from an options word (-c name=value,
+// --name=value), which poolers refuse as a whole. The rest of it stays: some hosts read from it which database is
 // meant.
 func dropOptions(text string) string {
 	words := optionWords(text)

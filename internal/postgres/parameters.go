@@ -12,8 +12,8 @@ import (
 )
 
 // ignored are keywords of libpq (PQconndefaults, 14 to 18) that would be sent to the server, which does not know them,
-// and that change nothing here: the relay watches its connections itself, tries hosts in their order, and says what it
-// is.
+// and that change nothing here: the relay watches its connections itself, tries hosts in their order, and names itself
+// to the server.
 var ignored = []string{
 	"keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "load_balance_hosts",
 	"fallback_application_name", "replication", "sslcompression", "sslkeylogfile", "gsslib", "gssdelegation",
@@ -40,8 +40,8 @@ var tlsVersions = map[string]uint16{
 	"TLSv1.3": tls.VersionTLS13,
 }
 
-// settle takes the keywords of libpq that pgx does not know out of what would be sent to the server, and acts on those
-// that ask for something. It returns what is wrong, as sentences that repeat no value.
+// settle removes the keywords of libpq that pgx does not know from the parameters that would be sent to the server, and
+// acts on those that ask for something. It returns faults as sentences that repeat no value.
 func settle(c *pgx.ConnConfig) (faults []string) {
 	for _, name := range ignored {
 		delete(c.RuntimeParams, name)
@@ -86,8 +86,7 @@ func tlsConfigs(c *pgx.ConnConfig) (list []*tls.Config) {
 	return list
 }
 
-// hostAddresses acts on hostaddr, which says for each host at which address it is: the host's name is then for TLS
-// only.
+// hostAddresses acts on hostaddr, which gives the address of each host: the host's name then serves TLS only.
 func hostAddresses(c *pgx.ConnConfig) (map[string][]string, error) {
 	text, given := c.RuntimeParams["hostaddr"]
 	delete(c.RuntimeParams, "hostaddr")

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -26,21 +25,12 @@ const lookAlikes = `create schema hostile; grant all on schema hostile to public
 	create operator hostile.= (leftarg = int, rightarg = int, function = hostile.equal);
 	create type hostile.text as (a int)`
 
-// spoil makes the pooler's one session as bad as a client can, and returns what undoes nothing but shows whether it was
-// changed.
+// spoil leaves the pooler's one session in the worst state that a client can, and returns a function that reads that
+// state back without changing it.
 func spoil(t *testing.T, address string) (settings func() string) {
 	t.Helper()
-	config, err := pgx.ParseConfig(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
-	neighbour, err := pgx.ConnectConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = neighbour.Close(context.Background()) })
-	_, err = neighbour.Exec(t.Context(), `SET ROLE pg_read_all_stats; SET search_path = hostile, pg_catalog;
+	neighbour := pgtest.Connect(t, address)
+	_, err := neighbour.Exec(t.Context(), `SET ROLE pg_read_all_stats; SET search_path = hostile, pg_catalog;
 		SET IntervalStyle = sql_standard; SET row_security = on;
 		SET default_transaction_read_only = on; SET default_transaction_isolation = serializable; SET enable_indexscan = off;
 		SET lc_numeric = 'C.UTF-8';
@@ -70,7 +60,7 @@ func spoil(t *testing.T, address string) (settings func() string) {
 	}
 }
 
-// Beside a client that shares the session with us, sets what it likes and plants look-alikes, a transaction is as on a
+// Beside a client that shares the session, changes its settings and plants look-alikes, a transaction runs as on a
 // session of our own, the first time that a statement is sent and later; and the client finds its session as it left
 // it.
 func TestTransactionsBesideAHostileClient(t *testing.T) {
@@ -139,8 +129,8 @@ func failing() *pgx.Batch {
 	return batch
 }
 
-// What must be direct says so where a pooler answers, and what may lead through one names what the pooler does not
-// take. Nothing of the connection string is in it.
+// A connection that must be direct reports a pooler, and one that may lead through a pooler names the parameters that
+// the pooler does not take. The errors show nothing of the connection string.
 func TestPoolersThatRefuse(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

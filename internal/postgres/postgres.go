@@ -24,8 +24,8 @@ import (
 // cached is how many statements a session keeps prepared or described; we have fewer.
 const cached = 512
 
-// pingTimeout is how long a pool's connection may take to say that it is alive; it is asked before it is used, when it
-// was idle for a second. One after the other may have to be asked before there is one that does.
+// pingTimeout is how long a pool's connection may take to answer a ping, which it gets before it is used if it was idle
+// for a second. Several may have to be asked before one answers.
 const pingTimeout = 2 * time.Second
 
 // session is how a session is prepared.

@@ -144,14 +144,14 @@ var tracked = []string{"client_encoding", "DateStyle", "TimeZone", "standard_con
 const arrived = "attendee_relay.session"
 
 var (
-	// pinTheRestSQL completes what the start-up parameters of a direct session cannot say: settings that not every version
-	// has, and search_path where its start-up value is what DEFAULT means for the operator's query. It does so only, and
-	// returns a value only, where the start-up parameters have arrived: a pooler may drop them, and would give what is set
-	// here to its other clients.
+	// pinTheRestSQL completes the settings that the start-up parameters of a direct session cannot set: those that not
+	// every version has, and search_path where its start-up value is the DEFAULT for the operator's query. It changes
+	// something, and returns a value, only where the start-up parameters have arrived: a pooler may drop them, and would
+	// pass the settings made here on to its other clients.
 	pinTheRestSQL = "SELECT " + callWhere(isKnown(arrived), pinned[0], "false") + ", " +
 		callsWhereKnown(isKnown(arrived)+" AND ", "false")
 	// beginSQL begins a transaction that is right whatever the session was left with by another client of a pooler.
-	// Its own time-out comes first: each statement of the text is under the one that holds when it begins. The role is
+	// Its own time-out comes first: each statement of the text runs under the one in force when it begins. The role is
 	// that of the login, or the one that ALTER ROLE ... SET role gives it.
 	beginSQL = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE; SET LOCAL statement_timeout = " +
 		milliseconds(statementTimeout) + "; SET LOCAL role TO DEFAULT; SELECT " + calls("true") + ", " +
@@ -216,7 +216,7 @@ func calls(local string) string {
 	return strings.Join(list, ", ")
 }
 
-// callsWhereKnown calls for each of the settings that the server has, under a further condition.
+// callsWhereKnown calls set_config for each of the settings that the server has, under a further condition.
 func callsWhereKnown(condition, local string) string {
 	list := make([]string, len(pinnedWhereKnown))
 	for i, s := range pinnedWhereKnown {

@@ -48,7 +48,7 @@ func hostile(t *testing.T, db *pgtest.DB, role string) (changed []string) {
 		MinVal, MaxVal         *string
 		Enumvals               []string
 	}
-	conn, err := pgx.Connect(t.Context(), db.OwnerURL())
+	conn, err := pgx.Connect(t.Context(), db.OwnerURL()) // a DBA, who alone may alter the role
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,8 +86,8 @@ func hostile(t *testing.T, db *pgtest.DB, role string) (changed []string) {
 			if strings.HasSuffix(s.Name, "_timeout") {
 				value = "1" // a millisecond
 			}
-			// Behind a pooler nothing can lift a shorter one of transactions (TestShortTransactionTimeout has the rest), and the
-			// statement that lifts the one of statements is under it itself.
+			// Behind a pooler nothing can lift a shorter time-out of transactions (TestShortTransactionTimeout has the rest),
+			// and the statement that lifts the one of statements is itself subject to it.
 			if s.Name == "transaction_timeout" || s.Name == "statement_timeout" {
 				value = "1000"
 			}
@@ -147,8 +147,8 @@ func shown(t *testing.T, conn *pgx.Conn) map[string]string {
 	return settings
 }
 
-// A role that has every setting it may have set to something else gets the same sessions as one that has none, on each
-// of our ways to the database.
+// A role with every setting changed that it may change gets the same sessions as one with none, on each of our ways to
+// the database.
 func TestHostileRoleChangesNoSession(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -144,8 +146,8 @@ func (l *Load) counts(t *testing.T, sql string) map[int64]int64 {
 	return counts
 }
 
-// verifyReceived compares the requests with the outbox: each message came, with its stored body on every attempt,
-// signed, and an attendee's first announcement never came after a later one.
+// verifyReceived compares the requests with the outbox: each message arrived, with its stored body on every attempt,
+// signed, and an attendee's first announcement never arrived after a later one.
 func (l *Load) verifyReceived(t *testing.T, receiver *Receiver) (repeated int) {
 	t.Helper()
 	stored := pgtest.Values[[]string](t, l.db, `select array[message_id, payload, source_key, ending] from `+ended+
@@ -255,6 +257,20 @@ func Seed(t *testing.T) uint64 {
 	seed := rand.Uint64() //nolint:gosec // not a secret
 	t.Logf("seed %d", seed)
 	return seed
+}
+
+// Sized returns the number in an environment variable, by which a test is made large by hand, or one that is quick.
+func Sized(t *testing.T, variable string, quick int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return quick
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", variable, err)
+	}
+	return n
 }
 
 // Percentile returns what that part of the durations does not exceed.

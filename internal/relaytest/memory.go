@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// PeakMemory returns the most bytes of memory that the process, which still runs, has had resident. It skips the test
-// where the system does not say (there is no /proc).
+// PeakMemory returns the peak resident memory of the process, which still runs, in bytes. It skips the test where the
+// system does not report it (there is no /proc).
 func (p *Process) PeakMemory(t *testing.T) int64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))

@@ -109,8 +109,8 @@ func (p *Process) Kill() {
 // PID returns the process's number.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Retire kills the process if it still runs, judges it now and not at the test's end, and returns what it wrote to
-// stderr, of which nothing is kept: a test may go through hundreds of processes.
+// Retire kills the process if it still runs, judges it now instead of at the test's end, and returns its stderr, which
+// is not kept: a test may go through hundreds of processes.
 func (p *Process) Retire(t *testing.T) (stderr string) {
 	t.Helper()
 	p.Kill()

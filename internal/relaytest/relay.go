@@ -32,7 +32,7 @@ type Relay struct {
 	*Process
 	client *http.Client
 	admin  string
-	// told: it has been ready, or said why it is not.
+	// told: it has been ready, or has shown why it is not.
 	told bool
 }
 
@@ -94,7 +94,7 @@ func (s State) Codes() string {
 	return strings.Join(codes, " ")
 }
 
-// State asks /readyz, which never says no without a reason, but for the first moments of a process.
+// State asks /readyz and fails the test on a 503 without a reason, except in the first moments of a process.
 func (r *Relay) State(t *testing.T) State {
 	t.Helper()
 	status, body := r.Get(t, "/readyz")
@@ -110,7 +110,7 @@ func (r *Relay) State(t *testing.T) State {
 	return s
 }
 
-// Await waits until /readyz says what done wants.
+// Await waits until done accepts the answer of /readyz.
 func (r *Relay) Await(t *testing.T, within time.Duration, what string, done func(State) bool) State {
 	t.Helper()
 	var state State

@@ -24,8 +24,8 @@ type origin struct {
 // New wraps text.
 func New(text string) String { return String{text: text} }
 
-// From returns the secret as that of the environment variable of this name. read reads it again, as often as it is
-// needed; nil: it stays as it is. Its errors must not hold the text.
+// From returns the secret of the environment variable of this name. read reads it again, as often as it is needed; nil
+// if it cannot change. Its errors must not hold the text.
 func (s String) From(variable string, read func() (string, error)) String {
 	return String{s.text, &origin{variable, read}}
 }

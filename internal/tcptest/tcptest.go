@@ -2,7 +2,7 @@
 //
 // It turns a function over a connection into a server on a port of its own. Its promise: each connection is handled by
 // a goroutine and closed when the function returns, and nobody listens any more once the test has ended. Tests use it
-// where a server speaks another protocol, says nothing or breaks off.
+// where a server speaks another protocol, says nothing or breaks off, or where a process is told its address.
 package tcptest
 
 import (
@@ -30,5 +30,16 @@ func Serve(t testing.TB, talk func(net.Conn)) (address string) {
 			}()
 		}
 	}()
+	return listener.Addr().String()
+}
+
+// FreeAddr returns an address of this machine that nobody listens on.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// workers register people at once, each its own ones.
+// workers register people at the same time, each its own.
 const workers = 4
 
-// What the application does: $1 is an event, an attendee or how many. An acceptance and its note commit together.
+// The application's statements: $1 is an event, an attendee or a number of them. An acceptance and its note commit
+// together.
 const (
 	register = `with made as (insert into attendees (event_id, name, surname, email, status)
 		select $1, 'Ada', 'Lovelace', 'ada@example.org', 'Accepted' from generate_series(1, $2::int) returning id, event_id),
@@ -79,7 +80,7 @@ func (w *worker) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		// A transaction that began is not interrupted: whether it was committed would be open.
+		// A transaction under way is not interrupted: it would be unknown whether it was committed.
 		step, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		if err := w.step(step); err != nil {
 			w.failed.Add(1)
@@ -132,7 +133,7 @@ func (w *worker) transact(ctx context.Context, into *[]int64, sql string, args .
 	return nil
 }
 
-// draw takes one of these people; none: an id that nobody has.
+// draw takes one of these people; if there are none, an id that nobody has.
 func (w *worker) draw(from *[]int64) int64 {
 	if len(*from) == 0 {
 		return 0

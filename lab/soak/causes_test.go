@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// causes are what people do around the relay, one at a time, at random moments.
+// causes are the events around the relay, one at a time, at random moments.
 type causes struct {
 	site      *site
 	relay     *relay
@@ -26,7 +26,7 @@ type causes struct {
 	altered   int
 }
 
-// kind is one of them.
+// kind is a kind of cause.
 type kind struct {
 	name    string
 	weight  int
@@ -52,7 +52,7 @@ var kinds = []kind{
 	{"long transaction", 6, false, nil, (*causes).holdTransaction},
 }
 
-// strike does something every few seconds until the time is up.
+// strike starts a cause every few seconds until the time is up.
 func (c *causes) strike(t *testing.T, lasts time.Duration) {
 	t.Helper()
 	total := 0
@@ -78,7 +78,7 @@ func (c *causes) strike(t *testing.T, lasts time.Duration) {
 	}
 }
 
-// end logs what came of a cause. One that could not be carried out as it is written is the soak's own fault.
+// end logs the result of a cause. A cause that could not be carried out as written is a failure of the soak itself.
 func (c *causes) end(t *testing.T, entry *cause, err error) {
 	t.Helper()
 	c.log.end(entry, err)
@@ -107,7 +107,7 @@ func (c *causes) killRelay(t *testing.T) error {
 	return c.restart(t, syscall.SIGKILL)
 }
 
-// analyse has statistics of all catalogs made again and again, among tables that come and go.
+// analyse renews the statistics of all catalogs again and again, among tables that come and go.
 func (c *causes) analyse(t *testing.T) error {
 	t.Helper()
 	return exec(c.site.admin,
@@ -149,7 +149,7 @@ func (c *causes) alter(t *testing.T) error {
 	return nil
 }
 
-// lock has a migration hold the watched table, now and then for longer than a stage may rest without a fault.
+// lock has a migration lock the watched table, sometimes for longer than a stage may rest without a fault.
 func (c *causes) lock(t *testing.T) error {
 	t.Helper()
 	lasts := time.Duration(1+c.random.IntN(14)) * time.Second
@@ -178,8 +178,7 @@ func (c *causes) takeReceiversDown(t *testing.T) error {
 	return nil
 }
 
-// alterRole gives the relay's role the planner's settings of a DBA who tries things, and ends its sessions' memory of
-// the ones before.
+// alterRole gives the relay's role the planner settings of a DBA who experiments, and ends its sessions.
 func (c *causes) alterRole(t *testing.T) error {
 	t.Helper()
 	settings := []string{"enable_indexscan", "enable_nestloop", "enable_hashjoin", "enable_bitmapscan", "enable_sort"}
@@ -195,7 +194,7 @@ func (c *causes) alterRole(t *testing.T) error {
 	return err
 }
 
-// holdTransaction keeps a transaction of the application open that has changed something.
+// holdTransaction keeps open a transaction of the application that has changed something.
 func (c *causes) holdTransaction(t *testing.T) error {
 	t.Helper()
 	return pgx.BeginFunc(t.Context(), c.site.app, func(tx pgx.Tx) error {
@@ -205,7 +204,7 @@ func (c *causes) holdTransaction(t *testing.T) error {
 	})
 }
 
-// exec runs statements one by one; what fails is in the log and fails nothing.
+// exec runs statements one by one; errors are logged and fail nothing.
 func exec(pool *pgxpool.Pool, statements ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()

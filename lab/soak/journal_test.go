@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// grace is how long after the end of a cause a fault may still be its own: the relay's back-off, and the server's way
-// to give up a session.
+// grace is how long after the end of a cause a fault may still be its own: the relay's back-off, and the time until the
+// server gives up a session.
 const grace = 20 * time.Second
 
-// recording is how long an outcome may take until it is in the books of a busy server.
+// recording is how long an outcome may take to be recorded on a busy server.
 const recording = 5 * time.Second
 
-// cause is something that was done to the relay, its database or a receiver.
+// cause is an event that affected the relay, its database or a receiver.
 type cause struct {
 	name         string
 	codes        []string // the faults that it may bring about
@@ -70,7 +70,7 @@ func (j *journal) end(c *cause, err error) {
 	j.write("cause ends: %s after %.1f s%s", c.name, c.ended.Sub(c.began).Seconds(), outcome)
 }
 
-// explain names the causes that may have brought about a fault which shows now, or "" where there is none.
+// explain names the causes that may explain a fault which shows now; "" if there is none.
 func (j *journal) explain(code string) string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -92,7 +92,7 @@ func (j *journal) repeats(answered time.Time) bool {
 	})
 }
 
-// reached reports whether a cause was still there at a time, or had ended no longer before than that.
+// reached reports whether a cause lasted until a time, or had ended less than that duration before.
 func (c *cause) reached(at time.Time, after time.Duration) bool {
 	return c.ended.IsZero() || c.ended.Add(after).After(at)
 }

@@ -20,7 +20,7 @@ import (
 	"attendee-relay/internal/relaytest"
 )
 
-// manners are how receivers behave all the time; each has a server of its own and three events.
+// manners are the ways in which receivers behave all the time; each has a server of its own and three events.
 var manners = []string{"well", "closing", "slow", "flaky", "late"}
 
 // answered is a message that was answered with a 2xx.
@@ -30,7 +30,7 @@ type answered struct {
 	at   []time.Time
 }
 
-// receivers are the organisers' side. They verify and note every request.
+// receivers are the organisers' side. They verify and record every request.
 type receivers struct {
 	urls map[string]string
 	down atomic.Bool // the flaky ones are out of order as a whole
@@ -62,8 +62,8 @@ func newReceivers(t *testing.T) *receivers {
 	return r
 }
 
-// closeIdle closes each connection some milliseconds after an answer, without having said so, unless the next request
-// is there already.
+// closeIdle closes each connection some milliseconds after an answer, without having announced it, unless the next
+// request has arrived.
 func closeIdle(t *testing.T) func(net.Conn, http.ConnState) {
 	t.Helper()
 	var mu sync.Mutex
@@ -128,7 +128,7 @@ func (r *receivers) receive(verifier *standardwebhooks.Webhook, manner string, w
 	}
 }
 
-// answer is the status that a receiver of this manner gives, after the time it takes; 0 cuts the connection.
+// answer returns the status that a receiver of this manner gives, after the time that it takes; 0 cuts the connection.
 func (r *receivers) answer(ctx context.Context, manner string) int {
 	wait := func(least, most int) {
 		select {
@@ -151,7 +151,7 @@ func (r *receivers) answer(ctx context.Context, manner string) int {
 	return http.StatusNoContent
 }
 
-// note keeps that an answer of 2xx was sent.
+// note records that a 2xx was sent.
 func (r *receivers) note(id, path string, body uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

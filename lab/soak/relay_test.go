@@ -17,7 +17,8 @@ type relay struct {
 	peak    int64 // most resident memory of them
 }
 
-// startRelay starts the relay with what the README's fourth step exports, and what a receiver on this machine needs.
+// startRelay starts the relay with the environment of the README's fourth step, and the settings that a receiver on
+// this machine needs.
 func (s *site) startRelay(t *testing.T) *relay {
 	t.Helper()
 	r := &relay{environ: []string{
@@ -35,7 +36,7 @@ func (r *relay) awaitReady(t *testing.T) {
 	r.Await(t, time.Minute, "is ready", func(s relaytest.State) bool { return s.Status == http.StatusOK })
 }
 
-// end stops the process with a signal and keeps what it says of itself. It has a minute.
+// end stops the process with a signal and keeps its log. The process has a minute.
 func (r *relay) end(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	r.peak = max(r.peak, r.PeakMemory(t))

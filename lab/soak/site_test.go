@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"regexp"
@@ -16,6 +15,7 @@ import (
 
 	"attendee-relay/demo"
 	"attendee-relay/internal/pgserver"
+	"attendee-relay/internal/tcptest"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 	password = "of-the-soak"
 )
 
-// tables are the application's own notes of what it did, in the transactions that did it.
+// tables record the application's acceptances and cancellations, each in the same transaction.
 const tables = `create schema soak;
 	create table soak.accepted (attendee bigint not null, at timestamptz not null default clock_timestamp(),
 		number bigint generated always as identity primary key);
@@ -38,10 +38,10 @@ type site struct {
 	listen string        // ADMIN_ADDR
 }
 
-// install makes the application's database, and then types what the README says.
+// install makes the application's database and runs the README's statements.
 func install(t *testing.T, log *journal, r *receivers) *site {
 	t.Helper()
-	s := &site{server: startServer(t), listen: freeAddress(t)}
+	s := &site{server: startServer(t), listen: tcptest.FreeAddr(t)}
 	root := connect(t, s.server.URL("postgres"))
 	run(t, root, "create role "+owner+" login password '"+password+"'", "create database "+database+" owner "+owner)
 	s.admin, s.app = connect(t, s.server.URL(database)), connect(t, s.url(t, owner))
@@ -58,7 +58,7 @@ func install(t *testing.T, log *journal, r *receivers) *site {
 	return s
 }
 
-// startServer starts a server as durable as Postgres is, with nothing in it.
+// startServer starts an empty server with Postgres's own settings for durability.
 func startServer(t *testing.T) *pgserver.Server {
 	t.Helper()
 	server, err := pgserver.Start(t.Context(), pgserver.Options{})
@@ -84,7 +84,7 @@ func (s *site) url(t *testing.T, role string) string {
 	return u.String()
 }
 
-// readmeSteps are the blocks of SQL under the README's first two steps, with the password that is to be chosen.
+// readmeSteps returns the blocks of SQL under the README's first two steps, with a password filled in.
 func readmeSteps(t *testing.T) (blocks [][]string) {
 	t.Helper()
 	text, err := os.ReadFile("../../README.md")
@@ -142,14 +142,4 @@ func value[T any](s *site, sql string, args ...any) (v T, ok bool) {
 	defer cancel()
 	err := s.admin.QueryRow(ctx, sql, args...).Scan(&v)
 	return v, err == nil
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }

@@ -13,7 +13,7 @@ import (
 
 var (
 	runFor   = flag.Duration("for", 10*time.Second, "how long the application registers people")
-	seedFlag = flag.Uint64("seed", 0, "what the random choices follow from; 0: another one each time")
+	seedFlag = flag.Uint64("seed", rand.Uint64(), "what the random choices follow from")
 	rate     = flag.Float64("rate", 35, "transactions of the application a second")
 	logFile  = flag.String("log", "", "a file for the log; none: the test's own output, when it fails")
 	settling = flag.Duration("settle", 5*time.Second, "how long what failed may wait for its retries at the end")
@@ -23,9 +23,6 @@ func TestMain(m *testing.M) { relaytest.Main(m) }
 
 func TestSoak(t *testing.T) {
 	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
 	log := newJournal(t, openLog(t))
 	log.line("start: seed %d, %v, %v transactions a second", seed, *runFor, *rate)
 	receivers := newReceivers(t)

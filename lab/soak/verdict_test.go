@@ -9,26 +9,26 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// unsettled counts what may still change: no message yet, or one that is to be sent.
+// unsettled counts acceptances without a message, and messages to be sent.
 const unsettled = `select (select count(*) from attendee_relay.acceptance)
 	+ (select count(*) from attendee_relay.outbox where state = 'pending')`
 
-// miscounted lists attendees whose acceptances and messages are not as many.
+// miscounted lists attendees with a different number of acceptances than of messages.
 const miscounted = `select concat('attendee ', id, ': ', coalesce(a.n, 0), ' acceptances, ', coalesce(m.n, 0),
 		' messages')
 	from (select attendee::text as id, count(*) as n from soak.accepted group by 1) a
 	full join (select attendee_id as id, count(*) as n from attendee_relay.outbox group by 1) m using (id)
 	where coalesce(a.n, 0) `
 
-// unsent lists messages that ended without having been sent, but for those who were cancelled meanwhile.
+// unsent lists messages that ended without having been sent, except of attendees who were cancelled meanwhile.
 const unsent = `select format('%s of attendee %s is %s: %s', message_id, attendee_id, state, last_error)
 	from attendee_relay.outbox where state in ('dead', 'skipped')
 	and not exists (select from soak.cancelled c where c.attendee::text = attendee_id)`
 
-// clock is how the log writes a time of day.
+// clock is the format of a time of day in the log.
 const clock = "15:04:05.000"
 
-// verdict is what a run comes to.
+// verdict is the result of a run.
 type verdict struct {
 	accepted, delivered, waiting, withdrawn int64
 	lost, twice, unsent, missing, altered   []string
@@ -70,7 +70,7 @@ func judge(t *testing.T, s *site, r *receivers, log *journal) *verdict {
 	return v
 }
 
-// compareReceived looks for each delivered message, with its stored body, among what was received.
+// compareReceived checks that each delivered message was received with its stored body.
 func (v *verdict) compareReceived(t *testing.T, s *site, r *receivers) {
 	t.Helper()
 	rows, err := s.admin.Query(t.Context(),
@@ -119,7 +119,7 @@ func list(t *testing.T, s *site, sql string) []string {
 	return all
 }
 
-// print logs the verdict and fails the test for what must not be.
+// print logs the verdict and fails the test for each violation.
 func (v *verdict) print(t *testing.T, log *journal, w *watch, r *relay) {
 	t.Helper()
 	log.line("end: %d accepted, %d delivered, %d ended as they were cancelled, %d wait for a retry; %d transactions of "+

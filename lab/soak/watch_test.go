@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// silent is how long work may rest without a fault: contract 6, and a little for the sampling.
+// silent is how long work may rest without a fault: 10 s (contract 6), and time for the sampling.
 const silent = 15 * time.Second
 
 // watch looks at /readyz and at the books all the time.
@@ -31,7 +31,7 @@ type watch struct {
 	progress [2]time.Time // when recording and first attempts last got on
 }
 
-// sample is how far the work has come.
+// sample is how far the work has advanced.
 type sample struct {
 	Accepted, Recorded, Untried int64
 }
@@ -111,7 +111,7 @@ func (w *watch) lookAtFaults() {
 	}
 }
 
-// lookAtBooks notes work that rests while no fault shows, whatever was done to it.
+// lookAtBooks records work that rests while no fault shows, whatever the cause.
 func (w *watch) lookAtBooks() {
 	s, ok := w.site.sample()
 	if !ok {
@@ -141,7 +141,7 @@ func (w *watch) lookAtBooks() {
 	}
 }
 
-// sample asks the books. Untried are messages to healthy receivers that nobody has tried to send.
+// sample reads the books. Untried are messages to healthy receivers without an attempt.
 func (s *site) sample() (found sample, ok bool) {
 	text, ok := value[string](s, `select json_build_object('Accepted', (select count(*) from soak.accepted),
 		'Recorded', (select count(*) from attendee_relay.outbox) + (select count(*) from attendee_relay.acceptance),

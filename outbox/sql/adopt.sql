@@ -1,6 +1,6 @@
--- Binds the bookkeeping to this database, fences off whoever leads, and has the next leader take a baseline, which
--- announces what the ledger lacks by then. A gap that is open already stays the one that the baseline closes. $4: the
--- watched table is another one, so the ledger and what waits mean nothing any more.
+-- Binds the bookkeeping to this database, fences off the present leader, and has the next leader take a baseline, which
+-- announces the rows that the ledger lacks by then. An open gap stays the one that the baseline closes. $4: the watched
+-- table is another one, so the ledger and the waiting acceptances mean nothing any more.
 WITH emptied AS (
     DELETE FROM attendee_relay.ledger WHERE $4
 ), ended AS (

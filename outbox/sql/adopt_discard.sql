@@ -1,4 +1,4 @@
--- Ends a bounded number of pending messages, and leaves them to the leader to be told of.
+-- Ends a bounded number of pending messages, and lists them for the leader, which logs and counts them.
 WITH batch AS (
     SELECT endpoint, id FROM attendee_relay.pending ORDER BY endpoint, id LIMIT $1 FOR UPDATE
 ), ended AS (

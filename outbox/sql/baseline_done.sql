@@ -1,5 +1,5 @@
--- The baseline is complete: streaming continues from the slot's start, and depends on what $3 names. $2: the slot was
--- there before, so what it repeats and the snapshot shows is skipped.
+-- The baseline is complete: streaming continues from the slot's start, and depends on the objects that $3 names. $2:
+-- the slot existed before, so transactions that it repeats and the snapshot shows are skipped.
 UPDATE attendee_relay.checkpoint
    SET phase = 'streaming',
        lsn = $1::text::pg_lsn,

@@ -1,4 +1,4 @@
--- Streaming has come to an end at the checkpoint: what follows cannot be read. The gap is open until a baseline is
+-- Streaming has ended at the checkpoint: the transactions after it cannot be read. The gap is open until a baseline is
 -- taken.
 WITH lost AS (
     UPDATE attendee_relay.checkpoint

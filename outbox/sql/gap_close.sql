@@ -1,5 +1,5 @@
--- The gap is closed: streaming goes on from $2. Where the bookkeeping was missing, what the baseline's snapshot shows
--- is in the gap as well.
+-- The gap is closed: streaming continues from $2. If the bookkeeping was missing, the gap includes the rows that the
+-- baseline's snapshot shows.
 UPDATE attendee_relay.gap
    SET to_lsn = CASE WHEN reason IN ('books_lost', 'slot_older')
                      THEN greatest($2::text::pg_lsn, pg_catalog.pg_current_wal_insert_lsn())

@@ -1,5 +1,5 @@
--- The relations that this transaction's statement was found to name: parsing it has locked them. Views are in it, what
--- they read is not.
+-- The relations that this transaction's statement names: parsing it has locked them. Views are included, the relations
+-- that they read are not.
 SELECT format('%I.%I', n.nspname, c.relname),
        pg_catalog.has_table_privilege(c.oid, 'SELECT'),
        pg_catalog.row_security_active(c.oid)

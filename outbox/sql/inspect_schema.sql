@@ -1,5 +1,5 @@
--- The relay's own schema as the role sees it: whether it is there, whether the role may work in it, and what is not the
--- role's.
+-- The relay's own schema as the role sees it: whether it exists, whether the role may work in it, and the objects in it
+-- that other roles own.
 SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'attendee_relay'),
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
        coalesce((SELECT pg_catalog.has_schema_privilege(oid, 'USAGE') AND pg_catalog.has_schema_privilege(oid, 'CREATE')

@@ -1,5 +1,5 @@
--- Locks what redirect.sql and give_way.sql are told of, in one order, so that two of them cannot block each other. It
--- comes before them in the same transaction.
+-- Locks the rows that redirect.sql and give_way.sql change, in one order, so that two of them cannot block each other.
+-- It precedes them in the same transaction.
 SELECT count(*)
   FROM (SELECT t.id, t.lease, m.endpoint
           FROM unnest($1::bigint[], $2::uuid[]) AS t (id, lease)

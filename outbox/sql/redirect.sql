@@ -1,7 +1,7 @@
--- Writes down what the payload query says of messages ($3): that they move (to $4 and $5, with the secret $6 and the
--- headers $7), that they have no URL any more (blank), that their endpoint was removed, that their row is no longer
--- accepted (withdrawn), or that it gave no row (unanswered) or gave none before and fails now (unknown). It counts only
--- under the lease they were claimed with, or, without one ($2 NULL), where there is none.
+-- Applies the payload query's answers to messages ($3): they move (to $4 and $5, with the secret $6 and the headers
+-- $7), have no URL any more (blank), lost their endpoint (removed), are about a row that is no longer accepted
+-- (withdrawn), got no row (unanswered), or got none before and the query fails now (unknown). An answer counts only
+-- under the lease that the message was claimed with, or, without one ($2 NULL), if it has none.
 --
 -- What is not known before the rows are locked is decided here. A message that would go where another of the same
 -- acceptance and attendee went or goes is one too many: its endpoint was removed. So is one that would come after a
@@ -9,9 +9,9 @@
 -- a row it is asked again by the retry schedule ($8), unless that is not due yet (early), and at the end of the
 -- schedule it ends (silent).
 --
--- lease_lock.sql has locked the rows; what came free only since is taken if nobody else has it. Each is looked up on
--- its own and reached by its place, as in settle_delivered.sql. What is written of a message follows from what became
--- of its row in pending: of one that changed a moment ago nothing is, and it comes again.
+-- lease_lock.sql has locked the rows; a row that became free only since is taken if nobody else has it. Each is looked
+-- up on its own and reached by its place, as in settle_delivered.sql. Everything written about a message follows from
+-- its row in pending: for a row that changed a moment ago nothing is written, and the message comes again.
 WITH told AS (
     SELECT t.*
       FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::text[])

@@ -1,7 +1,6 @@
--- These leased messages are not sent; whoever has a place for them may take them. It does not
--- wait for rows that somebody else holds: they are not among those returned, and neither are rows that changed a moment
--- ago. A probe among them is due again soon. Each is
--- looked up on its own and reached by its place, as in settle_delivered.sql.
+-- These leased messages are not sent; whoever has a place for them may take them. It does not wait for rows that
+-- somebody else holds: they are not among those returned, and neither are rows that changed a moment ago. A probe among
+-- them is due again soon. Each is looked up on its own and reached by its place, as in settle_delivered.sql.
 WITH held AS MATERIALIZED (
     SELECT p.place, p.endpoint
       FROM unnest($1::bigint[], $2::uuid[], $3::uuid[]) AS t (id, endpoint, lease)

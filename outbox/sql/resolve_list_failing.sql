@@ -1,6 +1,6 @@
--- As resolve_list.sql, for the keys of which an acceptance waits for an error: those acceptances and what waits behind
--- them, found by the few that there are. None behind an older one of its key that is resolve_list.sql's: it could not be
--- taken, and would be evaluated again at once.
+-- As resolve_list.sql, for the keys with an acceptance that waits for an error: those acceptances and the ones behind
+-- them, found through the few that fail. None is behind an older one of its key that belongs to resolve_list.sql: it
+-- could not be taken, and would be evaluated again at once.
 WITH failing AS MATERIALIZED (
     SELECT a.id, a.source_key
       FROM attendee_relay.acceptance a

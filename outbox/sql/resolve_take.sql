@@ -1,7 +1,7 @@
--- These acceptances, with the places where their rows were when they were evaluated, become messages in this
--- transaction. Those are left whose row has moved meanwhile, for another one may be under the key that was asked for;
--- also where a large transaction has moved it, which they have not followed yet. So are those behind an older one of
--- their key that goes on waiting. Each is looked up on its own, whatever the statistics say.
+-- Turns these acceptances, each with the place of its row when it was evaluated, into messages in this transaction. It
+-- leaves an acceptance whose row has moved since, because another row may have the key that was asked for; also if a
+-- large transaction has moved it, which the acceptance has not followed yet. It leaves those behind an older one of
+-- their key that continues to wait. Each is looked up on its own, whatever the statistics say.
 WITH answered AS MATERIALIZED (
     SELECT id, row_identity COLLATE "C" AS row_identity, source_key COLLATE "C" AS source_key
       FROM unnest($1::bigint[], $2::text[], $3::text[]) AS t (id, row_identity, source_key)

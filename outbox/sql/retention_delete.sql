@@ -1,5 +1,5 @@
 -- Deletes the next $2 messages that are older than $1, with everything known about them. Their bodies are erased
--- already. Where there are none it locks nothing: the lock is written down.
+-- already. If there are none it locks nothing, because a lock is written to the WAL.
 WITH place AS MATERIALIZED (
     SELECT r.deleted, r.erased
       FROM attendee_relay.retention r

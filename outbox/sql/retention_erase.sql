@@ -1,6 +1,6 @@
--- Erases what is personal or secret of the next $2 messages that are older than $1: bodies, secrets, headers and what
--- receivers answered. One that is still pending ends with it; one in flight is waited for. Only one process does this
--- at a time, and only where something is old enough: the lock is written down.
+-- Erases everything personal or secret in the next $2 messages that are older than $1: bodies, secrets, headers and
+-- receivers' answers. A pending message ends with it; one in flight is waited for. Only one process does this at a
+-- time, and only if something is old enough, because a lock is written to the WAL.
 WITH place AS MATERIALIZED (
     SELECT r.erased
       FROM attendee_relay.retention r

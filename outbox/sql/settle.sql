@@ -1,6 +1,6 @@
 -- Records attempts and the outcomes of their messages. A 2xx settles whatever is still pending; any other outcome
--- counts only under the lease it was made with. settle_lock.sql has locked the rows: they are what this statement sees
--- of them. Each is looked up on its own and reached by its place, as in settle_delivered.sql.
+-- counts only under the lease it was made with. settle_lock.sql has locked the rows, so this statement sees their
+-- latest versions. Each is looked up on its own and reached by its place, as in settle_delivered.sql.
 WITH told AS (
     SELECT t.*, m.endpoint
       FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[], $7::int[],

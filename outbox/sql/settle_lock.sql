@@ -1,5 +1,5 @@
--- Locks what settle.sql is told of, in one order, so that two settlers cannot block each other. It comes before it in
--- the same transaction.
+-- Locks the rows that settle.sql changes, in one order, so that two settlers cannot block each other. It precedes
+-- settle.sql in the same transaction.
 SELECT count(*)
   FROM (SELECT t.id, t.lease, t.state, m.endpoint
           FROM unnest($1::bigint[], $2::uuid[], $3::text[]) AS t (id, lease, state)

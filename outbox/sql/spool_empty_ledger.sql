@@ -1,5 +1,5 @@
--- After a TRUNCATE: what the ledger still has are rows that the transaction does not name. They leave it and stand in
--- the spool as deleted before everything else, so that one inserted again with the same SOURCE_KEY is recognised.
+-- After a TRUNCATE: the rows still in the ledger are not named by the transaction. They leave it and are put into the
+-- spool as deleted before everything else, so that one inserted again with the same SOURCE_KEY is recognised.
 WITH emptied AS (
     DELETE FROM attendee_relay.ledger
      WHERE identity = ANY (ARRAY(SELECT identity FROM attendee_relay.ledger ORDER BY identity LIMIT $1))

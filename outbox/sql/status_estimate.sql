@@ -1,5 +1,5 @@
--- How the bookkeeping stands, by the planner's statistics where counting takes too long. What they do not say, because
--- the table was never analysed with rows in it, is NULL.
+-- The state of the bookkeeping by the planner's statistics, for when counting takes too long. A count that they cannot
+-- give, because the table was never analysed with rows in it, is NULL.
 WITH RECURSIVE waiting AS (
     (SELECT endpoint FROM attendee_relay.pending ORDER BY endpoint LIMIT 1)
     UNION ALL

@@ -1,7 +1,7 @@
--- What these messages were written with, and what else decides where they go: whether the source row is still accepted
--- and which key it has now, how many times the payload query gave no row, and which endpoints other messages of the
--- same acceptance and attendee had or have; not those that were recorded at the same endpoint as this one, which may go
--- elsewhere with it. While the ledger is being brought up to date, every row counts as accepted.
+-- The data with which these messages were written, and what else decides where they go: whether the source row is still
+-- accepted and its present key, how many times the payload query gave no row, and the endpoints that other messages of
+-- the same acceptance and attendee had or have; except those that were recorded at the same endpoint as this one, which
+-- may go elsewhere with it. While the ledger is being updated, every row counts as accepted.
 --
 -- The source row is the one that the ledger has from the same acceptance, whatever identity and key it has by now; one
 -- that the ledger has taken over (a baseline says nothing of commits); else one accepted again under the same identity.

@@ -1,4 +1,4 @@
--- Takes out at most $1 messages that a command has ended and nobody has told of.
+-- Takes out at most $1 messages that a command has ended and the leader has not logged yet.
 WITH taken AS (
     DELETE FROM attendee_relay.untold
      WHERE id = ANY (ARRAY(SELECT id FROM attendee_relay.untold ORDER BY id LIMIT $1::int FOR UPDATE SKIP LOCKED))

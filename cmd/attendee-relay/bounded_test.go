@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,22 +26,14 @@ const (
 		where a.id = any ($1::bigint[])`
 )
 
-// sized is how many of something a test of memory has: as many as an environment variable says, or a number that is
-// quick. The race detector makes large rows slow, and a process too large for its memory to say anything.
+// sized is how many of something a test of memory has. The race detector makes large rows slow, and the process too
+// large for its memory to prove anything.
 func sized(t *testing.T, variable string, quick int) int {
 	t.Helper()
-	text := os.Getenv(variable)
-	switch {
-	case text == "" && relaytest.Racing():
-		return (quick + 4) / 5
-	case text == "":
-		return quick
+	if relaytest.Racing() {
+		quick = (quick + 4) / 5
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", variable, err)
-	}
-	return n
+	return relaytest.Sized(t, variable, quick)
 }
 
 // onItsOwn returns a database on a server of its own: making a slot waits for every transaction of the same server, and

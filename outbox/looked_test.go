@@ -24,6 +24,7 @@ const (
 // looked returns how many blocks or rows work reads through its pool. Nobody else may read them meanwhile.
 func looked(t *testing.T, rig *capturetest.Rig, measure string, tables []string, work func(*pgxpool.Pool)) int64 {
 	t.Helper()
+	rig.DB.Reported(t)
 	before := pgtest.Value[int64](t, rig.DB, measure, tables)
 	name := fmt.Sprintf("looked %s", t.Name()[:min(50, len(t.Name()))])
 	pool := rig.DB.Pool(t, func(c *pgxpool.Config) { c.ConnConfig.RuntimeParams["application_name"] = name })

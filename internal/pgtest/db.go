@@ -187,6 +187,22 @@ func (db *DB) Exec(t testing.TB, sql string, args ...any) {
 	}
 }
 
+// Reported waits until the server's statistics have all that was done by Exec, Value and Values. A session reports at its
+// end, and otherwise up to ten seconds later (PostgreSQL 15, pgstat_report_stat).
+func (db *DB) Reported(t testing.TB) {
+	t.Helper()
+	var sessions []uint32
+	for _, conn := range db.own.AcquireAllIdle(t.Context()) {
+		sessions = append(sessions, conn.Conn().PgConn().PID())
+		conn.Release()
+	}
+	db.own.Reset()
+	WaitUntil(t, timeout, "the sessions have reported", func() (bool, string) {
+		const gone = "select not exists (select from pg_stat_activity where pid = any ($1::bigint[]))"
+		return Value[bool](t, db, gone, sessions), fmt.Sprint(sessions)
+	})
+}
+
 // Lock has a session of the application, with the process ID holder, lock a table until release is called.
 func (db *DB) Lock(t testing.TB, table string) (holder uint32, release func()) {
 	t.Helper()

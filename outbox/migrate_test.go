@@ -185,7 +185,8 @@ func TestAMigrationSurvivesADeadlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = reader.Rollback(context.WithoutCancel(t.Context())) }()
-	if _, err := reader.Exec(t.Context(), "set local deadlock_timeout = '5min'; select from attendee_relay.spool"); err != nil {
+	const holds = "set local deadlock_timeout = '5min'; select from attendee_relay.spool"
+	if _, err := reader.Exec(t.Context(), holds); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := pgx.Connect(t.Context(), rig.DB.URL())

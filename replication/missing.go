@@ -25,8 +25,8 @@ const (
 )
 
 // missing reports whether rows that a first baseline shows may have been accepted where the stream was read before, or
-// could have been, and from where on; "": as far as can be known they were not. A slot that nobody has read yet was made
-// for this start.
+// could have been, and from where on; "": as far as can be known they were not. A slot that nobody has read yet was
+// made for this start.
 //
 // They are not announced all the same, unless SOURCE_BASELINE says so: without the ledger of that time an edit of a row
 // that was accepted long ago looks like its acceptance.

@@ -14,8 +14,8 @@ import (
 // dropBooks drops the relay's schema, and makes it again for the role as the README does.
 const dropBooks = `drop schema attendee_relay cascade; create schema attendee_relay authorization attendee_relay`
 
-// dropUnder runs statements that drop tables which the relay uses. Of two sessions that wait for each other, Postgres may
-// end this one.
+// dropUnder runs statements that drop tables which the relay uses. Of two sessions that wait for each other, Postgres
+// may end this one.
 func dropUnder(t *testing.T, rig *capturetest.Rig, sql string) {
 	t.Helper()
 	pool := rig.DB.OwnerPool(t) // a DBA

@@ -639,5 +639,6 @@ func TestKnowledge19WhatEndsUnsentIsLoggedCountedAndShown(t *testing.T) {
 		return slices.Equal(got, []string{"dead", "skipped"}), fmt.Sprintf("%q", got)
 	})
 	k.unsent("no_url")
-	k.reported(pgtest.Value[string](t, k.db, "select message_id from attendee_relay.outbox where state = 'dead'"), "exhausted")
+	id := pgtest.Value[string](t, k.db, "select message_id from attendee_relay.outbox where state = 'dead'")
+	k.reported(id, "exhausted")
 }

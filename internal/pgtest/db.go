@@ -187,8 +187,8 @@ func (db *DB) Exec(t testing.TB, sql string, args ...any) {
 	}
 }
 
-// Reported waits until the server's statistics have all that was done by Exec, Value and Values. A session reports at its
-// end, and otherwise up to ten seconds later (PostgreSQL 15, pgstat_report_stat).
+// Reported waits until the server's statistics have all that was done by Exec, Value and Values. A session reports at
+// its end, and otherwise up to ten seconds later (PostgreSQL 15, pgstat_report_stat).
 func (db *DB) Reported(t testing.TB) {
 	t.Helper()
 	var sessions []uint32

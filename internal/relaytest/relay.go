@@ -129,7 +129,8 @@ func (r *Relay) Await(t *testing.T, within time.Duration, what string, done func
 // slotPatience is how long making a slot may take: it waits for every transaction of the tests on the same server.
 const slotPatience = 3 * time.Minute
 
-// AwaitRole waits until the relay is ready in a role. The time in which it shows that its slot is pending does not count.
+// AwaitRole waits until the relay is ready in a role. The time in which it shows that its slot is pending does not
+// count.
 func (r *Relay) AwaitRole(t *testing.T, within time.Duration, role string) {
 	t.Helper()
 	is := func(s State) bool { return s.Status == http.StatusOK && s.Ready && s.Role == role }

@@ -221,6 +221,9 @@ func (c *Capture) lead(ctx context.Context) error {
 	if at.Phase != PhaseStreaming {
 		return fmt.Errorf("the bookkeeping went back to phase %q while the slot was taken", at.Phase)
 	}
+	if err := c.checkHeld(starting, at); err != nil {
+		return err
+	}
 	c.leading.Store(true)
 	c.led.Store(true)
 	c.locked = false

@@ -207,6 +207,9 @@ func (c *Capture) checkStreaming(ctx context.Context, sql *pgx.Conn, at Position
 	if err := c.unchanged(at, source); err != nil {
 		return nil, err
 	}
+	if s != nil && s.beingMade() { // where it will begin is not known yet
+		return nil, c.slotPending()
+	}
 	if s != nil { // a publication that is gone is recreated only with the slot
 		if _, err := checkPublication(ctx, sql, c.config, source); err != nil {
 			return nil, err

@@ -215,7 +215,7 @@ func TestWaitingForAStandbyIsNoFault(t *testing.T) {
 			t.Parallel()
 			server := pgtest.Start(t, nil)
 			rig := newRig(t, pgtest.On(t, server, pgtest.Empty()), people)
-			rig.Limit = 500 * time.Millisecond
+			rig.Limit = 2 * time.Second
 			rig.Start(t)
 			rig.CaughtUp(t)
 			lackStandby(t, rig)
@@ -231,7 +231,7 @@ func TestWaitingForAStandbyIsNoFault(t *testing.T) {
 					t.Fatalf("the board shows %+v", list)
 				}
 				return pgtest.Value[bool](t, rig.DB, `select count(*) > 0 from pg_stat_activity
-					where wait_event = 'SyncRep' and now() - query_start > interval '3 s'`), "not yet"
+					where wait_event = 'SyncRep' and now() - query_start > interval '6 s'`), "not yet"
 			})
 			rig.DB.Exec(t, "alter system set synchronous_standby_names = ''")
 			rig.DB.Exec(t, "select pg_reload_conf()")

@@ -139,15 +139,19 @@ func TestASessionThatMigratesWritesDurably(t *testing.T) {
 	}
 }
 
+// backTo14 takes back what the migrations after version 14 have made.
+const backTo14 = `drop index attendee_relay.ledger_moved; drop table attendee_relay.untold;
+	alter table attendee_relay.ledger drop column accepted_as;
+	alter table attendee_relay.spool drop column ledger_as;
+	update attendee_relay.schema_version set version = 14`
+
 // Rows that had moved before the upgrade are still found by their waiting messages, and by the messages of their
 // waiting acceptances. A row with the same key and commit that has not moved is left alone, and so is one with a
 // waiting message whose commit the ledger does not know.
 func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)
-	rig.DB.Exec(t, `drop index attendee_relay.ledger_moved; drop table attendee_relay.untold;
-		alter table attendee_relay.ledger drop column accepted_as;
-		alter table attendee_relay.spool drop column ledger_as;
+	rig.DB.Exec(t, backTo14+`;
 		delete from attendee_relay.pending; delete from attendee_relay.ledger;
 		with recorded as (
 			insert into attendee_relay.message (message_id, identity, source_key, delivery_key, commit_lsn, attendee_id,
@@ -160,8 +164,7 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 			values ('2', 'k', '0/5'), ('3', 'k', '0/5'), ('4', 'k', '0/6'), ('5', 'l', '0/5'), ('7', 'm', '0/7'),
 				('8', 'm', '0/7'), ('12', 'n', null), ('13', 'o', null);
 		insert into attendee_relay.acceptance (identity, row_identity, source_key, commit_lsn, next_evaluation_at)
-			values ('6', '7', 'm', '0/7', now()), ('8', '8', 'm', '0/7', now()), ('9', '7', 'm', '0/6', now());
-		update attendee_relay.schema_version set version = 14`)
+			values ('6', '7', 'm', '0/7', now()), ('8', '8', 'm', '0/7', now()), ('9', '7', 'm', '0/6', now())`)
 	if err := migrate(t, rig); err != nil {
 		t.Fatal(err)
 	}
@@ -176,10 +179,7 @@ func TestRowsThatMovedBeforeTheUpgradeAreMigrated(t *testing.T) {
 func TestAMigrationSurvivesADeadlock(t *testing.T) {
 	t.Parallel()
 	rig, _ := newQueue(t, 1, 1)
-	rig.DB.Exec(t, `drop table attendee_relay.untold; drop index attendee_relay.ledger_moved;
-		alter table attendee_relay.ledger drop column accepted_as;
-		alter table attendee_relay.spool drop column ledger_as;
-		update attendee_relay.schema_version set version = 14`)
+	rig.DB.Exec(t, backTo14)
 	reader, err := rig.DB.OwnerPool(t).Begin(t.Context()) // a superuser may wait longer for a lock than the migration
 	if err != nil {
 		t.Fatal(err)

@@ -17,13 +17,11 @@ func (c *Capture) checkHeld(ctx context.Context, at Position) error {
 	}
 	defer func() { _ = sql.Close(context.WithoutCancel(ctx)) }()
 	s, err := readSlot(ctx, sql, c.config.Slot)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case s == nil:
-		return c.slotMissing()
-	case s.confirmed > at.LSN:
-		return c.slotMoved(at, s)
+	}
+	if f := c.unreachable(at, s); f != nil {
+		return f
 	}
 	return nil
 }

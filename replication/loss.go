@@ -57,13 +57,8 @@ func (c *Capture) judge(err error) {
 // lost says why the stream cannot be read on from the checkpoint; nil: it can. Nobody's repair brings back what is then
 // missing from it: ledger and table must be compared, from a new slot.
 func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
-	switch {
-	case s == nil:
-		return c.slotMissing()
-	case s.lost():
-		return c.slotLost()
-	case s.confirmed > at.LSN:
-		return c.slotMoved(at, s)
+	if f := c.unreachable(at, s); f != nil {
+		return f
 	}
 	if at.Pins != nil {
 		if f := at.Pins.remade(source.Pins, source.Name()); f != nil {
@@ -78,6 +73,20 @@ func (c *Capture) lost(at Position, s *slot, source *Source) *fault.Fault {
 		return nil // the label was added after the catalog had been read
 	}
 	return u.fault
+}
+
+// unreachable says why the slot does not reach back to the checkpoint; nil: it does.
+func (c *Capture) unreachable(at Position, s *slot) *fault.Fault {
+	switch {
+	case s == nil:
+		return c.slotMissing()
+	case s.lost():
+		return c.slotLost()
+	case s.confirmed > at.LSN:
+		return c.slotMoved(at, s)
+	default:
+		return nil
+	}
 }
 
 func (c *Capture) slotMoved(at Position, s *slot) *fault.Fault {

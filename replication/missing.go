@@ -3,12 +3,13 @@ package replication
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 
-	"attendee-relay/internal/postgres"
+	"attendee-relay/internal/fault"
 )
 
 //go:embed slot_was_read.sql
@@ -51,12 +52,10 @@ func (c *Capture) missing(ctx context.Context, sql *pgx.Conn, at Position, s *sl
 // slotWasRead reports whether the slot has been read. A role that may not know is told yes: a gap reported in vain is
 // the lesser harm.
 func slotWasRead(ctx context.Context, sql *pgx.Conn, name string) (read bool, err error) {
-	err = sql.QueryRow(ctx, slotWasReadSQL, name).Scan(&read)
-	if postgres.Code(err) == "42501" {
+	err = ask(ctx, sql, fmt.Sprintf("reading whether replication slot %q was read", name), slotWasReadSQL, []any{name},
+		&read)
+	if _, denied := errors.AsType[fault.Denied](err); denied {
 		return true, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("reading whether replication slot %q was read: %w", name, postgres.Safe(err))
-	}
-	return read, nil
+	return read, err
 }

@@ -102,7 +102,7 @@ func awaitRecorded(t *testing.T, db *pgtest.DB, lsn string) {
 func awaitMessages(t *testing.T, db *pgtest.DB) {
 	t.Helper()
 	pgtest.WaitUntil(t, 10*time.Minute, "no acceptance waits", func() (bool, string) {
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // asking costs the server as well
 		const waiting = "select exists (select from attendee_relay.acceptance where state = 'waiting')"
 		return !pgtest.Value[bool](t, db, waiting), "some wait"
 	})

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// refusedURL begins what is said of a default URL that no message could be sent to.
+// refusedURL is the start of the error for a default URL that no message could be sent to.
 const refusedURL = "DELIVERY_DEFAULT_URL: every message to it would be refused: "
 
 func TestLoadRefuses(t *testing.T) {
@@ -62,7 +62,7 @@ func TestLoadRefuses(t *testing.T) {
 		"negative settling":          {"OUTBOX_SETTLE=-1s", "OUTBOX_SETTLE: it must not be negative"},
 		"no patience":                {"OUTBOX_PATIENCE=0s", "OUTBOX_PATIENCE: it must be more than 0s"},
 		"bodies of nothing":          {"OUTBOX_MAX_BODY=0", "OUTBOX_MAX_BODY: it must be 256 bytes to 32MiB"},
-		"bodies above what is read":  {"OUTBOX_MAX_BODY=33MiB", "OUTBOX_MAX_BODY: it must be 256 bytes to 32MiB"},
+		"bodies larger than a read":  {"OUTBOX_MAX_BODY=33MiB", "OUTBOX_MAX_BODY: it must be 256 bytes to 32MiB"},
 		"a size in decimal units": {"OUTBOX_MAX_BODY=4MB",
 			"OUTBOX_MAX_BODY: it must be a size such as 4MiB, 512KiB or a number"},
 		"a size below nothing":    {"OUTBOX_MAX_BODY=-1", "OUTBOX_MAX_BODY: it must be a size"},

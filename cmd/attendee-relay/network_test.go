@@ -55,7 +55,7 @@ func TestStalledNetworkIsNoticed(t *testing.T) {
 	}
 }
 
-// Half-open connections: the other side is gone without a word, and new connections lead to a server that works. All of
+// Half-open connections: the other side has gone silently, and new connections lead to a server that works. All of
 // the relay's connections are replaced, and nothing waits long for the old ones.
 func TestHalfOpenConnections(t *testing.T) {
 	t.Parallel()

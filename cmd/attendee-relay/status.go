@@ -74,7 +74,7 @@ faults are those that check finds.`,
 	return command
 }
 
-// readStatus reads the whole status. With an error the status holds what was read before it; the rest is nil.
+// readStatus reads the whole status. After an error it returns the part that was read before; the rest is nil.
 func readStatus(ctx context.Context, cfg *config.Config) (*relayStatus, error) {
 	s := &relayStatus{Role: "none", Slot: replication.SlotStatus{Name: cfg.Replication.Slot}, Faults: []faultStatus{}}
 	conn, err := s.roleAndFaults(ctx, cfg)
